@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where policy comes from: a directory, or a Git repository at a ref.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "schemas/policy/load.h"
+
+namespace knock {
+
+/// One state of the policy, as files. For a directory the revision is "sha256:…" of paths and contents.
+struct PolicySnapshot {
+  PolicyRevision revision;
+  std::string author;    // of the commit; "" for a directory
+  std::string subject;   // first line of the commit message
+  Instant committed;
+  std::vector<PolicyFile> files;  // sorted by path
+};
+
+class PolicySource {
+ public:
+  virtual ~PolicySource() = default;
+  /// Brings the source up to date (a fetch with a deadline, or nothing for a directory) and says where it stands. An
+  /// error leaves everything as it was; the caller keeps its last good policy and shows its age.
+  virtual Result<PolicyRevision> poll(Deadline deadline) = 0;
+  /// The files at a revision that poll() gave, or an older one of the same history.
+  virtual Result<PolicySnapshot> read(const PolicyRevision& revision) = 0;
+  /// For people: "directory policies", "git file:///srv/policy main".
+  virtual std::string describe() const = 0;
+};
+
+}  // namespace knock

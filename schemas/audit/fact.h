@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Facts are what the log holds: each is written before what it tells of can be seen from outside. The log is one totally
+// ordered, append-only chain of records; everything else in a store is a projection of it.
+//
+// A record has a public part and a personal part. The chain covers the public part and a commitment to the personal one
+// (HMAC-SHA-256 under a random key kept per person), so that erasing a person's key and text later leaves a chain that
+// still verifies. Names and addresses of people belong into the personal part, always.
+//
+//   hash = SHA-256( prev (32 bytes) ‖ canonical JSON of {seq, at, kind, actor, public, commitment} )
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/prefix.h"
+#include "base/result.h"
+#include "base/sha256.h"
+#include "base/time.h"
+#include "schemas/plan/plan.h"
+#include "schemas/session/session.h"
+
+namespace knock {
+
+/// Who did it, as far as the controller can know: "core", "cli uid=0", "front", "apply edge-fw".
+using Actor = std::string;
+
+struct ControllerStarted { std::string version; std::string roles; };
+struct PolicyAdopted { PolicyRevision revision; PolicyRevision previous; std::string author; std::string subject; std::string acknowledged_plan; };
+struct PolicyRefused { PolicyRevision revision; std::string why; };
+struct SessionOpened { Session session; };
+struct SessionExtended { SessionId session; Instant expires; std::string reason; };
+struct SessionEnded { SessionId session; SessionEnd end; std::string reason; };
+/// A proof that was not accepted. `code` is a stable reason ("token.signature"); never the proof itself.
+struct SignInRefused { SignInName source; std::string code; std::string claimed; std::string address; };
+/// Written before the call that changes the target. `batch` joins it to what became of it.
+struct ChangeIntended { std::uint64_t batch = 0; TargetName target; PolicyRevision policy; Change change; };
+struct ChangeApplied { std::uint64_t batch = 0; TargetName target; PolicyRevision policy; Change change; };
+struct ChangeRejected { std::uint64_t batch = 0; TargetName target; Change change; std::string why; bool unknown = false; };
+/// The entry ran out on the target by itself at its deadline.
+struct EntryExpired { TargetName target; std::string slot; Prefix prefix; Instant at; };
+struct DriftFound { TargetName target; std::string slot; Prefix prefix; std::string what; };
+struct AccountChanged { std::string user; std::string what; };   // never the password
+struct PlanUsed { std::string nonce; std::string id; };
+struct GuardAcknowledged { std::string plan; TargetName target; };
+
+using Fact = std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened, SessionExtended, SessionEnded,
+                          SignInRefused, ChangeIntended, ChangeApplied, ChangeRejected, EntryExpired, DriftFound,
+                          AccountChanged, PlanUsed, GuardAcknowledged>;
+
+/// The stable id of a fact's kind, as docs/events.md lists it: "session.opened".
+std::string_view kind_of(const Fact& fact);
+
+/// A fact as text, ready for the log: canonical JSON objects with sorted keys and no white space.
+struct EncodedFact {
+  std::string kind;
+  std::string public_json;
+  std::string holder;         // whose key commits the personal part: Principal::key(), or "address 203.0.113.7/32"
+                              // for records of an entry (one entry may serve several people); "" when nobody is concerned
+  std::string personal_json;  // "" when nobody is concerned
+};
+EncodedFact encode(const Fact& fact);
+/// The exact inverse; strict. `personal_json` may be "" for an erased person: personal members come back empty.
+Result<Fact> decode(const EncodedFact& encoded);
+
+struct Record {
+  std::uint64_t seq = 0;
+  Instant at;
+  Actor actor;
+  EncodedFact fact;
+  std::string commitment;  // hex; "" when nobody is concerned
+  Digest prev{};
+  Digest hash{};
+};
+
+/// The text that is hashed after `prev`.
+std::string chain_text(const Record& record);
+Digest chain_hash(const Record& record);
+
+}  // namespace knock

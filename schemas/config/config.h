@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// knock.yaml: what belongs to whoever runs the machine and not into the policy repository, because it names secrets.
+// Same loader and diagnostics as policy. Secrets are references (env:NAME, file:PATH, exec:COMMAND), never literals.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/prefix.h"
+#include "base/time.h"
+#include "schemas/diagnostic.h"
+
+namespace knock {
+
+/// Where a secret is read from when it is needed.
+struct SecretReference {
+  enum class Kind { environment, file, command };
+  Kind kind = Kind::file;
+  std::string value;  // variable, path, or a command line split at spaces (no shell)
+};
+
+struct ListenAddress {
+  IpAddress address;
+  std::uint16_t port = 8443;
+};
+
+struct TlsFiles {
+  std::string certificate;  // PEM chain
+  std::string key;          // PEM
+};
+
+struct KeepPrefix {
+  Prefix prefix;
+  std::string owner;
+  std::string reason;
+  SourceRange origin;
+};
+
+struct PolicyLocation {
+  std::string directory;    // `policy.dir`; or
+  std::string repository;   // `policy.repo`: a URL or path that git understands
+  std::string ref = "main";
+  Duration poll = Duration::seconds(30);
+};
+
+/// An OpenID provider.
+struct OidcSettings {
+  SignInName name;
+  std::string title;               // on the button; the name when empty
+  std::string issuer;
+  std::string client_id;
+  std::optional<SecretReference> client_secret;
+  std::vector<std::string> algorithms{"RS256"};  // accepted for ID tokens; never taken from the token
+  std::vector<std::string> scopes{"openid", "profile", "email"};
+  std::string groups_claim = "groups";
+  std::vector<Prefix> allow_networks;  // loopback and private addresses the provider may have
+  Duration max_session = Duration::hours(12);
+  SourceRange origin;
+};
+
+struct LocalSettings {
+  bool enabled = true;
+  Duration max_session = Duration::hours(12);
+};
+
+struct Config {
+  OwnerId owner;
+  ListenAddress listen;
+  std::string public_url;              // "https://knock.example.org"; derived from listen when empty and on loopback
+  std::optional<TlsFiles> tls;
+  bool insecure_http = false;
+  std::vector<Prefix> trusted_proxies;
+  std::string store = "sqlite:///var/lib/knock/knock.db";
+  std::string store_path() const;      // of a sqlite:// store
+  std::string socket = "/run/knock/admin.sock";
+  std::string front_user = "nobody";
+  PolicyLocation policy;
+  LocalSettings local;
+  std::vector<OidcSettings> oidc;
+  std::vector<KeepPrefix> keep;        // never wider than /24 or /48
+};
+
+struct ConfigLoad {
+  std::optional<Config> config;  // set exactly when there are no errors
+  Diagnostics diagnostics;
+};
+
+/// Pure: relative paths inside are resolved against `base_directory`.
+ConfigLoad load_config(std::string_view file_name, std::string_view content, std::string_view base_directory);
+
+}  // namespace knock

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages between core and `apply`, the one half that may touch a local firewall. Few verbs, all about one table of our
+// own in one network namespace: ensure its structure, change elements, read it back. There is no message that names
+// another table, accepts from everywhere (a prefix of length 0 in a change is refused), or carries text to interpret.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/port_range.h"
+#include "base/prefix.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace knock::role {
+
+/// Slots are service names; the codec refuses what is not [a-z0-9][a-z0-9._-]{0,62}, so nothing is ever interpreted.
+struct ApplySlot {
+  std::string name;
+  std::vector<PortRange> ports;
+};
+
+/// Makes the table's chains, sets, accepts for `keep` and drops for `protect` so, in one transaction; elements stay.
+struct Ensure {
+  std::uint64_t request = 0;
+  std::string table;                    // [a-z][a-z0-9_-]{0,31}
+  OwnerId owner;                        // refused when the table carries another owner's mark
+  bool input = true, forward = true;    // hooks
+  std::vector<ApplySlot> slots;
+  std::vector<PortRange> protect;
+  std::vector<Prefix> keep;
+};
+
+struct ElementChange {
+  bool add = true;                      // add: or replace, with exactly this life; else remove
+  std::string slot;
+  Prefix prefix;
+  std::uint64_t left_ms = 0;            // add: life from now on; 0 is refused
+  std::string marker;                   // add: [0-9a-z:]{1,100}
+};
+
+/// All of it in one transaction, in order, or nothing. `fence` 0: do not compare.
+struct ChangeElements {
+  std::uint64_t request = 0;
+  std::string table;
+  std::uint32_t fence = 0;
+  std::vector<ElementChange> changes;
+};
+
+struct ReadBack {
+  std::uint64_t request = 0;
+  std::string table;
+};
+
+using ToApply = std::variant<Ensure, ChangeElements, ReadBack>;
+
+struct Done {
+  std::uint64_t request = 0;
+  std::uint32_t fence = 0;
+};
+
+struct Failed {
+  std::uint64_t request = 0;
+  ErrorKind kind = ErrorKind::internal;
+  std::string why;
+};
+
+struct ElementFound {
+  Prefix prefix;
+  bool timed = false;
+  std::uint64_t left_ms = 0;            // timed only
+  std::string comment;
+};
+
+struct SlotFound {
+  std::string name;
+  std::vector<PortRange> ports;
+  std::vector<ElementFound> elements;   // sorted by prefix
+};
+
+struct TableFound {
+  std::uint64_t request = 0;
+  bool exists = false;
+  std::uint32_t fence = 0;
+  OwnerId owner;
+  bool intact = false;                  // chains and rules are exactly as Ensure last made them (digest in the table's comment)
+  std::vector<SlotFound> slots;
+  std::vector<PortRange> protect;
+  std::vector<Prefix> keep;
+};
+
+/// Unasked: our table was changed by somebody else.
+struct TableMoved {
+  std::string table;
+};
+
+using FromApply = std::variant<Done, Failed, TableFound, TableMoved>;
+
+std::string encode(const ToApply& message);
+std::string encode(const FromApply& message);
+/// `body` is a frame without its length. Anything out of shape or out of bounds is ErrorKind::invalid.
+Result<ToApply> decode_to_apply(std::string_view body);
+Result<FromApply> decode_from_apply(std::string_view body);
+
+}  // namespace knock::role
