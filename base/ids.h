@@ -26,9 +26,10 @@ using GroupName = Name<struct GroupTag>;
 using NetworkName = Name<struct NetworkTag>;
 using ServiceName = Name<struct ServiceTag>;
 using TargetName = Name<struct TargetTag>;
-using RuleName = Name<struct RuleTag>;      // of allow, static and deny; unique within its section
-using SignInName = Name<struct SignInTag>;  // a sign-in source of knock.yaml; "local" and "grant" are ours
-using SessionId = Name<struct SessionTag>;  // 26 characters, random; not a secret
+using RuleName = Name<struct RuleTag>;  // of allow, static and deny; unique within its section
+using SignInName =
+    Name<struct SignInTag>;  // a sign-in source of knock.yaml; "local" and "grant" are ours
+using SessionId = Name<struct SessionTag>;        // 26 characters, random; not a secret
 using PolicyRevision = Name<struct RevisionTag>;  // a commit id, or "sha256:…" of a directory
 
 struct Generation {
@@ -51,7 +52,9 @@ std::string hex64(std::uint64_t value);
 std::optional<std::uint64_t> parse_hex64(std::string_view text);
 
 template <class Tag>
-std::string Hex64<Tag>::to_string() const { return hex64(value); }
+std::string Hex64<Tag>::to_string() const {
+  return hex64(value);
+}
 template <class Tag>
 std::optional<Hex64<Tag>> Hex64<Tag>::parse(std::string_view text) {
   auto number = parse_hex64(text);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One IPv4 or IPv6 address. IPv4-mapped IPv6 (::ffff:a.b.c.d) is folded into IPv4 on the way in, so one host has one
-// value. Zones ("%eth0"), leading zeros in octets, and anything inet_aton would guess at are refused.
+// One IPv4 or IPv6 address. IPv4-mapped IPv6 (::ffff:a.b.c.d) is folded into IPv4 on the way in, so
+// one host has one value. Zones ("%eth0"), leading zeros in octets, and anything inet_aton would
+// guess at are refused.
 #pragma once
 
 #include <array>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operator-facing messages. A line has a stable id that docs/events.md explains, a sentence, and named values.
-// The sink is set once by the executable before threads start; without one, lines go nowhere (libraries and tests).
+// Operator-facing messages. A line has a stable id that docs/events.md explains, a sentence, and
+// named values. The sink is set once by the executable before threads start; without one, lines go
+// nowhere (libraries and tests).
 #pragma once
 
 #include <initializer_list>

@@ -27,17 +27,22 @@ std::string span_text(const PortRange& range) {
 
 std::string_view to_string(Protocol protocol) {
   switch (protocol) {
-    case Protocol::tcp: return "tcp";
-    case Protocol::udp: return "udp";
+    case Protocol::tcp:
+      return "tcp";
+    case Protocol::udp:
+      return "udp";
   }
   return "tcp";
 }
 
 std::optional<PortRange> PortRange::parse(std::string_view text) {
   PortRange range;
-  if (text.starts_with("tcp/")) range.protocol = Protocol::tcp;
-  else if (text.starts_with("udp/")) range.protocol = Protocol::udp;
-  else return std::nullopt;
+  if (text.starts_with("tcp/"))
+    range.protocol = Protocol::tcp;
+  else if (text.starts_with("udp/"))
+    range.protocol = Protocol::udp;
+  else
+    return std::nullopt;
   text.remove_prefix(4);
   auto dash = text.find('-');
   auto first = parse_port(text.substr(0, dash));

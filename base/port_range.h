@@ -35,6 +35,7 @@ std::vector<PortRange> canonical_ports(std::vector<PortRange> ports);
 /// "tcp/80,443 udp/53": for people and plans.
 std::string to_string(const std::vector<PortRange>& ports);
 /// The ports of `from` that are not in `holes`; both canonical.
-std::vector<PortRange> subtract(const std::vector<PortRange>& from, const std::vector<PortRange>& holes);
+std::vector<PortRange> subtract(const std::vector<PortRange>& from,
+                                const std::vector<PortRange>& holes);
 
 }  // namespace knock

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An address prefix, canonical by construction: host bits are zero, IPv4-mapped IPv6 is IPv4. Two equal sets of
-// addresses that are one prefix therefore compare equal. Order: IPv4 before IPv6, then network, then length.
+// An address prefix, canonical by construction: host bits are zero, IPv4-mapped IPv6 is IPv4. Two
+// equal sets of addresses that are one prefix therefore compare equal. Order: IPv4 before IPv6,
+// then network, then length.
 #pragma once
 
 #include <compare>
@@ -18,7 +19,8 @@ class Prefix {
  public:
   constexpr Prefix() = default;  // 0.0.0.0/32, not a meaningful prefix
 
-  /// "198.51.100.0/24", "198.51.100.7" (= /32), IPv6 alike. Host bits are cleared. No leading zeros, zones, spaces.
+  /// "198.51.100.0/24", "198.51.100.7" (= /32), IPv6 alike. Host bits are cleared. No leading
+  /// zeros, zones, spaces.
   static std::optional<Prefix> parse(std::string_view text);
   /// As parse, but nothing when host bits were set, so that a loader can ask what was meant.
   static std::optional<Prefix> parse_exact(std::string_view text);
@@ -47,10 +49,12 @@ class Prefix {
   std::uint8_t length_ = 32;
 };
 
-/// The addresses of `from` that are in none of `holes`, as the fewest prefixes, sorted. Exact, never wider.
+/// The addresses of `from` that are in none of `holes`, as the fewest prefixes, sorted. Exact,
+/// never wider.
 std::vector<Prefix> subtract(const Prefix& from, const std::vector<Prefix>& holes);
 
-/// The same addresses as `prefixes`, without overlaps, sorted: a prefix inside another disappears. Does not join.
+/// The same addresses as `prefixes`, without overlaps, sorted: a prefix inside another disappears.
+/// Does not join.
 std::vector<Prefix> without_nested(std::vector<Prefix> prefixes);
 
 }  // namespace knock

@@ -14,7 +14,8 @@ class Random {
   /// Fills with unpredictable bytes; aborts when the system has none. Any thread.
   virtual void fill(std::span<std::uint8_t> out) = 0;
   std::uint64_t next_u64();
-  /// `bytes` random bytes as base64url without padding: 32 bytes make an unguessable token of 43 characters.
+  /// `bytes` random bytes as base64url without padding: 32 bytes make an unguessable token of 43
+  /// characters.
   std::string token(std::size_t bytes);
 };
 
@@ -24,7 +25,8 @@ class SystemRandom final : public Random {
   void fill(std::span<std::uint8_t> out) override;
 };
 
-/// Base64url without padding (RFC 4648 section 5). decode is strict: no padding, no stray bits, no other characters.
+/// Base64url without padding (RFC 4648 section 5). decode is strict: no padding, no stray bits, no
+/// other characters.
 std::string base64url(std::string_view bytes);
 bool base64url_decode(std::string_view text, std::string& out);
 

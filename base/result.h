@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors are values. Whether to try again follows from the kind; each layer adds one line of context,
-// outermost first, so that a message reads "target prod-sg: observe: HTTP 503".
+// Errors are values. Whether to try again follows from the kind; each layer adds one line of
+// context, outermost first, so that a message reads "target prod-sg: observe: HTTP 503".
 #pragma once
 
 #include <optional>
@@ -65,14 +65,14 @@ tl::unexpected<Error> fail_within(std::string layer, Result<T>& result) {
 /// KNOCK_ASSIGN(auto x, call()): x is the value, or the function returns the error.
 #define KNOCK_ASSIGN(declaration, expression) \
   KNOCK_ASSIGN_IMPL(KNOCK_CONCAT(knock_result_, __LINE__), declaration, expression)
-#define KNOCK_ASSIGN_IMPL(temporary, declaration, expression)                 \
-  auto temporary = (expression);                                              \
-  if (!temporary) return ::knock::fail(std::move(temporary.error()));         \
+#define KNOCK_ASSIGN_IMPL(temporary, declaration, expression)         \
+  auto temporary = (expression);                                      \
+  if (!temporary) return ::knock::fail(std::move(temporary.error())); \
   declaration = std::move(*temporary)
 
 /// KNOCK_CHECK(call()): goes on, or the function returns the error.
-#define KNOCK_CHECK(expression)                                                          \
-  do {                                                                                   \
-    if (auto knock_status = (expression); !knock_status)                                 \
-      return ::knock::fail(std::move(knock_status.error()));                             \
+#define KNOCK_CHECK(expression)                              \
+  do {                                                       \
+    if (auto knock_status = (expression); !knock_status)     \
+      return ::knock::fail(std::move(knock_status.error())); \
   } while (false)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A value that must not be seen: it does not print, is wiped when it dies, and is compared in constant time.
+// A value that must not be seen: it does not print, is wiped when it dies, and is compared in
+// constant time.
 #pragma once
 
 #include <string>

@@ -30,7 +30,8 @@ Decoded decode(std::string_view text, std::size_t at) {
   return {point, length};
 }
 
-/// Characters that show as nothing or change how their neighbours show (Unicode 15: Cc, Cf, Zl, Zp, variation tags).
+/// Characters that show as nothing or change how their neighbours show (Unicode 15: Cc, Cf, Zl, Zp,
+/// variation tags).
 bool deceptive(char32_t c) {
   return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c || c == 0x180e ||
          (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
@@ -64,8 +65,10 @@ std::string printable(std::string_view text) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i++]));
       continue;
     }
-    if (deceptive(point)) out += fmt::format("\\u{{{:x}}}", std::uint32_t(point));
-    else out += text.substr(i, length);
+    if (deceptive(point))
+      out += fmt::format("\\u{{{:x}}}", std::uint32_t(point));
+    else
+      out += text.substr(i, length);
     i += length;
   }
   return out;
@@ -95,12 +98,23 @@ std::string html_escape(std::string_view text) {
   std::string out;
   for (char c : printable(text)) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;

@@ -10,10 +10,12 @@
 
 namespace knock {
 
-/// Valid UTF-8 with nothing that moves the cursor, hides or reorders: control characters, bidi controls, line and
-/// paragraph separators, zero-width and tag characters and invalid bytes become \u{…} or \x… escapes.
+/// Valid UTF-8 with nothing that moves the cursor, hides or reorders: control characters, bidi
+/// controls, line and paragraph separators, zero-width and tag characters and invalid bytes become
+/// \u{…} or \x… escapes.
 std::string printable(std::string_view text);
-/// Byte offset of the first byte that is not part of valid UTF-8 (overlong forms and surrogates count as invalid).
+/// Byte offset of the first byte that is not part of valid UTF-8 (overlong forms and surrogates
+/// count as invalid).
 std::optional<std::size_t> invalid_utf8_at(std::string_view text);
 /// Number of terminal cells, close enough for columns: one per code point that is not combining.
 std::size_t display_width(std::string_view text);
@@ -21,8 +23,10 @@ std::size_t display_width(std::string_view text);
 /// For HTML text and double-quoted attributes.
 std::string html_escape(std::string_view text);
 
-/// The candidate a person most likely meant: edit distance at most a third of the length; nothing otherwise.
-std::optional<std::string> did_you_mean(std::string_view written, const std::vector<std::string>& candidates);
+/// The candidate a person most likely meant: edit distance at most a third of the length; nothing
+/// otherwise.
+std::optional<std::string> did_you_mean(std::string_view written,
+                                        const std::vector<std::string>& candidates);
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::vector<std::string_view> split(std::string_view text, char separator);

@@ -43,8 +43,7 @@ std::optional<std::chrono::sys_days> parse_date(std::string_view text) {
 /// The zone suffix of RFC 3339 as milliseconds east of UTC.
 std::optional<std::int64_t> parse_offset(std::string_view text) {
   if (text == "Z" || text == "z") return 0;
-  if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':')
-    return std::nullopt;
+  if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') return std::nullopt;
   auto hour = digits(text, 1, 2), minute = digits(text, 4, 2);
   if (!hour || !minute || *hour > 23 || *minute > 59) return std::nullopt;
   std::int64_t ms = (*hour * 60LL + *minute) * 60'000;
@@ -63,8 +62,8 @@ Civil civil(Instant instant) {
   auto day = floor<days>(time);
   year_month_day date{day};
   auto rest = (time - day).count();
-  return {int(date.year()),      unsigned(date.month()),   unsigned(date.day()), rest / 3'600'000,
-          rest / 60'000 % 60,    rest / 1000 % 60,         rest % 1000};
+  return {int(date.year()),   unsigned(date.month()), unsigned(date.day()), rest / 3'600'000,
+          rest / 60'000 % 60, rest / 1000 % 60,       rest % 1000};
 }
 
 }  // namespace
@@ -170,8 +169,8 @@ Duration SteadyWall::behind() const {
 }
 
 Duration Deadline::left() const {
-  auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(
-      at - std::chrono::steady_clock::now());
+  auto rest =
+      std::chrono::duration_cast<std::chrono::milliseconds>(at - std::chrono::steady_clock::now());
   return {std::max<std::int64_t>(0, rest.count())};
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time as plain values: milliseconds since the Unix epoch (Instant) and between two instants (Duration).
-// Only the edges hold a Clock; pure code gets `now` as an argument.
+// Time as plain values: milliseconds since the Unix epoch (Instant) and between two instants
+// (Duration). Only the edges hold a Clock; pure code gets `now` as an argument.
 //
-// Two clocks, because a wall clock can be set: a deadline closes at whichever of wall and monotonic time comes
-// first. SteadyWall below makes one clock of both, that never runs backwards.
+// Two clocks, because a wall clock can be set: a deadline closes at whichever of wall and monotonic
+// time comes first. SteadyWall below makes one clock of both, that never runs backwards.
 #pragma once
 
 #include <atomic>
@@ -40,7 +40,8 @@ constexpr Instant operator+(Instant t, Duration d) { return {t.ms + d.ms}; }
 constexpr Instant operator-(Instant t, Duration d) { return {t.ms - d.ms}; }
 constexpr Duration operator-(Instant a, Instant b) { return {a.ms - b.ms}; }
 
-/// "90s", "15m", "8h", "30d": digits and one unit, nothing else; at most 10 years. Nothing on anything else.
+/// "90s", "15m", "8h", "30d": digits and one unit, nothing else; at most 10 years. Nothing on
+/// anything else.
 std::optional<Duration> parse_duration(std::string_view text);
 /// The shortest text that parse_duration reads back ("8h", "90m", "45s"); milliseconds are dropped.
 std::string to_string(Duration duration);
@@ -70,10 +71,10 @@ class SystemClock final : public Clock {
   MonotonicTime monotonic() const override { return std::chrono::steady_clock::now(); }
 };
 
-/// A wall clock that never runs backwards, so that setting the machine's clock back lengthens nothing. It advances at
-/// least as fast as monotonic time from the latest instant it has shown, and follows the wall clock forwards.
-/// `floor` is the time of the newest durable record: across a restart too, time is never earlier than what is written.
-/// Any thread.
+/// A wall clock that never runs backwards, so that setting the machine's clock back lengthens
+/// nothing. It advances at least as fast as monotonic time from the latest instant it has shown,
+/// and follows the wall clock forwards. `floor` is the time of the newest durable record: across a
+/// restart too, time is never earlier than what is written. Any thread.
 class SteadyWall final : public Clock {
  public:
   SteadyWall(const Clock& machine, Instant floor);
@@ -86,7 +87,8 @@ class SteadyWall final : public Clock {
   const Clock& machine_;
   Instant start_;
   MonotonicTime start_monotonic_;
-  mutable std::atomic<std::int64_t> lead_ms_{0};  // how much the wall clock ran ahead of start + elapsed
+  mutable std::atomic<std::int64_t> lead_ms_{
+      0};  // how much the wall clock ran ahead of start + elapsed
 };
 
 /// A point in monotonic time by which a call must have returned.

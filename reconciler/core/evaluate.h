@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// policy × sessions × now → one Allowlist per target. Pure. Deny wins, default is deny, order of rules and sessions
-// means nothing. A deadline is the minimum of everything that bounds it, in whole seconds, rounded down.
+// policy × sessions × now → one Allowlist per target. Pure. Deny wins, default is deny, order of
+// rules and sessions means nothing. A deadline is the minimum of everything that bounds it, in
+// whole seconds, rounded down.
 //
-// This is the plain evaluator: it looks at every session for every rule, and is the oracle for anything cleverer.
+// This is the plain evaluator: it looks at every session for every rule, and is the oracle for
+// anything cleverer.
 #pragma once
 
 #include <map>
@@ -24,11 +26,13 @@ struct EvaluateInput {
   std::span<const Prefix> keep;
 };
 
-/// Every target of the policy, in its order. A target whose service has no entries is listed with an empty service.
+/// Every target of the policy, in its order. A target whose service has no entries is listed with
+/// an empty service.
 std::vector<Allowlist> evaluate(const EvaluateInput& input);
 
-/// Only what concerns one address: the entries whose prefix is that host, of every target that has a service. Gives
-/// exactly the rows of evaluate() with that prefix, when `sessions` holds at least every session at that address.
+/// Only what concerns one address: the entries whose prefix is that host, of every target that has
+/// a service. Gives exactly the rows of evaluate() with that prefix, when `sessions` holds at least
+/// every session at that address.
 std::vector<Allowlist> evaluate_host(const EvaluateInput& input, const IpAddress& address);
 
 /// True when policy's group counts this session as a member.

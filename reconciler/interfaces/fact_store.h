@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Durable facts: the log and its projections. One contract for every store (tests/conformance/fact_store_suite.h).
+// Durable facts: the log and its projections. One contract for every store
+// (tests/conformance/fact_store_suite.h).
 //
-// append() is the only way to write facts. When it returns, they are on stable storage, in the chain, and visible in
-// every projection; or nothing of them is. After a failure of stable storage (`unavailable`), the store refuses every
-// further append: what a disk holds after a failed fsync is unknown, so a new handle must be opened and verified.
-// Thread rules: append from one thread at a time (the store locks); reads from any thread.
+// append() is the only way to write facts. When it returns, they are on stable storage, in the
+// chain, and visible in every projection; or nothing of them is. After a failure of stable storage
+// (`unavailable`), the store refuses every further append: what a disk holds after a failed fsync
+// is unknown, so a new handle must be opened and verified. Thread rules: append from one thread at
+// a time (the store locks); reads from any thread.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +47,8 @@ struct AppliedInterval {
   std::optional<EndCause> because;
 };
 
-/// A local account. The password is an Argon2id string (libsodium's), which is a hash with its own salt.
+/// A local account. The password is an Argon2id string (libsodium's), which is a hash with its own
+/// salt.
 struct Account {
   std::string user;
   std::string name;
@@ -74,16 +77,19 @@ class FactStore {
   virtual ~FactStore() = default;
 
   /// Appends all or none, in order; returns the sequence number of the last.
-  virtual Result<std::uint64_t> append(const Actor& actor, Instant at, std::span<const Fact> facts) = 0;
+  virtual Result<std::uint64_t> append(const Actor& actor, Instant at,
+                                       std::span<const Fact> facts) = 0;
   /// False after a failed write to stable storage: this handle is finished.
   virtual bool writable() const = 0;
 
-  virtual Result<std::uint64_t> head() const = 0;             // 0: empty
+  virtual Result<std::uint64_t> head() const = 0;  // 0: empty
   virtual Result<std::optional<Instant>> last_time() const = 0;
   /// Records with seq > after, at most `limit`, in order.
   virtual Result<std::vector<Record>> records(std::uint64_t after, std::size_t limit) const = 0;
-  /// Walks the whole chain and checks every hash, commitment and projection digest. `progress(done, all)` may be empty.
-  virtual Result<ChainCheck> verify(const std::function<void(std::uint64_t, std::uint64_t)>& progress) const = 0;
+  /// Walks the whole chain and checks every hash, commitment and projection digest. `progress(done,
+  /// all)` may be empty.
+  virtual Result<ChainCheck> verify(
+      const std::function<void(std::uint64_t, std::uint64_t)>& progress) const = 0;
 
   virtual Result<std::vector<Session>> live_sessions(Instant now) const = 0;
   /// Newest first; ended ones too.
@@ -91,19 +97,23 @@ class FactStore {
   virtual Result<std::optional<Session>> session(const SessionId& id) const = 0;
 
   virtual Result<std::vector<AppliedEntry>> applied(const TargetName& target) const = 0;
-  /// Changes that were intended and never answered: must be read back before anything is written to that target.
+  /// Changes that were intended and never answered: must be read back before anything is written to
+  /// that target.
   virtual Result<std::vector<ChangeIntended>> open_intents() const = 0;
   /// Entries of this service that stood on some target at `at`.
-  virtual Result<std::vector<AppliedInterval>> applied_at(const ServiceName& service, Instant at) const = 0;
+  virtual Result<std::vector<AppliedInterval>> applied_at(const ServiceName& service,
+                                                          Instant at) const = 0;
 
   virtual Result<std::optional<AdoptedPolicy>> adopted_policy() const = 0;
-  /// The files of the policy whose PolicyAdopted is appended next; stored apart because they are large.
+  /// The files of the policy whose PolicyAdopted is appended next; stored apart because they are
+  /// large.
   virtual Status save_policy(const AdoptedPolicy& policy) = 0;
 
   virtual Result<std::vector<Account>> accounts() const = 0;
   virtual Result<std::optional<Account>> account(const std::string& user) const = 0;
   /// Writes or replaces the account and the fact together.
-  virtual Status save_account(const Actor& actor, Instant at, const Account& account, const std::string& what) = 0;
+  virtual Status save_account(const Actor& actor, Instant at, const Account& account,
+                              const std::string& what) = 0;
   virtual Status remove_account(const Actor& actor, Instant at, const std::string& user) = 0;
 
   virtual Result<bool> plan_used(const std::string& nonce) const = 0;

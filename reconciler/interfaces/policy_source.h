@@ -13,11 +13,12 @@
 
 namespace knock {
 
-/// One state of the policy, as files. For a directory the revision is "sha256:…" of paths and contents.
+/// One state of the policy, as files. For a directory the revision is "sha256:…" of paths and
+/// contents.
 struct PolicySnapshot {
   PolicyRevision revision;
-  std::string author;    // of the commit; "" for a directory
-  std::string subject;   // first line of the commit message
+  std::string author;   // of the commit; "" for a directory
+  std::string subject;  // first line of the commit message
   Instant committed;
   std::vector<PolicyFile> files;  // sorted by path
 };
@@ -25,8 +26,9 @@ struct PolicySnapshot {
 class PolicySource {
  public:
   virtual ~PolicySource() = default;
-  /// Brings the source up to date (a fetch with a deadline, or nothing for a directory) and says where it stands. An
-  /// error leaves everything as it was; the caller keeps its last good policy and shows its age.
+  /// Brings the source up to date (a fetch with a deadline, or nothing for a directory) and says
+  /// where it stands. An error leaves everything as it was; the caller keeps its last good policy
+  /// and shows its age.
   virtual Result<PolicyRevision> poll(Deadline deadline) = 0;
   /// The files at a revision that poll() gave, or an older one of the same history.
   virtual Result<PolicySnapshot> read(const PolicyRevision& revision) = 0;

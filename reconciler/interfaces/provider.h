@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The boundary to everything that enforces: four verbs, no knowledge of users, groups, Git or time-to-live arithmetic.
+// The boundary to everything that enforces: four verbs, no knowledge of users, groups, Git or
+// time-to-live arithmetic.
 //
-// One design for six shapes of target (per entry, versioned set, asynchronous list, push with expiry, whole document,
-// runtime socket): the core speaks of slots that hold items; a provider says in canonicalize() what it can hold and what
-// is lost; fence and handle are opaque text of the provider's own; every step of apply has its own outcome.
+// One design for six shapes of target (per entry, versioned set, asynchronous list, push with
+// expiry, whole document, runtime socket): the core speaks of slots that hold items; a provider
+// says in canonicalize() what it can hold and what is lost; fence and handle are opaque text of the
+// provider's own; every step of apply has its own outcome.
 #pragma once
 
 #include <functional>
@@ -25,15 +27,15 @@ namespace knock {
 /// One address range that may reach one service until a deadline, and why.
 struct Entry {
   Prefix prefix;
-  Instant until;                      // whole seconds; the latest of its causes
-  std::vector<Attribution> causes;    // sorted, never empty
+  Instant until;                    // whole seconds; the latest of its causes
+  std::vector<Attribution> causes;  // sorted, never empty
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 
 struct ServiceEntries {
   ServiceName service;
-  std::vector<PortRange> ports;       // canonical
-  std::vector<Entry> entries;         // sorted by prefix, unique
+  std::vector<PortRange> ports;  // canonical
+  std::vector<Entry> entries;    // sorted by prefix, unique
   friend bool operator==(const ServiceEntries&, const ServiceEntries&) = default;
 };
 
@@ -41,8 +43,9 @@ struct ServiceEntries {
 struct Allowlist {
   TargetName target;
   std::vector<ServiceEntries> services;  // sorted by name; a service without entries is listed too
-  std::vector<PortRange> protect;        // ports to drop by default; canonical; empty where policy says protect: false
-  std::vector<Prefix> keep;              // operators' standing accepts on every protected port; sorted
+  std::vector<PortRange>
+      protect;  // ports to drop by default; canonical; empty where policy says protect: false
+  std::vector<Prefix> keep;  // operators' standing accepts on every protected port; sorted
   friend bool operator==(const Allowlist&, const Allowlist&) = default;
 };
 
@@ -66,7 +69,8 @@ struct Slot {
   std::vector<Item> items;  // sorted by prefix, unique
 };
 
-/// An allowlist in the form this target can hold. What could not be held exactly is a finding, never silent.
+/// An allowlist in the form this target can hold. What could not be held exactly is a finding,
+/// never silent.
 struct Canonical {
   std::vector<Slot> slots;  // sorted by name
   Structure structure;
@@ -76,25 +80,26 @@ struct Canonical {
 /// An entry as the target has it.
 struct ObservedItem {
   Prefix prefix;
-  bool ours = false;                 // carries our owner's marker of a version we know
-  std::optional<Instant> until;      // from the marker (ours)
-  std::optional<Duration> left;      // native expiry as the target counts it; nothing: it never ends there
+  bool ours = false;             // carries our owner's marker of a version we know
+  std::optional<Instant> until;  // from the marker (ours)
+  std::optional<Duration>
+      left;  // native expiry as the target counts it; nothing: it never ends there
   std::string handle;
-  std::string comment;               // foreign: as found, for people
+  std::string comment;  // foreign: as found, for people
 };
 
 struct ObservedSlot {
   std::string name;
-  std::vector<ObservedItem> items;   // sorted by prefix, unique
+  std::vector<ObservedItem> items;  // sorted by prefix, unique
 };
 
 struct Observed {
-  std::vector<ObservedSlot> slots;   // sorted by name
-  Structure structure;               // empty when the container is not there yet
-  bool exists = false;               // our container is there
-  std::string fence;                 // etag, revision, generation: apply() fails with `conflict` when it moved
+  std::vector<ObservedSlot> slots;  // sorted by name
+  Structure structure;              // empty when the container is not there yet
+  bool exists = false;              // our container is there
+  std::string fence;  // etag, revision, generation: apply() fails with `conflict` when it moved
   Instant at;
-  bool complete = true;              // false: some of it could not be read; absence then means nothing
+  bool complete = true;  // false: some of it could not be read; absence then means nothing
 };
 
 struct StepOutcome {
@@ -104,12 +109,12 @@ struct StepOutcome {
 };
 
 struct Outcome {
-  std::vector<StepOutcome> steps;    // one for each change of the plan, in its order
-  std::string fence;                 // after our change; "" when a full read is needed to know it
+  std::vector<StepOutcome> steps;  // one for each change of the plan, in its order
+  std::string fence;               // after our change; "" when a full read is needed to know it
 };
 
-/// Adapts one kind of target. One instance serves one target. Calls on it never overlap; different instances run
-/// concurrently. Verbs block, and return by their deadline.
+/// Adapts one kind of target. One instance serves one target. Calls on it never overlap; different
+/// instances run concurrently. Verbs block, and return by their deadline.
 class Provider {
  public:
   virtual ~Provider() = default;
@@ -117,14 +122,16 @@ class Provider {
   virtual Canonical canonicalize(const Allowlist& desired) const = 0;  // pure
   /// Reads, never writes. An error is never an empty list.
   virtual Result<Observed> observe(Deadline deadline) = 0;
-  /// `structure` is what the container must look like (from Canonical); `plan.changes` are applied in order and are
-  /// idempotent: adding what is there and removing what is absent are successes. `now` turns deadlines into remaining
-  /// time. An error of kind `conflict` means that the fence had moved and nothing was changed.
+  /// `structure` is what the container must look like (from Canonical); `plan.changes` are applied
+  /// in order and are idempotent: adding what is there and removing what is absent are successes.
+  /// `now` turns deadlines into remaining time. An error of kind `conflict` means that the fence
+  /// had moved and nothing was changed.
   virtual Result<Outcome> apply(const TargetPlan& plan, const Structure& structure, Instant now,
                                 Deadline deadline) = 0;
 };
 
-/// Called by a provider, from any thread, when it noticed that its target changed and it was not us.
+/// Called by a provider, from any thread, when it noticed that its target changed and it was not
+/// us.
 using TargetMoved = std::function<void(const TargetName&)>;
 
 }  // namespace knock

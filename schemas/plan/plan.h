@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A plan is data: printable, hashable, storable, reviewable. It is binding: a provider may stop early and say why, it
-// never improvises. Words: docs/glossary.md.
+// A plan is data: printable, hashable, storable, reviewable. It is binding: a provider may stop
+// early and say why, it never improvises. Words: docs/glossary.md.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,11 @@ namespace knock {
 struct Attribution {
   enum class Kind { session, fixed };  // fixed: a `static:` rule
   Kind kind = Kind::session;
-  SessionId session;       // kind session
-  std::string who;         // the principal's name, or the static rule's owner: for people
+  SessionId session;  // kind session
+  std::string who;    // the principal's name, or the static rule's owner: for people
   ServiceName service;
   RuleName rule;
-  Instant until;           // the deadline this cause alone would give
+  Instant until;  // the deadline this cause alone would give
   friend auto operator<=>(const Attribution&, const Attribution&) = default;
 };
 
@@ -34,20 +34,21 @@ enum class Action {
   protect,    // start default-dropping ports: can lock people out
   unprotect,  // stop default-dropping: opens ports to everybody
   keep,       // the standing accepts for operators change
+  reshape,    // a slot appears, goes, or lets other ports through
   add,
-  extend,     // a later deadline
-  shorten,    // an earlier deadline
+  extend,   // a later deadline
+  shorten,  // an earlier deadline
   remove,
-  report,     // nothing is done; a person should know
+  report,  // nothing is done; a person should know
 };
 std::string_view to_string(Action action);
 std::optional<Action> action_from(std::string_view text);
 
 /// Why. The list is open: readers must accept a word they do not know.
 enum class Reason {
-  sign_in,        // a session gives it
-  fixed,          // a static rule gives it
-  policy,         // a policy commit changed what it allows
+  sign_in,  // a session gives it
+  fixed,    // a static rule gives it
+  policy,   // a policy commit changed what it allows
   expiry,
   sign_out,
   revoked,
@@ -60,23 +61,32 @@ enum class Reason {
 std::string_view to_string(Reason reason);
 std::optional<Reason> reason_from(std::string_view text);
 
-/// Steps of one apply, in this order (reconciler/core/order.h says why).
-enum class Step : std::uint8_t { close_now = 1, structure = 2, open = 3, prolong = 4, close_by_policy = 5 };
+/// Steps of one apply, in this order (reconciler/core/order.h says why): close what must not wait;
+/// make room (keep, reshape); open; prolong; then close what policy no longer wants, `protect`
+/// included.
+enum class Step : std::uint8_t {
+  close_now = 1,
+  structure = 2,
+  open = 3,
+  prolong = 4,
+  close_by_policy = 5
+};
 
 struct Change {
   Action action = Action::report;
   Reason reason = Reason::policy;
   Step step = Step::open;
-  std::string slot;                  // where in the target: for nftables the service's name
-  std::vector<PortRange> ports;      // what the slot lets through; for protect/unprotect the ports themselves
-  Prefix prefix;                     // add extend shorten remove report keep
+  std::string slot;  // where in the target: for nftables the service's name
+  std::vector<PortRange>
+      ports;      // what the slot lets through; for protect/unprotect the ports themselves
+  Prefix prefix;  // add extend shorten remove report keep
   std::vector<Prefix> keep;          // protect, keep: the whole standing list afterwards
   std::optional<Instant> until;      // add extend shorten: new deadline
   std::optional<Instant> was_until;  // extend shorten remove
   EntryId entry;
-  std::string handle;                // the provider's own name for the entry; "" where there is none
-  std::vector<Attribution> causes;   // sorted
-  std::string detail;                // one sentence more, where it helps
+  std::string handle;               // the provider's own name for the entry; "" where there is none
+  std::vector<Attribution> causes;  // sorted
+  std::string detail;               // one sentence more, where it helps
 };
 
 /// A remark in a plan. Stable id, like "target.widens".
@@ -84,28 +94,28 @@ struct Finding {
   enum class Level { note, warning };
   Level level = Level::note;
   std::string id;
-  TargetName target;     // empty: the whole plan
+  TargetName target;  // empty: the whole plan
   std::string sentence;
 };
 
 /// A guard that holds changes back until somebody acknowledges the plan's id.
 struct GuardTrip {
-  std::string guard;       // "becomes-empty", "protect", "unprotect", "any"
+  std::string guard;  // "becomes-empty", "protect", "unprotect", "any"
   TargetName target;
-  std::string figure;      // "41 of 41 entries"
-  std::string limit;       // "at least one entry stays"
-  std::size_t held = 0;    // changes held back
+  std::string figure;    // "41 of 41 entries"
+  std::string limit;     // "at least one entry stays"
+  std::size_t held = 0;  // changes held back
 };
 
 struct TargetPlan {
   TargetName target;
   std::string type;
-  std::string fence;                 // of the observation the changes were computed from
+  std::string fence;  // of the observation the changes were computed from
   std::size_t owned = 0, foreign = 0;
-  bool readable = true;              // false: nothing is planned but closing what has expired
+  bool readable = true;  // false: nothing is planned but closing what has expired
   std::string unreadable_because;
-  std::vector<Change> changes;       // ordered: applying any prefix of the list is safe
-  std::vector<Change> held;          // waiting for an acknowledgement; not applied
+  std::vector<Change> changes;  // ordered: applying any prefix of the list is safe
+  std::vector<Change> held;     // waiting for an acknowledgement; not applied
   std::vector<Finding> findings;
 };
 
@@ -114,22 +124,22 @@ struct PersonChange {
   bool gains = false;
   std::string who;
   ServiceName service;
-  RuleName rule;                    // gains: by which; loses: which gave it until now
+  RuleName rule;  // gains: by which; loses: which gave it until now
   SourceRange origin;
   std::optional<Instant> live_until;  // loses: a live session would have had it until then
 };
 
 struct Plan {
-  PolicyRevision from;              // what is in force; empty at first
+  PolicyRevision from;  // what is in force; empty at first
   PolicyRevision to;
-  std::uint64_t sequence = 0;       // of the log, when the plan was made
+  std::uint64_t sequence = 0;  // of the log, when the plan was made
   Instant as_of;
   std::vector<PersonChange> people;
   std::vector<TargetPlan> targets;  // sorted by name
   std::vector<Finding> findings;
-  std::vector<GuardTrip> guards;    // tripped ones
-  Digest id{};                      // over revision and policy-caused changes: see plan_id in reconciler/core/plan.h
-  bool empty() const;               // nothing to do and nothing held
+  std::vector<GuardTrip> guards;  // tripped ones
+  Digest id{};  // over revision and policy-caused changes: see plan_id in reconciler/core/plan.h
+  bool empty() const;  // nothing to do and nothing held
 };
 
 }  // namespace knock

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Three-way comparison of one target: what should stand there (desired), what stands there
+// (observed), what we last put there (applied). Pure. Says what differs and why; it does not order,
+// guard or drop anything.
+//
+//   applied observed desired   meaning                          change
+//      -       -        y      new                              add (sign_in, fixed or policy)
+//      y       y        -      no longer wanted                 remove, because of how its causes
+//      ended y       -        y      removed out of band              add once (drift); a second
+//      time it means no: report
+//      -      ours      -      nothing explains it              remove (orphan)
+//      -      ours      y      crash after the call             nothing but the record
+//      any   foreign   any     not ours                         report, leave alone
+//      y     changed    y      life differs from the marker     extend or shorten (drift)
+//
+// An observed entry whose deadline has passed is removed because of expiry, whatever else is true.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "reconciler/interfaces/fact_store.h"
+#include "reconciler/interfaces/provider.h"
+#include "schemas/plan/plan.h"
+
+namespace knock {
+
+struct DiffInput {
+  const TargetName& target;
+  const Capabilities& capabilities;
+  const Canonical& desired;
+  /// What the policy in force would want now, when another one is planned; null when they are the
+  /// same.
+  const Canonical* desired_in_force = nullptr;
+  const Observed& observed;
+  std::span<const AppliedEntry> applied;  // any order
+  Instant now;
+  /// How a session ended; nothing while it lives or when it is not known.
+  std::function<std::optional<EndCause>(const SessionId&)> ended;
+  /// True when a deny rule of the planned policy closes this slot to this address.
+  std::function<bool(const std::string& slot, const Prefix&)> denied;
+  /// Only this prefix was read and evaluated: slots and structure are not compared.
+  std::optional<Prefix> only;
+};
+
+/// In no particular order of safety (see order.h), but deterministic.
+std::vector<Change> diff(const DiffInput& input);
+
+/// How far the target's own count of an entry's life may be from its marker before that is a
+/// change.
+inline constexpr Duration kLifeTolerance = Duration::seconds(3);
+
+}  // namespace knock

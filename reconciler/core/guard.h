@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a policy commit may not do without somebody saying yes to exactly that. Expiry, sign-out,
+// revocation and deny are never held back: a guard that counted them would keep doors open.
+#pragma once
+
+#include <vector>
+
+#include "reconciler/interfaces/provider.h"
+#include "schemas/plan/plan.h"
+
+namespace knock {
+
+struct GuardInput {
+  const TargetName& target;
+  const Capabilities& capabilities;
+  const Observed& observed;
+  bool grants_nothing = false;  // no rule of the planned policy reaches any service of this target
+};
+
+/// "becomes-empty" holds back only from this many entries on, unless the policy grants nothing on
+/// the target any more.
+inline constexpr std::size_t kBecomesEmptyFrom = 5;
+
+struct Guarded {
+  std::vector<Change> pass;
+  std::vector<Change> held;
+  std::vector<GuardTrip> trips;
+};
+
+Guarded guard(std::vector<Change> changes, const GuardInput& input);
+
+/// The structure after `changes`, starting from `have`: what was held back does not happen.
+Structure structure_after(const Structure& have, const std::vector<Change>& changes);
+
+}  // namespace knock

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Desired and observed, brought together: diff → guard → order → a plan for one target, and plans
+// for many with an id. Pure.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "reconciler/core/diff.h"
+#include "reconciler/core/evaluate.h"
+#include "reconciler/interfaces/fact_store.h"
+#include "reconciler/interfaces/provider.h"
+#include "schemas/plan/plan.h"
+#include "schemas/policy/policy.h"
+
+namespace knock {
+
+struct TargetPlanInput {
+  const Target& target;
+  const Policy& policy;  // the one that is planned
+  const Capabilities& capabilities;
+  const Canonical& desired;
+  const Canonical* desired_in_force = nullptr;  // when another policy is in force
+  const Result<Observed>& observed;
+  std::span<const AppliedEntry> applied;
+  Instant now;
+  std::function<std::optional<EndCause>(const SessionId&)> ended;
+  bool acknowledged = false;   // somebody said yes to this plan's id: nothing is held
+  std::optional<Prefix> only;  // a host-scoped plan (DiffInput::only)
+};
+
+struct PlannedTarget {
+  TargetPlan plan;
+  std::vector<GuardTrip> trips;
+};
+
+/// When the target could not be read, the plan holds removals of what has expired by our own
+/// records and nothing else.
+PlannedTarget plan_target(const TargetPlanInput& input);
+
+/// SHA-256 over the policy revision and what policy and configuration cause, held or not; never
+/// over times or over what sessions and drift cause, or every acknowledgement would be stale within
+/// a second.
+Digest plan_id(const PolicyRevision& to, std::span<const TargetPlan> targets);
+
+/// Sorts, computes the id.
+Plan assemble(PolicyRevision from, PolicyRevision to, std::uint64_t sequence, Instant as_of,
+              std::vector<PlannedTarget> targets, std::vector<PersonChange> people);
+
+/// Whom the change from one policy to another concerns, among the sessions and accounts that are
+/// known. An account is taken without an address, so rules that ask for a network count as given.
+std::vector<PersonChange> people_changes(const Policy* in_force, const Policy& planned,
+                                         std::span<const Session> sessions,
+                                         std::span<const Account> accounts, Instant now);
+
+/// `written` is the plan's id or at least 12 leading hex digits of it.
+bool names_plan(std::string_view written, const Digest& id);
+
+}  // namespace knock
