@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Outgoing HTTP through libcurl, with a deadline, a size cap, no redirects, and a guard on the address that is really
-// connected to (after DNS), so that a provider's document cannot make us call our own network.
+// Outgoing HTTP through libcurl, with a deadline, a size cap, no redirects, and a guard on the
+// address that is really connected to (after DNS), so that a provider's document cannot make us
+// call our own network.
 #pragma once
 
 #include <memory>
@@ -45,7 +46,8 @@ class HttpClient {
   virtual Result<IncomingResponse> send(const OutgoingRequest& request, Deadline deadline) = 0;
 };
 
-std::unique_ptr<HttpClient> make_http_client(ConnectGuard guard);
+/// `ca_pem`: trust these authorities instead of the machine's ("" = the machine's).
+std::unique_ptr<HttpClient> make_http_client(ConnectGuard guard, std::string ca_pem = {});
 
 /// Percent-encoded name=value pairs joined by '&' (RFC 3986 unreserved characters stay).
 std::string encode_form(const std::vector<std::pair<std::string, std::string>>& pairs);
