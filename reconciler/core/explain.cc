@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reconciler/core/explain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace knock {
+namespace {
+
+std::string groups_text(const Session& session) {
+  std::vector<std::string> shown;
+  for (const auto& group : session.groups) {
+    if (shown.size() == 12) {
+      shown.push_back(fmt::format("and {} more", session.groups.size() - 12));
+      break;
+    }
+    shown.push_back(printable(group));
+  }
+  return shown.empty()
+             ? "no groups"
+             : counted(session.groups.size(), "group", "groups") + " (" + join(shown, ", ") + ")";
+}
+
+const Group* first_membership(const Policy& policy, const AllowRule& rule, const Session& session) {
+  for (const GroupName& name : rule.who) {
+    const Group* group = policy.group(name);
+    if (group != nullptr && is_member(*group, session)) return group;
+  }
+  return nullptr;
+}
+
+template <class Rule>
+bool reaches(const Rule& rule, const ServiceName& service) {
+  return std::binary_search(rule.to.begin(), rule.to.end(), service);
+}
+
+std::string place(const Policy& policy, const SourceRange& origin) {
+  return printable(origin.to_string()) + "@" + printable(policy.revision.value.substr(0, 15));
+}
+
+void say_allowed(const Policy& policy, const Session& session, const Reach& reach,
+                 Explanation& out) {
+  out.allowed = true;
+  out.rule = reach.rule;
+  out.until = reach.until;
+  out.chain.push_back(fmt::format("{} signed in by {} from {} at {}, session {}",
+                                  printable(session.principal.name), to_string(session.proof),
+                                  session.address.to_string(), to_string(session.created),
+                                  session.id.value));
+  for (const AllowRule& rule : policy.allow) {
+    if (rule.name != reach.rule) continue;
+    if (const Group* group = first_membership(policy, rule, session))
+      out.chain.push_back(fmt::format(
+          "\"{}\", as {} says, is group {} ({})",
+          printable(session.proof == Proof::grant ? group->name.value : group->idp),
+          printable(session.source.value), group->name.value, place(policy, group->origin)));
+    out.chain.push_back(fmt::format("rule {} lets {} into {} for {} ({})", rule.name.value,
+                                    rule.who.size() == 1 ? rule.who[0].value : "these groups",
+                                    reach.service.value, to_string(rule.ttl),
+                                    place(policy, rule.origin)));
+  }
+  out.chain.push_back("until " + to_string(reach.until));
+}
+
+/// The rules are asked for the condition that fails last: that one is nearest to what the person
+/// lacks.
+void say_missing(const Policy& policy, const Session& session, const ServiceName& service,
+                 Instant now, Explanation& out) {
+  const AllowRule* nearest = nullptr;
+  bool member = false;
+  for (const AllowRule& rule : policy.allow) {
+    if (!reaches(rule, service)) continue;
+    bool in = first_membership(policy, rule, session) != nullptr;
+    if (nearest == nullptr || (in && !member)) {
+      nearest = &rule;
+      member = in;
+    }
+  }
+  auto who = printable(session.principal.name);
+  if (nearest == nullptr) {
+    out.missing = fmt::format("no allow rule reaches {}", service.value);
+    out.smallest_change = fmt::format("an allow rule with `to: [{}]`", service.value);
+    return;
+  }
+  if (!member) {
+    std::vector<std::string> groups;
+    for (const GroupName& name : nearest->who) groups.push_back(name.value);
+    out.missing = fmt::format(
+        "{} is in none of the groups that may reach {} ({}; rule {}, {}): {} brings {}", who,
+        service.value, join(groups, ", "), nearest->name.value, place(policy, nearest->origin),
+        printable(session.source.value), groups_text(session));
+    const Group* group = policy.group(nearest->who.front());
+    out.smallest_change = fmt::format("{} becomes a member of \"{}\" at the sign-in source", who,
+                                      group != nullptr ? printable(group->idp) : groups.front());
+    return;
+  }
+  for (const DenyRule& rule : policy.deny) {
+    if (!reaches(rule, service)) continue;
+    Policy without = policy;
+    std::erase_if(without.deny, [&](const DenyRule& r) { return r.name == rule.name; });
+    auto reach = reach_of(without, session, now);
+    if (std::any_of(reach.begin(), reach.end(),
+                    [&](const Reach& r) { return r.service == service; })) {
+      out.missing = fmt::format("deny rule {} covers {} from {} ({})", rule.name.value, who,
+                                session.address.to_string(), place(policy, rule.origin));
+      out.smallest_change = "none: a deny rule is meant";
+      return;
+    }
+  }
+  if (std::min(session.created + nearest->ttl, session.expires) <= now) {
+    out.missing =
+        fmt::format("the time rule {} gives ({}) has passed since the sign-in at {}",
+                    nearest->name.value, to_string(nearest->ttl), to_string(session.created));
+    out.smallest_change = who + " signs in again";
+    return;
+  }
+  out.missing = fmt::format("rule {} asks for another network than {} ({})", nearest->name.value,
+                            session.address.to_string(), place(policy, nearest->origin));
+  out.smallest_change = who + " signs in from a network the rule names";
+}
+
+}  // namespace
+
+Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,
+                    Instant now) {
+  Explanation out;
+  out.service = service;
+  if (!session.live_at(now)) {
+    out.missing = session.end
+                      ? fmt::format("the session ended at {} ({})", to_string(session.end->at),
+                                    to_string(session.end->cause))
+                      : fmt::format("the session ran out at {}", to_string(session.expires));
+    out.smallest_change = printable(session.principal.name) + " signs in again";
+    return out;
+  }
+  for (const Reach& reach : reach_of(policy, session, now))
+    if (reach.service == service) {
+      say_allowed(policy, session, reach, out);
+      return out;
+    }
+  say_missing(policy, session, service, now, out);
+  return out;
+}
+
+}  // namespace knock

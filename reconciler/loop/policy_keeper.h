@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Watches the policy source and puts in force what is sound. Whatever goes wrong (source away,
+// emptied, rewritten; files that do not load), the last good policy stays, and the status says
+// since when and why.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "reconciler/interfaces/policy_source.h"
+#include "reconciler/loop/reconciler.h"
+
+namespace knock {
+
+class PolicyKeeper {
+ public:
+  PolicyKeeper(PolicySource& source, PolicyContext context, FactStore& store,
+               Reconciler& reconciler, const Clock& clock, Duration every);
+  ~PolicyKeeper();
+
+  /// Puts the last adopted policy of the store back in force, without the source. Nothing adopted
+  /// yet is fine.
+  Status restore();
+  /// One look at the source, now. Any thread; looks do not overlap.
+  Status look(const Actor& actor);
+  /// Looks every now and then on a thread of its own, until this dies.
+  void start();
+  PolicyStatus status() const;
+  /// The problems of the newest revision that was refused; empty when there is none.
+  Diagnostics refused() const;
+
+ private:
+  Status look_locked(const Actor& actor);
+
+  PolicySource& source_;
+  const PolicyContext context_;
+  FactStore& store_;
+  Reconciler& reconciler_;
+  const Clock& clock_;
+  const Duration every_;
+  PolicyCache cache_;
+  std::mutex looking_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  PolicyStatus status_;
+  Diagnostics refused_;
+  PolicyRevision refused_revision_;
+  std::jthread thread_;
+};
+
+}  // namespace knock

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions, policy and the pool. How one target is run: target_run.cc; what time ends: timer.cc.
+#include "reconciler/loop/reconciler.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "reconciler/loop/due.h"
+#include "reconciler/loop/target_state.h"
+
+namespace knock {
+
+Reconciler::Reconciler(FactStore& store, const Clock& clock, Random& random,
+                       ProviderFactory factory, ReconcilerSettings settings)
+    : store_(store),
+      clock_(clock),
+      random_(random),
+      factory_(std::move(factory)),
+      settings_(std::move(settings)) {}
+
+Reconciler::~Reconciler() { stop(); }
+
+Status Reconciler::start() {
+  KNOCK_ASSIGN(auto head, store_.head());
+  KNOCK_ASSIGN(auto sessions, store_.live_sessions(clock_.now()));
+  Lock lock(mutex_);
+  next_batch_ = head + 1;  // a batch writes at least one record, so numbers are never used twice
+  for (Session& session : sessions) {
+    due_at({session.expires, session.id, {}, {}, {}});
+    by_address_.emplace(session.address, session.id);
+    live_.emplace(session.id, std::move(session));
+  }
+  for (std::size_t i = 0; i < settings_.workers; ++i)
+    threads_.emplace_back([this](std::stop_token stop) { work(stop); });
+  threads_.emplace_back([this](std::stop_token stop) { keep_time(stop); });
+  return {};
+}
+
+void Reconciler::stop() {
+  {
+    Lock lock(mutex_);
+    stopping_ = true;
+    for (auto& thread : threads_) thread.request_stop();
+    work_ready_.notify_all();
+    time_changed_.notify_all();
+    settled_.notify_all();
+  }
+  threads_.clear();  // joins
+  targets_.clear();  // providers call back no more
+}
+
+// ---- policy ----
+
+Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
+                         std::shared_ptr<const Policy> policy) {
+  auto before = this->policy();
+  KNOCK_CHECK(store_.save_policy(adopted));
+  KNOCK_CHECK(
+      record(actor, {PolicyAdopted{adopted.revision, before ? before->revision : PolicyRevision(),
+                                   adopted.author, adopted.subject, ""}}));
+  Lock lock(mutex_);
+  policy_ = std::move(policy);
+  make_targets(*policy_);
+  for (auto& [name, state] : targets_) mark(*state, std::nullopt);
+  return {};
+}
+
+std::shared_ptr<const Policy> Reconciler::policy() const {
+  Lock lock(mutex_);
+  return policy_;
+}
+
+void Reconciler::make_targets(const Policy& policy) {
+  for (auto& [name, state] : targets_)
+    if (policy.target(name) == nullptr) state->leaving = true;
+  for (const Target& target : policy.targets) {
+    auto& state = targets_[target.name];
+    if (state == nullptr) {
+      state = std::make_unique<TargetState>();
+      state->status.name = target.name;
+      if (auto applied = store_.applied(target.name)) {
+        for (AppliedEntry& entry : *applied) {
+          due_at({entry.until, {}, target.name, entry.slot, entry.prefix});
+          state->applied.emplace(TargetState::Key{entry.slot, entry.prefix}, std::move(entry));
+        }
+      } else {
+        log(LogLevel::error, "loop.records-unreadable", "The records of a target cannot be read.",
+            {{"target", target.name.value}, {"problem", applied.error().text()}});
+      }
+    }
+    state->leaving = false;
+    state->target = target;
+    state->status.type = target.type;
+  }
+}
+
+// ---- sessions ----
+
+Result<Session> Reconciler::open_session(const Actor& actor, Session session) {
+  if (session.id.empty()) session.id = SessionId(random_.token(16));
+  session.created = clock_.now();
+  session.expires = session.expires.floor_to_second();
+  std::sort(session.groups.begin(), session.groups.end());
+  session.groups.erase(std::unique(session.groups.begin(), session.groups.end()),
+                       session.groups.end());
+  if (session.expires <= session.created)
+    return fail(ErrorKind::invalid, "a session must end after it begins");
+  KNOCK_CHECK(record(actor, {SessionOpened{session}}));
+  Lock lock(mutex_);
+  live_.emplace(session.id, session);
+  by_address_.emplace(session.address, session.id);
+  due_at({session.expires, session.id, {}, {}, {}});
+  mark_host(session.address);
+  return session;
+}
+
+Status Reconciler::end_session(const Actor& actor, const SessionId& id, EndCause cause,
+                               const std::string& reason) {
+  IpAddress address;
+  SessionEnd end{clock_.now(), cause};
+  {
+    Lock lock(mutex_);
+    auto at = live_.find(id);
+    if (at == live_.end()) return fail(ErrorKind::not_found, "no live session " + id.value);
+    address = at->second.address;
+    auto [first, last] = by_address_.equal_range(address);
+    for (auto it = first; it != last; ++it)
+      if (it->second == id) {
+        by_address_.erase(it);
+        break;
+      }
+    live_.erase(at);
+    ended_[id] = cause;
+    mark_host(address);  // closing does not wait for the record
+  }
+  return record(actor, {SessionEnded{id, end, reason}});
+}
+
+std::vector<Session> Reconciler::live_sessions() const {
+  Lock lock(mutex_);
+  std::vector<Session> out;
+  Instant now = clock_.now();
+  for (const auto& [id, session] : live_)
+    if (session.live_at(now)) out.push_back(session);
+  return out;
+}
+
+std::optional<Session> Reconciler::live_session(const SessionId& id) const {
+  Lock lock(mutex_);
+  auto at = live_.find(id);
+  if (at == live_.end() || !at->second.live_at(clock_.now())) return std::nullopt;
+  return at->second;
+}
+
+std::optional<EndCause> Reconciler::ended(const SessionId& id) const {
+  {
+    Lock lock(mutex_);
+    if (live_.contains(id)) return std::nullopt;
+    if (auto at = ended_.find(id); at != ended_.end()) return at->second;
+  }
+  auto session = store_.session(id);
+  if (!session || !*session) return std::nullopt;
+  if ((*session)->end) return (*session)->end->cause;
+  if ((*session)->expires <= clock_.now()) return EndCause::expired;
+  return std::nullopt;
+}
+
+// ---- views ----
+
+std::vector<SessionOnTarget> Reconciler::where_locked(const Session& session) const {
+  std::vector<SessionOnTarget> out;
+  if (policy_ == nullptr) return out;
+  Prefix host = Prefix::host(session.address);
+  for (const Reach& reach : reach_of(*policy_, session, clock_.now())) {
+    const Service* service = policy_->service(reach.service);
+    for (const TargetName& name : service->targets) {
+      SessionOnTarget row{name, reach.service, reach.until, false, ""};
+      auto at = targets_.find(name);
+      if (at != targets_.end()) {
+        const TargetState& state = *at->second;
+        auto entry = state.applied.find({reach.service.value, host});
+        row.open = entry != state.applied.end() && entry->second.until > clock_.now();
+        if (row.open)
+          row.until = std::min(row.until, entry->second.until);
+        else
+          row.problem = state.status.problem;
+      }
+      out.push_back(std::move(row));
+    }
+  }
+  return out;
+}
+
+std::vector<SessionOnTarget> Reconciler::where(const Session& session) const {
+  Lock lock(mutex_);
+  return where_locked(session);
+}
+
+std::vector<SessionOnTarget> Reconciler::wait_open(const Session& session,
+                                                   Deadline deadline) const {
+  Lock lock(mutex_);
+  auto all_open = [&] {
+    auto rows = where_locked(session);
+    return stopping_ ||
+           std::all_of(rows.begin(), rows.end(), [](const SessionOnTarget& r) { return r.open; });
+  };
+  settled_.wait_until(lock, deadline.at, all_open);
+  return where_locked(session);
+}
+
+bool Reconciler::wait_settled(Deadline deadline) const {
+  Lock lock(mutex_);
+  return settled_.wait_until(lock, deadline.at, [&] {
+    return stopping_ || std::all_of(targets_.begin(), targets_.end(), [](const auto& pair) {
+             const TargetState& state = *pair.second;
+             return !state.busy && (!state.waits() || state.not_before.has_value());
+           });
+  });
+}
+
+std::vector<TargetStatus> Reconciler::targets() const {
+  Lock lock(mutex_);
+  std::vector<TargetStatus> out;
+  for (const auto& [name, state] : targets_) {
+    TargetStatus status = state->status;
+    status.synced = status.synced && !state->waits();
+    if (state->not_before) {
+      auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(*state->not_before -
+                                                                        clock_.monotonic());
+      status.next_try = clock_.now() + Duration{std::max<std::int64_t>(0, wait.count())};
+    }
+    out.push_back(std::move(status));
+  }
+  return out;
+}
+
+// ---- dirt ----
+
+void Reconciler::mark(TargetState& state, const std::optional<IpAddress>& host) {
+  if (host)
+    state.dirty_hosts.insert(*host);
+  else {
+    state.dirty = true;
+    state.not_before.reset();
+  }
+  state.status.generation = {++generation_};
+  work_ready_.notify_one();
+}
+
+void Reconciler::mark_host(const IpAddress& address) {
+  for (auto& [name, state] : targets_) mark(*state, address);
+}
+
+void Reconciler::target_moved(const TargetName& name) {
+  Lock lock(mutex_);
+  auto at = targets_.find(name);
+  if (at == targets_.end()) return;
+  mark(*at->second, std::nullopt);
+}
+
+void Reconciler::refresh(const TargetName& name) {
+  Lock lock(mutex_);
+  for (auto& [target, state] : targets_)
+    if (name.empty() || target == name) mark(*state, std::nullopt);
+}
+
+Status Reconciler::record(const Actor& actor, const std::vector<Fact>& facts) {
+  if (facts.empty()) return {};
+  auto written = store_.append(actor, clock_.now(), facts);
+  if (written) return {};
+  log(LogLevel::error, "log.unwritable",
+      "The log cannot be written: nothing new opens until the controller is started again.",
+      {{"problem", written.error().text()}});
+  return fail_within("log", written);
+}
+
+// ---- plans ----
+
+Result<Observed> Reconciler::observe_for_plan(
+    const Target& target, std::map<TargetName, std::unique_ptr<Provider>>& own) {
+  Lock lock(mutex_);
+  auto at = targets_.find(target.name);
+  bool same = at != targets_.end() && at->second->provider != nullptr;
+  if (!same) {
+    lock.unlock();
+    auto made = factory_(target, [](const TargetName&) {});
+    if (!made) return fail_within("target " + target.name.value, made);
+    Provider& provider = *(own[target.name] = std::move(*made));
+    return provider.observe(Deadline::in(settings_.verb_deadline));
+  }
+  settled_.wait(lock, [&] {
+    at = targets_.find(target.name);
+    return stopping_ || at == targets_.end() || !at->second->busy;
+  });
+  if (stopping_ || at == targets_.end())
+    return fail(ErrorKind::unavailable, "the controller is stopping");
+  TargetState& state = *at->second;
+  state.busy = true;
+  lock.unlock();
+  auto observed = state.provider->observe(Deadline::in(settings_.verb_deadline));
+  lock.lock();
+  state.busy = false;
+  work_ready_.notify_one();
+  settled_.notify_all();
+  return observed;
+}
+
+Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetName> only) {
+  auto sessions = live_sessions();
+  auto in_force = policy();
+  KNOCK_ASSIGN(auto accounts, store_.accounts());
+  KNOCK_ASSIGN(auto head, store_.head());
+  std::map<TargetName, std::unique_ptr<Provider>> own;
+  PlannerInput input{candidate,
+                     nullptr,
+                     sessions,
+                     accounts,
+                     settings_.keep,
+                     clock_.now(),
+                     head,
+                     {},
+                     {},
+                     {},
+                     {},
+                     {only.begin(), only.end()}};
+  if (in_force != nullptr && in_force->revision != candidate.revision)
+    input.in_force = in_force.get();
+  input.ended = [this](const SessionId& id) { return ended(id); };
+  input.applied = [this](const TargetName& name) {
+    auto rows = store_.applied(name);
+    return rows ? std::move(*rows) : std::vector<AppliedEntry>();
+  };
+  input.observe = [&](const Target& target) { return observe_for_plan(target, own); };
+  input.provider = [&](const Target& target) -> Provider* {
+    if (auto at = own.find(target.name); at != own.end()) return at->second.get();
+    Lock lock(mutex_);
+    auto at = targets_.find(target.name);
+    return at == targets_.end() ? nullptr : at->second->provider.get();
+  };
+  return make_plan(input);
+}
+
+Status Reconciler::acknowledge(const Actor& actor, std::string_view plan_id) {
+  auto in_force = policy();
+  if (in_force == nullptr) return fail(ErrorKind::not_found, "no policy is in force");
+  KNOCK_ASSIGN(auto plan, this->plan(*in_force));
+  if (!names_plan(plan_id, plan.id))
+    return fail(ErrorKind::conflict, "that names another plan than the one that waits now (" +
+                                         to_hex(plan.id).substr(0, 16) + "); look at it again");
+  std::vector<Fact> facts;
+  for (const TargetPlan& target : plan.targets)
+    if (!target.held.empty()) facts.push_back(GuardAcknowledged{to_hex(plan.id), target.target});
+  KNOCK_CHECK(record(actor, facts));
+  Lock lock(mutex_);
+  for (const TargetPlan& target : plan.targets) {
+    auto at = targets_.find(target.target);
+    if (target.held.empty() || at == targets_.end()) continue;
+    at->second->acknowledged = in_force->revision;
+    mark(*at->second, std::nullopt);
+  }
+  return {};
+}
+
+}  // namespace knock

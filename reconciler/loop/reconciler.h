@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop: keeps every target as policy × sessions × now wants it.
+//
+// Level-triggered: events only mark a target, or one address on it, as dirty; the run then compares
+// state with state. At most one verb at a time per target, on a bounded pool. A sign-in dirties one
+// address: its run compares that address with what the last read and our own changes since say,
+// under the target's fence; when the fence moved, the whole target is read again. Every change is
+// intended in the log before the call and recorded after it.
+//
+// When the log cannot be written, nothing new opens; what must close is closed all the same.
+//
+// Thread rules: every public function may be called from any thread; none calls back while holding
+// a lock.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/random.h"
+#include "reconciler/interfaces/fact_store.h"
+#include "reconciler/loop/planner.h"
+#include "reconciler/loop/status.h"
+
+namespace knock {
+
+struct ReconcilerSettings {
+  std::vector<Prefix> keep;
+  Duration full_read_every = Duration::minutes(10);  // ± 5 %
+  Duration verb_deadline = Duration::seconds(10);
+  std::size_t workers = 16;
+};
+
+/// Where one session stands on one target.
+struct SessionOnTarget {
+  TargetName target;
+  ServiceName service;
+  Instant until;
+  bool open = false;
+  std::string problem;  // why not yet
+};
+
+class Reconciler {
+ public:
+  Reconciler(FactStore& store, const Clock& clock, Random& random, ProviderFactory factory,
+             ReconcilerSettings settings);
+  ~Reconciler();
+  Reconciler(const Reconciler&) = delete;
+  Reconciler& operator=(const Reconciler&) = delete;
+
+  /// Reads sessions and applied entries from the store and starts the pool. Without a policy
+  /// nothing runs yet.
+  Status start();
+  void stop();
+
+  /// Puts a policy in force: durable first, then every target is dirty.
+  Status adopt(const Actor& actor, const AdoptedPolicy& adopted,
+               std::shared_ptr<const Policy> policy);
+  std::shared_ptr<const Policy> policy() const;
+
+  /// `created`, and `id` when empty, are filled in. Durable when it returns; targets follow.
+  Result<Session> open_session(const Actor& actor, Session session);
+  Status end_session(const Actor& actor, const SessionId& id, EndCause cause,
+                     const std::string& reason);
+  std::vector<Session> live_sessions() const;
+  std::optional<Session> live_session(const SessionId& id) const;
+
+  /// What a policy would do to the targets as they are now. Reads targets; does not write.
+  Result<Plan> plan(const Policy& candidate, std::span<const TargetName> only = {});
+  /// Lets the held changes of exactly this plan go. Kind `conflict` when the plan is another by
+  /// now.
+  Status acknowledge(const Actor& actor, std::string_view plan_id);
+
+  /// What this session may reach and where it is open already.
+  std::vector<SessionOnTarget> where(const Session& session) const;
+  /// Waits until everything the session may reach is open, or the deadline.
+  std::vector<SessionOnTarget> wait_open(const Session& session, Deadline deadline) const;
+  /// Waits until no target is dirty or busy; false at the deadline.
+  bool wait_settled(Deadline deadline) const;
+
+  std::vector<TargetStatus> targets() const;
+  /// Marks targets for a full read now; all of them when `name` is empty.
+  void refresh(const TargetName& name);
+
+ private:
+  struct TargetState;
+  struct Run;
+  struct Due;
+  using Lock = std::unique_lock<std::mutex>;
+
+  // The pool. `work` takes ready targets; one run has a target for itself (busy).
+  void work(std::stop_token stop);
+  TargetState* next_ready();
+  void run(TargetState& state, Lock& lock);
+  bool host_run(TargetState& state, const std::set<IpAddress>& hosts);
+  Status full_run(TargetState& state);
+  Run snapshot(TargetState& state, const std::set<IpAddress>* hosts);
+  Status execute(TargetState& state, const Run& run, const TargetPlan& plan);
+  void note_outcome(TargetState& state, const Run& run, const TargetPlan& plan, std::uint64_t batch,
+                    const Outcome& outcome);
+  void settle_records(TargetState& state, const Run& run, const Canonical& desired,
+                      const Observed& observed);
+  void note_failure(TargetState& state, const Error& error);
+
+  // The timer.
+  void keep_time(std::stop_token stop);
+  void end_what_is_due(Lock& lock);
+  void due_at(Due due);
+  void wake_timer();
+
+  Status record(const Actor& actor, const std::vector<Fact>& facts);
+  void make_targets(const Policy& policy);
+  void make_provider(TargetState& state);
+  void mark(TargetState& state, const std::optional<IpAddress>& host);
+  void mark_host(const IpAddress& address);
+  void target_moved(const TargetName& name);
+  std::optional<EndCause> ended(const SessionId& id) const;
+  std::vector<SessionOnTarget> where_locked(const Session& session) const;
+  Result<Observed> observe_for_plan(const Target& target,
+                                    std::map<TargetName, std::unique_ptr<Provider>>& own);
+
+  FactStore& store_;
+  const Clock& clock_;
+  Random& random_;
+  ProviderFactory factory_;
+  ReconcilerSettings settings_;
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable_any work_ready_;    // for the pool
+  mutable std::condition_variable_any time_changed_;  // for the timer
+  mutable std::condition_variable_any settled_;       // for those who wait
+  std::shared_ptr<const Policy> policy_;
+  std::map<SessionId, Session> live_;
+  std::multimap<IpAddress, SessionId> by_address_;
+  std::map<SessionId, EndCause> ended_;  // since the start, for the reason of a removal
+  std::map<TargetName, std::unique_ptr<TargetState>> targets_;
+  std::vector<Due> due_;  // a heap, soonest first; stale ones are skipped when they come up
+  bool sooner_ = false;   // the timer must look again
+  std::uint64_t next_batch_ = 1;
+  std::uint64_t generation_ = 0;
+  bool stopping_ = false;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace knock

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the controller says about itself: plain data for `knock status`, the portal, /ready and
+// metrics.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "schemas/plan/plan.h"
+
+namespace knock {
+
+/// Conditions of a target; a target is fine when it is `ready` and `synced` and nothing else is
+/// said.
+struct TargetStatus {
+  TargetName name;
+  std::string type;
+  bool ready = false;    // the last call worked
+  bool synced = false;   // what stands there is what should, by the last look
+  bool drifted = false;  // somebody else changed it since the last full read; being healed
+  std::size_t owned = 0, foreign = 0;
+  Generation generation;           // of desired state
+  Generation observed_generation;  // confirmed by the target
+  std::optional<Instant> last_full_read;
+  std::size_t held = 0;  // changes waiting for an acknowledgement
+  std::vector<GuardTrip> guards;
+  std::vector<Finding> findings;
+  std::string problem;  // the last error, in one line; empty when all is well
+  std::optional<Instant> next_try;
+};
+
+struct PolicyStatus {
+  PolicyRevision revision;  // in force; empty: none yet
+  std::string author, subject;
+  std::optional<Instant> adopted;
+  std::string source;                   // "git file:///srv/policy main"
+  std::optional<Instant> last_contact;  // when the source last answered
+  std::string problem;                  // why something newer is not in force
+};
+
+struct ControllerStatus {
+  std::string version;
+  OwnerId owner;
+  Instant now;
+  bool ready = false;
+  std::string not_ready_because;
+  PolicyStatus policy;
+  std::vector<TargetStatus> targets;
+  std::size_t live_sessions = 0;
+  std::uint64_t log_head = 0;
+  Duration clock_behind;             // the machine's clock against the newest record
+  std::vector<std::string> remarks;  // "roles share one user id", …
+};
+
+}  // namespace knock

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/core/controller.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.h"
+#include "base/text.h"
+
+namespace knock {
+namespace {
+
+ReconcilerSettings settings_of(const Config& config) {
+  ReconcilerSettings settings;
+  for (const KeepPrefix& keep : config.keep) settings.keep.push_back(keep.prefix);
+  std::sort(settings.keep.begin(), settings.keep.end());
+  return settings;
+}
+
+std::vector<ServiceName> services_named(const Policy& policy, const std::string& what) {
+  if (policy.service(ServiceName(what)) != nullptr) return {ServiceName(what)};
+  std::vector<ServiceName> out;
+  for (const Service& service : policy.services)
+    if (std::binary_search(service.targets.begin(), service.targets.end(), TargetName(what)))
+      out.push_back(service.name);
+  return out;
+}
+
+bool is_about(const Session& session, const std::string& who,
+              const std::optional<IpAddress>& address) {
+  if (address) return session.address == *address;
+  return session.principal.subject == who || session.principal.key() == who ||
+         session.principal.name == who;
+}
+
+}  // namespace
+
+PolicyContext policy_context(const Config& config) {
+  PolicyContext context;
+  context.sign_ins_known = true;
+  for (const OidcSettings& oidc : config.oidc) context.sign_ins.push_back(oidc.name);
+  if (config.local.enabled) context.sign_ins.push_back(SignInName("local"));
+  std::sort(context.sign_ins.begin(), context.sign_ins.end());
+  return context;
+}
+
+std::string public_url(const Config& config) {
+  if (!config.public_url.empty()) return config.public_url;
+  bool v6 = config.listen.address.family() == Family::v6;
+  return fmt::format("{}://{}{}{}:{}", config.tls ? "https" : "http", v6 ? "[" : "",
+                     config.listen.address.to_string(), v6 ? "]" : "", config.listen.port);
+}
+
+Controller::Controller(ControllerParts parts)
+    : parts_(std::move(parts)),
+      reconciler_(parts_.store, parts_.clock, parts_.random, parts_.providers,
+                  settings_of(parts_.config)),
+      keeper_(parts_.policy, policy_context(parts_.config), parts_.store, reconciler_, parts_.clock,
+              parts_.config.policy.poll),
+      sign_in_(std::make_unique<SignIn>(parts_.config, public_url(parts_.config), parts_.store,
+                                        reconciler_, parts_.verifier, parts_.clock, parts_.random,
+                                        [this] { return not_ready(); })) {}
+
+Status Controller::start() {
+  std::vector<Fact> facts{ControllerStarted{KNOCK_VERSION, join(parts_.remarks, "; ")}};
+  if (auto written = parts_.store.append("core", parts_.clock.now(), facts); !written)
+    return fail_within("log", written);
+  KNOCK_CHECK(reconciler_.start());
+  if (auto restored = keeper_.restore(); !restored)
+    log(LogLevel::error, "policy.not-restored", "The last policy in force could not be restored.",
+        {{"problem", restored.error().text()}});
+  keeper_.start();
+  return {};
+}
+
+void Controller::stop() { reconciler_.stop(); }
+
+std::string Controller::not_ready() const {
+  if (!parts_.store.writable()) return "the log cannot be written";
+  if (reconciler_.policy() == nullptr) {
+    auto problem = keeper_.status().problem;
+    return "no policy is in force" + (problem.empty() ? std::string() : ": " + problem);
+  }
+  return "";
+}
+
+ControllerStatus Controller::status() const {
+  ControllerStatus status;
+  status.version = KNOCK_VERSION;
+  status.owner = parts_.config.owner;
+  status.now = parts_.clock.now();
+  status.not_ready_because = not_ready();
+  status.ready = status.not_ready_because.empty();
+  status.policy = keeper_.status();
+  status.targets = reconciler_.targets();
+  status.live_sessions = reconciler_.live_sessions().size();
+  status.log_head = parts_.store.head().value_or(0);
+  status.clock_behind = parts_.clock.behind();
+  status.remarks = parts_.remarks;
+  if (status.clock_behind > Duration::seconds(1))
+    status.remarks.push_back("the machine's clock is " + for_people(status.clock_behind) +
+                             " behind the newest record; deadlines follow the records");
+  return status;
+}
+
+Result<Session> Controller::grant(const Actor& actor, const GrantRequest& request) {
+  auto policy = reconciler_.policy();
+  if (policy == nullptr) return fail(ErrorKind::unavailable, not_ready());
+  if (request.reason.empty())
+    return fail(ErrorKind::invalid, "a grant needs a reason: --reason \"why\"");
+  if (request.ttl <= Duration{0})
+    return fail(ErrorKind::invalid, "a grant needs a length: --ttl 30m");
+  Session session;
+  session.principal = {"grant", request.user, request.user};
+  session.source = SignInName("grant");
+  session.proof = Proof::grant;
+  session.address = request.from;
+  session.reason = request.reason;
+  session.authenticated = parts_.clock.now();
+  session.expires = session.authenticated + request.ttl;
+  for (const GroupName& name : request.groups) {
+    if (policy->group(name) == nullptr) {
+      std::vector<std::string> known;
+      for (const Group& group : policy->groups) known.push_back(group.name.value);
+      auto meant = did_you_mean(name.value, known);
+      return fail(ErrorKind::not_found,
+                  fmt::format("the policy has no group {}{}", printable(name.value),
+                              meant ? "; did you mean " + *meant + "?" : ""));
+    }
+    session.groups.push_back(name.value);
+  }
+  if (request.groups.empty()) {
+    KNOCK_ASSIGN(auto account, parts_.store.account(request.user));
+    if (!account)
+      return fail(ErrorKind::invalid, fmt::format("there is no local account {}, so --group must "
+                                                  "say which of the policy's groups apply",
+                                                  printable(request.user)));
+    session.principal = {"local", account->user,
+                         account->name.empty() ? account->user : account->name};
+    session.source = SignInName("local");
+    for (const Group& group : policy->groups) {
+      Session as_local = session;
+      as_local.proof = Proof::local;
+      as_local.groups = account->groups;
+      if (is_member(group, as_local)) session.groups.push_back(group.name.value);
+    }
+  }
+  return reconciler_.open_session(actor, std::move(session));
+}
+
+Result<Session> Controller::revoke(const Actor& actor, const std::string& id,
+                                   const std::string& reason) {
+  std::optional<Session> found;
+  for (Session& session : reconciler_.live_sessions()) {
+    if (id.empty() || !session.id.value.starts_with(id)) continue;
+    if (found)
+      return fail(ErrorKind::invalid, "more than one session begins with " + printable(id));
+    found = std::move(session);
+  }
+  if (!found) return fail(ErrorKind::not_found, "no live session " + printable(id));
+  KNOCK_CHECK(reconciler_.end_session(actor, found->id, EndCause::revoked, reason));
+  found->end = SessionEnd{parts_.clock.now(), EndCause::revoked};
+  return *found;
+}
+
+Result<std::vector<Why>> Controller::why(const std::string& who, const std::string& what) const {
+  auto policy = reconciler_.policy();
+  if (policy == nullptr) return fail(ErrorKind::unavailable, not_ready());
+  auto services = services_named(*policy, what);
+  if (services.empty()) {
+    std::vector<std::string> known;
+    for (const Service& service : policy->services) known.push_back(service.name.value);
+    for (const Target& target : policy->targets) known.push_back(target.name.value);
+    auto meant = did_you_mean(what, known);
+    return fail(ErrorKind::not_found,
+                fmt::format("the policy has no service or target {}{}", printable(what),
+                            meant ? "; did you mean " + *meant + "?" : ""));
+  }
+  KNOCK_ASSIGN(auto sessions, parts_.store.sessions(10'000));
+  auto address = IpAddress::parse(who);
+  std::vector<Why> out;
+  std::set<std::string> people;  // of each person, live sessions, or else the newest one that ended
+  for (const Session& session : sessions) {
+    if (!is_about(session, who, address)) continue;
+    bool live = session.live_at(parts_.clock.now());
+    if (!live && people.contains(session.principal.key())) continue;
+    people.insert(session.principal.key());
+    for (const ServiceName& service : services) {
+      Why row{session, explain(*policy, session, service, parts_.clock.now()), {}};
+      const Service* known = policy->service(service);
+      for (const TargetName& target : known->targets) {
+        KNOCK_ASSIGN(auto applied, parts_.store.applied(target));
+        for (AppliedEntry& entry : applied) {
+          bool mine =
+              entry.until > parts_.clock.now() &&
+              std::any_of(entry.causes.begin(), entry.causes.end(), [&](const Attribution& a) {
+                return a.session == session.id && a.service == service;
+              });
+          if (mine) row.entries.push_back(std::move(entry));
+        }
+      }
+      out.push_back(std::move(row));
+    }
+  }
+  return out;
+}
+
+Result<Plan> Controller::plan_candidate(std::vector<PolicyFile> files,
+                                        const PolicyRevision& revision,
+                                        std::span<const TargetName> only, Diagnostics& problems) {
+  auto load = load_policy(files, revision, policy_context(parts_.config));
+  problems = load.diagnostics;
+  if (!load.policy) return fail(ErrorKind::invalid, "the policy has errors");
+  return reconciler_.plan(*load.policy, only);
+}
+
+}  // namespace knock

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// One controller: store, policy, loop and sign-in, put together. Everything it does is asked for
+// through SignIn (front) or through the functions here (the admin API and the command line).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reconciler/core/explain.h"
+#include "reconciler/loop/policy_keeper.h"
+#include "reconciler/loop/reconciler.h"
+#include "schemas/config/config.h"
+#include "server/core/sign_in.h"
+
+namespace knock {
+
+/// What a controller is made of; all of it outlives the controller.
+struct ControllerParts {
+  const Config& config;
+  FactStore& store;
+  PolicySource& policy;
+  VerifierChannel& verifier;
+  const SteadyWall& clock;
+  Random& random;
+  ProviderFactory providers;
+  std::vector<std::string> remarks;  // for status
+};
+
+struct GrantRequest {
+  std::string user;
+  IpAddress from;
+  Duration ttl;
+  std::string reason;
+  std::vector<GroupName> groups;  // policy's; empty: those of the local account of that name
+};
+
+/// One answer to `knock why`.
+struct Why {
+  Session session;
+  Explanation explanation;
+  std::vector<AppliedEntry> entries;  // that this session has on targets now, for the service
+};
+
+class Controller {
+ public:
+  explicit Controller(ControllerParts parts);
+
+  /// Restores the last good policy, looks at the source once, starts the loop. A source that is
+  /// away or unsound is not an error here: the controller runs with the last good policy, or
+  /// closed, and says so.
+  Status start();
+  void stop();
+
+  SignIn& sign_in() { return *sign_in_; }
+  Reconciler& reconciler() { return reconciler_; }
+  PolicyKeeper& policy_keeper() { return keeper_; }
+  FactStore& store() { return parts_.store; }
+  const Clock& clock() const { return parts_.clock; }
+  const Config& config() const { return parts_.config; }
+
+  ControllerStatus status() const;
+  /// "" when new grants can be made and the loop runs; else why not.
+  std::string not_ready() const;
+
+  Result<Session> grant(const Actor& actor, const GrantRequest& request);
+  /// `id`: a session's id, or its first characters when they name only one.
+  Result<Session> revoke(const Actor& actor, const std::string& id, const std::string& reason);
+  /// `who`: a name, subject, subject@issuer or address. `what`: a service or a target. Newest
+  /// sessions first.
+  Result<std::vector<Why>> why(const std::string& who, const std::string& what) const;
+  /// Candidate files are loaded and planned, nothing is adopted. Problems come back as diagnostics.
+  Result<Plan> plan_candidate(std::vector<PolicyFile> files, const PolicyRevision& revision,
+                              std::span<const TargetName> only, Diagnostics& problems);
+
+ private:
+  PolicyContext context() const;
+
+  ControllerParts parts_;
+  Reconciler reconciler_;
+  PolicyKeeper keeper_;
+  std::unique_ptr<SignIn> sign_in_;
+};
+
+/// Sign-in sources that exist, as policy validation needs them.
+PolicyContext policy_context(const Config& config);
+/// `public_url`, or one derived from the listening address.
+std::string public_url(const Config& config);
+
+}  // namespace knock
