@@ -41,6 +41,8 @@ struct HttpRequest {
   bool tls = false;
 };
 
+/// Content-Length, Date and Connection are the server's: what a handler sets of them is ignored. A field that could split
+/// the response (a control character) turns the whole into a plain 500.
 struct HttpResponse {
   int status = 200;
   Headers headers;
@@ -56,7 +58,7 @@ struct HttpLimits {
   Duration header_time = Duration::seconds(10);   // from accept or the previous answer's next byte to a whole header
   Duration body_time = Duration::seconds(10);
   Duration idle_time = Duration::seconds(60);
-  std::size_t connections = 10'000;
+  std::size_t connections = 10'000;  // at the limit the one longest at rest is closed, or else the newcomer
 };
 
 struct HttpListen {
