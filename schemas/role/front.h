@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages between front (HTTP, cookies, no secrets but the TLS key) and core. Front can only say what a browser said;
-// core decides. Tokens are opaque to front: core makes them, keeps only their SHA-256, and ends them.
+// Messages between front (HTTP, cookies, no secrets but the TLS key) and core. Front can only say
+// what a browser said; core decides. Tokens are opaque to front: core makes them, keeps only their
+// SHA-256, and ends them.
 #pragma once
 
 #include <cstdint>
@@ -17,48 +18,100 @@
 
 namespace knock::role {
 
-struct AskSignIns { std::uint64_t request = 0; };
-/// A browser wants to sign in at an OpenID provider. `browser` is a random token front keeps in a cookie; the callback
-/// must bring it again.
-struct StartOidc { std::uint64_t request = 0; SignInName source; std::string browser; };
+// Longest texts, in bytes. Front checks them before it asks: a longer one makes the message invalid at the other end.
+inline constexpr std::size_t kLongestToken = 256;  // cookie, form, browser
+inline constexpr std::size_t kLongestUser = 128;
+inline constexpr std::size_t kLongestPassword = 1024;
+inline constexpr std::size_t kLongestParameter = 4096;  // state, code, issuer, error
+
+struct AskSignIns {
+  std::uint64_t request = 0;
+};
+/// A browser wants to sign in at an OpenID provider. `browser` is a random token front keeps in a
+/// cookie; the callback must bring it again.
+struct StartOidc {
+  std::uint64_t request = 0;
+  SignInName source;
+  std::string browser;
+};
 struct FinishOidc {
   std::uint64_t request = 0;
   std::string state, code, issuer, error, browser;  // query parameters as they came; may be empty
   IpAddress address;
 };
-struct SignInLocal { std::uint64_t request = 0; std::string user; std::string password; IpAddress address; };
-struct AskMe { std::uint64_t request = 0; std::string cookie; IpAddress address; };
+struct SignInLocal {
+  std::uint64_t request = 0;
+  std::string user;
+  std::string password;
+  IpAddress address;
+};
+struct AskMe {
+  std::uint64_t request = 0;
+  std::string cookie;
+  IpAddress address;
+};
 /// `form` is the token that AskMe gave for this cookie: proof that the page was ours.
-struct SignOut { std::uint64_t request = 0; std::string cookie; std::string form; };
-struct AskReady { std::uint64_t request = 0; };
+struct SignOut {
+  std::uint64_t request = 0;
+  std::string cookie;
+  std::string form;
+};
+struct AskReady {
+  std::uint64_t request = 0;
+};
 
-using FromFront = std::variant<AskSignIns, StartOidc, FinishOidc, SignInLocal, AskMe, SignOut, AskReady>;
+using FromFront =
+    std::variant<AskSignIns, StartOidc, FinishOidc, SignInLocal, AskMe, SignOut, AskReady>;
 
-struct SignInChoice { SignInName source; std::string title; bool local = false; };
-struct SignIns { std::uint64_t request = 0; std::vector<SignInChoice> choices; };
-struct GoTo { std::uint64_t request = 0; std::string url; };
-struct SignedIn { std::uint64_t request = 0; std::string cookie; Instant expires; };
+struct SignInChoice {
+  SignInName source;
+  std::string title;
+  bool local = false;
+};
+struct SignIns {
+  std::uint64_t request = 0;
+  std::vector<SignInChoice> choices;
+};
+struct GoTo {
+  std::uint64_t request = 0;
+  std::string url;
+};
+struct SignedIn {
+  std::uint64_t request = 0;
+  std::string cookie;
+  Instant expires;
+};
 /// `code` is a stable reason; `sentence` is for the person and gives nothing away.
-struct Refused { std::uint64_t request = 0; std::string code; std::string sentence; };
+struct Refused {
+  std::uint64_t request = 0;
+  std::string code;
+  std::string sentence;
+};
 struct MyService {
   ServiceName service;
   std::vector<PortRange> ports;
-  bool allowed = false;            // policy lets this person in from here, now
-  Instant until;                   // when allowed
+  bool allowed = false;               // policy lets this person in from here, now
+  Instant until;                      // when allowed
   std::size_t targets = 0, open = 0;  // targets it stands on; those that confirmed
-  std::string problem;             // in plain words, when allowed and not open everywhere
+  std::string problem;                // in plain words, when allowed and not open everywhere
 };
 struct Me {
   std::uint64_t request = 0;
   std::string name;
-  IpAddress address;               // the session's, which is what is open
+  IpAddress address;  // the session's, which is what is open
   Instant expires;
   Instant now;
-  std::string form;                // to put into our forms
-  std::vector<MyService> services; // sorted; only those the person may reach
+  std::string form;                 // to put into our forms
+  std::vector<MyService> services;  // sorted; only those the person may reach
 };
-struct Ok { std::uint64_t request = 0; };
-struct Ready { std::uint64_t request = 0; bool ready = false; std::string why; };
+struct Ok {
+  std::uint64_t request = 0;
+};
+struct Ready {
+  std::uint64_t request = 0;
+  bool ready = false;
+  std::string why;
+};
 
 using ToFront = std::variant<SignIns, GoTo, SignedIn, Refused, Me, Ok, Ready>;
 
