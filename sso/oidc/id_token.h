@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Is this ID token a proof that this person signed in, here, now, for us? (OpenID Connect Core 1.0
+// section 3.1.3.7.) Pure: the keys, what we expect and the time are arguments. Any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "sso/jose/algorithm.h"
+#include "sso/jose/jwk.h"
+#include "sso/refusal.h"
+
+namespace knock::sso {
+
+/// How far the provider's clock and ours may be apart.
+inline constexpr Duration kClockSkew = Duration::seconds(60);
+inline constexpr std::size_t kMostGroups = 5000;
+
+struct Expectations {
+  std::string issuer;
+  std::string client_id;
+  std::string nonce;  // ours, of this very sign-in; never empty
+  std::string groups_claim = "groups";
+  std::vector<Algorithm> algorithms;
+};
+
+struct IdToken {
+  std::string issuer, subject;
+  std::string name;                 // for people's eyes
+  std::vector<std::string> groups;  // sorted, each once; empty when the claim is absent
+  Instant issued, expires;
+  Instant authenticated;  // auth_time; when the token was issued if there is none
+};
+
+/// Codes: those of verify_jws, and token.payload, token.issuer, token.audience,
+/// token.authorized_party, token.subject, token.expired, token.not_before, token.issued,
+/// token.nonce, token.auth_time, token.groups.
+///
+/// `without` leaves one check out, as in verify_jws; nothing but tests passes it.
+Verdict<IdToken> verify_id_token(std::string_view token, const KeySet& keys,
+                                 const Expectations& expected, Instant now,
+                                 std::string_view without = {});
+
+/// The codes of the checks on claims that `without` can leave out, in their order.
+std::vector<std::string_view> id_token_check_codes();
+
+}  // namespace knock::sso
