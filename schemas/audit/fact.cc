@@ -9,6 +9,7 @@
 #include "schemas/json/json_writer.h"
 #include "schemas/json/object_reader.h"
 #include "schemas/json/strict_json.h"
+#include "schemas/plan/change_codec.h"
 
 namespace knock {
 namespace {
@@ -52,32 +53,11 @@ constexpr std::string_view kKind<GuardAcknowledged> = "guard.acknowledged";
 // ---- words of enums
 // ---------------------------------------------------------------------------------------------------
 
-std::string_view word(Step step) {
-  switch (step) {
-    case Step::close_now:
-      return "close-now";
-    case Step::structure:
-      return "structure";
-    case Step::open:
-      return "open";
-    case Step::prolong:
-      return "prolong";
-    case Step::close_by_policy:
-      return "close-by-policy";
-  }
-  return "";
-}
+std::string_view word(Step step) { return to_string(step); }
 std::string_view word(Action action) { return to_string(action); }
 std::string_view word(Reason reason) { return to_string(reason); }
 std::string_view word(Proof proof) { return to_string(proof); }
 std::string_view word(EndCause cause) { return to_string(cause); }
-
-std::optional<Step> step_from(std::string_view text) {
-  for (auto step :
-       {Step::close_now, Step::structure, Step::open, Step::prolong, Step::close_by_policy})
-    if (word(step) == text) return step;
-  return std::nullopt;
-}
 
 // ---- values to canonical JSON
 // -----------------------------------------------------------------------------------------

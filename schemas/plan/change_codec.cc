@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "schemas/plan/change_codec.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/array.hpp>
+
+#include "schemas/json/strict_json.h"
+
+namespace knock {
+namespace {
+
+using Others = ObjectReader::Others;
+
+std::string_view word(Attribution::Kind kind) {
+  return kind == Attribution::Kind::session ? "session" : "static";
+}
+
+std::optional<Attribution::Kind> kind_from(std::string_view text) {
+  for (auto kind : {Attribution::Kind::session, Attribution::Kind::fixed})
+    if (word(kind) == text) return kind;
+  return std::nullopt;
+}
+
+void write_cause(JsonWriter& out, const Attribution& cause) {
+  out.begin_object().text("kind", word(cause.kind));
+  if (!cause.session.empty()) out.text("session", cause.session.value);
+  if (!cause.who.empty()) out.text("who", cause.who);
+  out.text("service", cause.service.value).text("rule", cause.rule.value);
+  out.time("until", cause.until).end_object();
+}
+
+Result<Attribution> read_cause(const boost::json::value& value, const std::string& where,
+                               Others others) {
+  ObjectReader in(value, where);
+  Attribution cause;
+  cause.kind = in.parsed("kind", "session or static", kind_from);
+  cause.session = SessionId(in.text_or("session", ""));
+  cause.who = in.text_or("who", "");
+  cause.service = ServiceName(in.text("service"));
+  cause.rule = RuleName(in.text("rule"));
+  cause.until = in.time("until");
+  KNOCK_CHECK(in.finish(others));
+  return cause;
+}
+
+void write_causes(JsonWriter& out, const std::vector<Attribution>& causes) {
+  out.begin_list();
+  for (const auto& cause : causes) write_cause(out, cause);
+  out.end_list();
+}
+
+void read_causes(ObjectReader& in, const std::string& where, Others others,
+                 std::vector<Attribution>& out) {
+  if (!in.has("causes")) return void(in.member("causes"));
+  for (auto* element : in.list("causes")) {
+    auto cause = read_cause(*element, where + ", cause", others);
+    if (!cause) return in.adopt(std::move(cause.error()));
+    out.push_back(*std::move(cause));
+  }
+}
+
+template <class T>
+void read_texts(ObjectReader& in, std::string_view key, std::string_view what, std::vector<T>& out,
+                std::optional<T> (*parse)(std::string_view)) {
+  if (!in.has(key)) return void(in.member(key));
+  for (const auto& text : in.texts(key)) {
+    auto value = parse(text);
+    if (!value) return in.refuse("value", key, fmt::format("holds what is not {}", what));
+    out.push_back(*value);
+  }
+}
+
+template <class T>
+void write_texts(JsonWriter& out, std::string_view key, const std::vector<T>& values) {
+  if (values.empty()) return;
+  out.key(key).begin_list();
+  for (const auto& value : values) out.text(value.to_string());
+  out.end_list();
+}
+
+void read_entry(ObjectReader& in, Change& change) {
+  if (in.has("prefix")) {
+    change.prefix = in.parsed("prefix", "a prefix without host bits", Prefix::parse_exact);
+  } else {
+    in.member("prefix");
+  }
+  if (in.has("entry")) {
+    change.entry = in.parsed("entry", "16 hex digits", EntryId::parse);
+  } else {
+    in.member("entry");
+  }
+}
+
+}  // namespace
+
+std::string_view group_of(Reason reason) {
+  switch (reason) {
+    case Reason::fixed:
+    case Reason::policy:
+    case Reason::denied:
+    case Reason::configuration:
+      return "policy";
+    case Reason::sign_in:
+    case Reason::expiry:
+    case Reason::sign_out:
+    case Reason::revoked:
+      return "session";
+    case Reason::drift:
+    case Reason::orphan:
+    case Reason::foreign:
+      return "drift";
+  }
+  return "";
+}
+
+std::string_view to_string(Step step) {
+  switch (step) {
+    case Step::close_now:
+      return "close-now";
+    case Step::structure:
+      return "structure";
+    case Step::open:
+      return "open";
+    case Step::prolong:
+      return "prolong";
+    case Step::close_by_policy:
+      return "close-by-policy";
+  }
+  return "";
+}
+
+std::optional<Step> step_from(std::string_view text) {
+  for (auto step :
+       {Step::close_now, Step::structure, Step::open, Step::prolong, Step::close_by_policy})
+    if (to_string(step) == text) return step;
+  return std::nullopt;
+}
+
+void write_change(JsonWriter& out, const Change& change) {
+  out.begin_object().text("action", to_string(change.action));
+  out.text("action_reason", to_string(change.reason)).text("group", group_of(change.reason));
+  out.text("step", to_string(change.step));
+  if (!change.slot.empty()) out.text("slot", change.slot);
+  write_texts(out, "ports", change.ports);
+  if (change.prefix != Prefix()) out.text("prefix", change.prefix.to_string());
+  write_texts(out, "keep", change.keep);
+  if (change.until) out.time("until", *change.until);
+  if (change.was_until) out.time("was_until", *change.was_until);
+  if (change.entry != EntryId()) out.text("entry", change.entry.to_string());
+  if (!change.handle.empty()) out.text("handle", change.handle);
+  if (!change.causes.empty()) {
+    out.key("causes");
+    write_causes(out, change.causes);
+  }
+  if (!change.detail.empty()) out.text("detail", change.detail);
+  out.end_object();
+}
+
+Result<Change> read_change(const boost::json::value& value, const std::string& where,
+                           Others others) {
+  ObjectReader in(value, where);
+  Change change;
+  change.action = in.parsed("action", "an action this version knows", action_from);
+  auto reason = in.text("action_reason");
+  if (auto known = reason_from(reason))
+    change.reason = *known;
+  else
+    in.refuse("reason", "action_reason", "is a reason this version does not know");
+  if (in.text("group") != group_of(change.reason))
+    in.refuse("value", "group", "does not fit the reason");
+  change.step = in.parsed("step", "a step this version knows", step_from);
+  change.slot = in.text_or("slot", "");
+  read_texts(in, "ports", "a port range like tcp/443", change.ports, PortRange::parse);
+  read_entry(in, change);
+  read_texts(in, "keep", "a prefix without host bits", change.keep, Prefix::parse_exact);
+  change.until = in.maybe_time("until");
+  change.was_until = in.maybe_time("was_until");
+  change.handle = in.text_or("handle", "");
+  read_causes(in, where, others, change.causes);
+  change.detail = in.text_or("detail", "");
+  KNOCK_CHECK(in.finish(others));
+  return change;
+}
+
+std::string causes_to_json(const std::vector<Attribution>& causes) {
+  std::string text;
+  JsonWriter out([&](std::string_view piece) { text += piece; });
+  write_causes(out, causes);
+  out.flush();
+  return text;
+}
+
+Result<std::vector<Attribution>> causes_from_json(std::string_view text) {
+  KNOCK_ASSIGN(auto value, parse_strict(text));
+  std::vector<Attribution> causes;
+  auto* list = value.if_array();
+  if (list == nullptr) return fail(ErrorKind::invalid, "json.type: causes must be a list");
+  for (const auto& element : *list) {
+    auto cause = read_cause(element, "cause", Others::refused);
+    if (!cause) return fail(std::move(cause.error()));
+    causes.push_back(*std::move(cause));
+  }
+  return causes;
+}
+
+}  // namespace knock

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows to values: every question the store answers, as a function of a connection. One thread at a
+// time.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reconciler/interfaces/fact_store.h"
+#include "store/sqlite/database.h"
+
+namespace knock::sqlite {
+
+std::string texts_to_json(const std::vector<std::string>& texts);
+Result<std::vector<std::string>> texts_from_json(std::string_view text);
+
+/// Records with seq > after, in order.
+Result<std::vector<Record>> read_records(Database& database, std::uint64_t after,
+                                         std::size_t limit);
+
+Result<std::vector<Session>> read_live_sessions(Database& database, Instant now);
+Result<std::vector<Session>> read_newest_sessions(Database& database, std::size_t limit);
+Result<std::optional<Session>> read_session(Database& database, const SessionId& id);
+
+Result<std::vector<AppliedEntry>> read_applied(Database& database, const TargetName& target);
+Result<std::vector<ChangeIntended>> read_open_intents(Database& database);
+Result<std::vector<AppliedInterval>> read_applied_at(Database& database, const ServiceName& service,
+                                                     Instant at);
+
+Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database);
+Status write_policy(Database& database, const AdoptedPolicy& policy);
+
+Result<std::vector<Account>> read_accounts(Database& database);
+Result<std::optional<Account>> read_account(Database& database, const std::string& user);
+Status write_account(Database& database, const Account& account);
+
+}  // namespace knock::sqlite

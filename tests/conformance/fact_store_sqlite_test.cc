@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite/sqlite_store.h"
+#include "tests/conformance/fact_store_suite.h"
+
+namespace knock::test {
+namespace {
+
+Result<std::unique_ptr<FactStore>> open(const std::string& folder, Opening opening) {
+  static SystemRandom random;
+  return open_sqlite(
+      folder + "/knock.db",
+      opening == Opening::writer ? SqliteMode::create_or_open : SqliteMode::read_only, random);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, FactStoreSuite, ::testing::Values(FactStoreKind{"sqlite", open}),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace knock::test

@@ -1,0 +1,682 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every FactStore must do. A store joins by instantiating the suite with a way to open it:
+//
+//   INSTANTIATE_TEST_SUITE_P(Sqlite, FactStoreSuite, ::testing::Values(FactStoreKind{"sqlite",
+//   open}));
+//
+// `open` is called several times with one folder: what was written before must be there again.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "reconciler/interfaces/fact_store.h"
+#include "tests/conformance/sample_facts.h"
+#include "tests/support/requirement.h"
+
+namespace knock::test {
+
+enum class Opening { writer, reader };
+
+struct FactStoreKind {
+  std::string name;
+  std::function<Result<std::unique_ptr<FactStore>>(const std::string& folder, Opening)> open;
+};
+
+inline void PrintTo(const FactStoreKind& kind, std::ostream* out) { *out << kind.name; }
+
+class FactStoreSuite : public ::testing::TestWithParam<FactStoreKind> {
+ protected:
+  void SetUp() override { reopen(); }
+
+  void reopen() {
+    store_.reset();
+    auto opened = GetParam().open(folder_.path(), Opening::writer);
+    ASSERT_TRUE(opened) << opened.error().text();
+    store_ = *std::move(opened);
+  }
+
+  /// Appends and expects success.
+  void write(Instant at, std::vector<Fact> facts) {
+    auto seq = store_->append("core", at, facts);
+    ASSERT_TRUE(seq) << seq.error().text();
+  }
+
+  void expect_good_chain(std::uint64_t records) {
+    auto check = store_->verify({});
+    ASSERT_TRUE(check) << check.error().text();
+    EXPECT_TRUE(check->good) << check->broken_at << ": " << check->why;
+    EXPECT_EQ(check->records, records);
+  }
+
+  std::vector<AppliedEntry> applied(const std::string& target = "edge-fw") {
+    auto entries = store_->applied(TargetName(target));
+    EXPECT_TRUE(entries) << entries.error().text();
+    return entries ? *entries : std::vector<AppliedEntry>();
+  }
+
+  std::vector<AppliedInterval> stood_at(Instant at, const std::string& service = "payroll") {
+    auto intervals = store_->applied_at(ServiceName(service), at);
+    EXPECT_TRUE(intervals) << intervals.error().text();
+    return intervals ? *intervals : std::vector<AppliedInterval>();
+  }
+
+  static Fact intended(std::uint64_t batch, const Change& change) {
+    return ChangeIntended{batch, TargetName("edge-fw"), PolicyRevision("p1"), change};
+  }
+  static Fact done(std::uint64_t batch, const Change& change, const std::string& policy = "p1") {
+    return ChangeApplied{batch, TargetName("edge-fw"), PolicyRevision(policy), change};
+  }
+  static Change add(const std::string& address, Instant until, Reason reason = Reason::sign_in) {
+    return sample_change(Action::add, reason, address, "payroll", until);
+  }
+  static Change remove(const std::string& address, Instant until, Reason reason) {
+    return sample_change(Action::remove, reason, address, "payroll", until);
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<FactStore> store_;
+};
+
+// ---- the log
+// ------------------------------------------------------------------------------------------------------
+
+TEST_P(FactStoreSuite, AnEmptyStoreIsEmpty) {
+  EXPECT_TRUE(store_->writable());
+  EXPECT_EQ(*store_->head(), 0u);
+  EXPECT_EQ(*store_->last_time(), std::nullopt);
+  EXPECT_TRUE(store_->records(0, 10)->empty());
+  EXPECT_TRUE(store_->live_sessions(kNoon)->empty());
+  EXPECT_TRUE(applied().empty());
+  EXPECT_TRUE(store_->open_intents()->empty());
+  EXPECT_EQ(store_->adopted_policy()->has_value(), false);
+  EXPECT_FALSE(*store_->plan_used("n"));
+  expect_good_chain(0);
+}
+
+TEST_P(FactStoreSuite, KeepsEveryKindOfFactInOrder) {
+  auto facts = every_fact();
+  auto seq = store_->append("cli uid=0", Instant{kNoon.ms + 7}, facts);
+  ASSERT_TRUE(seq) << seq.error().text();
+  EXPECT_EQ(*seq, facts.size());
+  reopen();
+  EXPECT_EQ(*store_->head(), facts.size());
+  EXPECT_EQ(*store_->last_time(), Instant{kNoon.ms + 7});
+  auto records = store_->records(0, 1000);
+  ASSERT_TRUE(records);
+  ASSERT_EQ(records->size(), facts.size());
+  Digest prev{};
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    const auto& record = (*records)[i];
+    auto want = encode(facts[i]);
+    EXPECT_EQ(record.seq, i + 1);
+    EXPECT_EQ(record.actor, "cli uid=0");
+    EXPECT_EQ(record.at, (Instant{kNoon.ms + 7}));
+    EXPECT_EQ(record.fact.kind, want.kind);
+    EXPECT_EQ(record.fact.public_json, want.public_json);
+    EXPECT_EQ(record.fact.personal_json, want.personal_json);
+    EXPECT_EQ(record.fact.holder, want.holder);
+    EXPECT_EQ(record.commitment.empty(), want.personal_json.empty());
+    EXPECT_EQ(record.prev, prev);
+    EXPECT_EQ(record.hash, chain_hash(record));
+    prev = record.hash;
+  }
+  expect_good_chain(facts.size());
+  auto check = store_->verify({});
+  EXPECT_EQ(check->head, prev);
+}
+
+TEST_P(FactStoreSuite, PagesThroughRecords) {
+  for (int i = 0; i < 5; ++i) write(after(i), {ControllerStarted{std::to_string(i), ""}});
+  auto page = store_->records(2, 2);
+  ASSERT_TRUE(page);
+  ASSERT_EQ(page->size(), 2u);
+  EXPECT_EQ((*page)[0].seq, 3u);
+  EXPECT_EQ((*page)[1].seq, 4u);
+  EXPECT_EQ(store_->records(4, 100)->size(), 1u);
+  EXPECT_TRUE(store_->records(5, 100)->empty());
+  EXPECT_TRUE(store_->records(0, 0)->empty());
+}
+
+TEST_P(FactStoreSuite, AppendingNothingChangesNothing) {
+  write(kNoon, {ControllerStarted{"1", ""}});
+  auto seq = store_->append("core", kNoon, {});
+  ASSERT_TRUE(seq);
+  EXPECT_EQ(*seq, 1u);
+  EXPECT_EQ(*store_->head(), 1u);
+}
+
+TEST_P(FactStoreSuite, AnAppendIsAllOrNothing) {
+  write(kNoon, {PlanUsed{"nonce", "5be1"}});
+  std::vector<Fact> facts{
+      SessionOpened{sample_session("s-1", "dora", "203.0.113.7", kNoon, after(60))},
+      PlanUsed{"nonce", "5be1"}};
+  auto seq = store_->append("core", kNoon, facts);
+  ASSERT_FALSE(seq);
+  EXPECT_EQ(seq.error().kind, ErrorKind::conflict);
+  EXPECT_TRUE(store_->writable()) << "a contradiction is the caller's fault, not the disk's";
+  EXPECT_EQ(*store_->head(), 1u);
+  EXPECT_TRUE(store_->live_sessions(kNoon)->empty());
+  write(after(1), {ControllerStarted{"1", ""}});
+  expect_good_chain(2);
+}
+
+TEST_P(FactStoreSuite, ReadsFromOtherThreadsWhileAppending) {
+  std::atomic<bool> stop{false};
+  std::atomic<int> bad{0}, reads{0};
+  std::jthread reader([&] {
+    while (!stop) {
+      auto head = store_->head();
+      auto records = store_->records(0, 1000);
+      if (!head || !records || records->size() < *head) ++bad;
+      ++reads;
+    }
+  });
+  for (int i = 0; i < 100 || reads < 3; ++i)
+    write(after(i), {ControllerStarted{"1", ""}, ControllerStarted{"2", ""}});
+  stop = true;
+  reader.join();
+  EXPECT_EQ(bad, 0);
+}
+
+// ---- sessions
+// -----------------------------------------------------------------------------------------------------
+
+TEST_P(FactStoreSuite, ASessionLivesAndEnds) {
+  auto session = sample_session("s-1", "dora", "2001:db8::7", kNoon, after(60));
+  session.reason = "on call";
+  write(kNoon, {SessionOpened{session}});
+  auto live = store_->live_sessions(after(59));
+  ASSERT_TRUE(live);
+  ASSERT_EQ(live->size(), 1u);
+  const auto& got = live->front();
+  EXPECT_EQ(got.id, session.id);
+  EXPECT_EQ(got.principal, session.principal);
+  EXPECT_EQ(got.principal.name, session.principal.name);
+  EXPECT_EQ(got.source, session.source);
+  EXPECT_EQ(got.proof, session.proof);
+  EXPECT_EQ(got.groups, session.groups);
+  EXPECT_EQ(got.address, session.address);
+  EXPECT_EQ(got.created, session.created);
+  EXPECT_EQ(got.expires, session.expires);
+  EXPECT_EQ(got.authenticated, session.authenticated);
+  EXPECT_EQ(got.reason, session.reason);
+  EXPECT_EQ(got.end, std::nullopt);
+  EXPECT_TRUE(store_->live_sessions(after(60))->empty()) << "the deadline itself is too late";
+
+  write(after(10), {SessionExtended{session.id, after(90), ""}});
+  EXPECT_EQ(store_->live_sessions(after(60))->size(), 1u);
+  write(after(20), {SessionEnded{session.id, {after(20), EndCause::signed_out}, ""}});
+  write(after(30), {SessionEnded{session.id, {after(30), EndCause::revoked}, ""}});
+  write(after(40), {SessionExtended{session.id, after(900), ""}});
+  EXPECT_TRUE(store_->live_sessions(after(21))->empty());
+  reopen();
+  auto again = store_->session(session.id);
+  ASSERT_TRUE(again && *again);
+  EXPECT_EQ((*again)->end, (SessionEnd{after(20), EndCause::signed_out}));
+  EXPECT_EQ((*again)->expires, after(90));
+  EXPECT_EQ(*store_->session(SessionId("s-2")), std::nullopt);
+  expect_good_chain(5);
+}
+
+TEST_P(FactStoreSuite, SessionsAreNewestFirst) {
+  for (int i = 0; i < 4; ++i)
+    write(after(i), {SessionOpened{sample_session("s-" + std::to_string(i), "dora", "203.0.113.7",
+                                                  after(i), after(60))}});
+  write(after(5), {SessionEnded{SessionId("s-3"), {after(5), EndCause::revoked}, ""}});
+  auto sessions = store_->sessions(2);
+  ASSERT_TRUE(sessions);
+  ASSERT_EQ(sessions->size(), 2u);
+  EXPECT_EQ((*sessions)[0].id, SessionId("s-3"));
+  EXPECT_EQ((*sessions)[1].id, SessionId("s-2"));
+  EXPECT_EQ(store_->live_sessions(after(6))->size(), 3u);
+}
+
+TEST_P(FactStoreSuite, ASessionIdIsUsedOnce) {
+  auto session = sample_session("s-1", "dora", "203.0.113.7", kNoon, after(60));
+  write(kNoon, {SessionOpened{session}});
+  session.principal.subject = "mallory";
+  std::vector<Fact> facts{SessionOpened{session}};
+  auto seq = store_->append("core", kNoon, facts);
+  ASSERT_FALSE(seq);
+  EXPECT_EQ(seq.error().kind, ErrorKind::conflict);
+  EXPECT_EQ((**store_->session(session.id)).principal.subject, "dora");
+}
+
+// ---- intents
+// ------------------------------------------------------------------------------------------------------
+
+TEST_P(FactStoreSuite, AnIntentIsOpenUntilItIsAnswered) {
+  auto a = add("203.0.113.7", after(60)), b = add("203.0.113.8", after(60)),
+       c = add("203.0.113.9", after(60));
+  write(kNoon, {intended(1, a), intended(1, b), intended(1, c), intended(2, a)});
+  auto open = [&] {
+    std::vector<std::pair<std::uint64_t, std::string>> out;
+    auto intents = store_->open_intents();
+    EXPECT_TRUE(intents) << intents.error().text();
+    for (const auto& intent : *intents)
+      out.emplace_back(intent.batch, intent.change.prefix.to_string());
+    return out;
+  };
+  using Open = std::vector<std::pair<std::uint64_t, std::string>>;
+  EXPECT_EQ(open(), (Open{{1, "203.0.113.7/32"},
+                          {1, "203.0.113.8/32"},
+                          {1, "203.0.113.9/32"},
+                          {2, "203.0.113.7/32"}}));
+  write(after(1), {done(1, a), ChangeRejected{1, TargetName("edge-fw"), b, "full", false},
+                   ChangeRejected{1, TargetName("edge-fw"), c, "no answer", true}});
+  reopen();
+  EXPECT_EQ(open(), (Open{{1, "203.0.113.9/32"}, {2, "203.0.113.7/32"}}));
+  write(after(2),
+        {ChangeRejected{1, TargetName("edge-fw"), c, "read back: not there", false}, done(2, a)});
+  EXPECT_EQ(open(), Open());
+  expect_good_chain(9);
+}
+
+TEST_P(FactStoreSuite, AnOpenIntentComesBackWhole) {
+  auto change = full_change();
+  write(kNoon, {ChangeIntended{UINT64_MAX, TargetName("edge-fw"), PolicyRevision("p1"), change}});
+  auto open = store_->open_intents();
+  ASSERT_TRUE(open);
+  ASSERT_EQ(open->size(), 1u);
+  EXPECT_EQ(encode(open->front()).public_json,
+            encode(ChangeIntended{UINT64_MAX, TargetName("edge-fw"), PolicyRevision("p1"), change})
+                .public_json);
+  EXPECT_EQ(open->front().change.handle, change.handle);
+  EXPECT_EQ(open->front().change.prefix, change.prefix);
+}
+
+TEST_P(FactStoreSuite, AReshapeHasTwoIntentsForOneEntry) {
+  auto out = remove("203.0.113.7", after(60), Reason::policy), in = add("203.0.113.7", after(60));
+  write(kNoon, {intended(1, out), intended(1, in)});
+  write(after(1), {done(1, in)});
+  auto open = store_->open_intents();
+  ASSERT_TRUE(open);
+  ASSERT_EQ(open->size(), 1u);
+  EXPECT_EQ(open->front().change.action, Action::remove);
+}
+
+TEST_P(FactStoreSuite, TargetsDoNotMixUp) {
+  auto a = add("203.0.113.7", after(60));
+  write(kNoon, {intended(1, a), done(1, a),
+                ChangeIntended{1, TargetName("other-fw"), PolicyRevision("p1"), a}});
+  EXPECT_EQ(applied("edge-fw").size(), 1u);
+  EXPECT_EQ(applied("other-fw").size(), 0u);
+  auto open = store_->open_intents();
+  ASSERT_EQ(open->size(), 1u);
+  EXPECT_EQ(open->front().target, TargetName("other-fw"));
+}
+
+// ---- applied entries
+// ----------------------------------------------------------------------------------------------
+
+TEST_P(FactStoreSuite, AnEntryStandsUntilItIsRemoved) {
+  auto entry = add("203.0.113.7", after(60));
+  write(after(1), {done(1, entry)});
+  auto now = applied();
+  ASSERT_EQ(now.size(), 1u);
+  EXPECT_EQ(now[0].target, TargetName("edge-fw"));
+  EXPECT_EQ(now[0].slot, "payroll");
+  EXPECT_EQ(now[0].prefix, entry.prefix);
+  EXPECT_EQ(now[0].until, after(60));
+  EXPECT_EQ(now[0].since, after(1));
+  EXPECT_EQ(now[0].policy, PolicyRevision("p1"));
+  EXPECT_EQ(now[0].causes, entry.causes);
+  EXPECT_EQ(now[0].readded, 0);
+
+  auto longer = sample_change(Action::extend, Reason::sign_in, "203.0.113.7", "payroll", after(90));
+  write(after(10), {done(2, longer, "p2")});
+  now = applied();
+  ASSERT_EQ(now.size(), 1u);
+  EXPECT_EQ(now[0].until, after(90));
+  EXPECT_EQ(now[0].since, after(1));
+  EXPECT_EQ(now[0].policy, PolicyRevision("p2"));
+  auto shorter =
+      sample_change(Action::shorten, Reason::policy, "203.0.113.7", "payroll", after(50));
+  write(after(11), {done(3, shorter, "p2")});
+  EXPECT_EQ(applied()[0].until, after(50));
+  write(after(20), {done(4, remove("203.0.113.7", after(50), Reason::sign_out))});
+  reopen();
+  EXPECT_TRUE(applied().empty());
+  expect_good_chain(4);
+}
+
+TEST_P(FactStoreSuite, AnEntryThatRanOutIsGone) {
+  write(kNoon, {done(1, add("203.0.113.7", after(60))), done(1, add("203.0.113.8", after(60)))});
+  write(after(61),
+        {EntryExpired{TargetName("edge-fw"), "payroll", *Prefix::parse("203.0.113.7"), after(60)}});
+  auto now = applied();
+  ASSERT_EQ(now.size(), 1u);
+  EXPECT_EQ(now[0].prefix, *Prefix::parse("203.0.113.8"));
+}
+
+TEST_P(FactStoreSuite, EntriesAreSortedByAddress) {
+  for (const char* address : {"203.0.113.70", "2001:db8::1", "203.0.113.8", "9.9.9.9"})
+    write(kNoon, {done(1, add(address, after(60)))});
+  std::vector<std::string> order;
+  for (const auto& entry : applied()) order.push_back(entry.prefix.to_string());
+  EXPECT_EQ(order, (std::vector<std::string>{"9.9.9.9/32", "203.0.113.8/32", "203.0.113.70/32",
+                                             "2001:db8::1/128"}));
+}
+
+TEST_P(FactStoreSuite, CountsHowOftenAnEntryWasPutBack) {
+  auto readded = [&] { return applied().empty() ? -1 : applied()[0].readded; };
+  write(kNoon, {done(1, add("203.0.113.7", after(60)))});
+  EXPECT_EQ(readded(), 0);
+  write(after(1), {done(2, add("203.0.113.7", after(60), Reason::drift))});
+  EXPECT_EQ(readded(), 1);
+  write(after(2), {done(3, sample_change(Action::extend, Reason::sign_in, "203.0.113.7", "payroll",
+                                         after(70)))});
+  EXPECT_EQ(readded(), 1) << "an extension is not a coming";
+  write(after(3), {done(4, remove("203.0.113.7", after(70), Reason::drift)),
+                   done(5, add("203.0.113.7", after(70), Reason::drift))});
+  EXPECT_EQ(readded(), 2) << "cleared and put back counts on";
+  write(after(4), {done(6, add("203.0.113.7", after(80)))});
+  EXPECT_EQ(readded(), 0) << "it came for another reason";
+  expect_good_chain(6);
+}
+
+TEST_P(FactStoreSuite, StructureIsNoEntry) {
+  Change protect;
+  protect.action = Action::protect;
+  protect.ports = {*PortRange::parse("tcp/22")};
+  Change keep = protect;
+  keep.action = Action::keep;
+  keep.keep = {*Prefix::parse("198.51.100.0/24")};
+  Change report = add("203.0.113.7", after(60));
+  report.action = Action::report;
+  write(kNoon, {intended(1, protect), intended(1, keep), done(1, protect), done(1, keep),
+                done(1, report)});
+  EXPECT_TRUE(applied().empty());
+  EXPECT_TRUE(store_->open_intents()->empty());
+}
+
+// ---- who could reach it at T
+// --------------------------------------------------------------------------------------
+
+TEST_P(FactStoreSuite, KnowsWhatStoodAtAnyTime) {
+  write(after(1), {done(1, add("203.0.113.7", after(60)))});
+  write(after(2), {done(2, add("203.0.113.8", after(60)))});
+  write(after(20), {done(3, remove("203.0.113.7", after(60), Reason::sign_out))});
+  write(after(70),
+        {EntryExpired{TargetName("edge-fw"), "payroll", *Prefix::parse("203.0.113.8"), after(60)}});
+  struct Row {
+    std::int64_t at;
+    std::size_t want;
+  };
+  for (auto [at, want] : {Row{0, 0}, Row{1, 1}, Row{2, 2}, Row{19, 2}, Row{20, 1}, Row{59, 1},
+                          Row{60, 0}, Row{100, 0}})
+    EXPECT_EQ(stood_at(after(at)).size(), want) << at;
+  EXPECT_TRUE(stood_at(after(5), "ssh-prod").empty());
+  auto both = stood_at(after(5));
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_EQ(both[0].removed, after(20));
+  EXPECT_EQ(both[0].because, EndCause::signed_out);
+  EXPECT_EQ(both[1].removed, after(60));
+  EXPECT_EQ(both[1].because, EndCause::expired);
+  EXPECT_EQ(both[1].entry.causes, add("203.0.113.8", after(60)).causes);
+}
+
+TEST_P(FactStoreSuite, AnIntervalNeverOutlivesItsDeadline) {
+  write(kNoon, {done(1, add("203.0.113.7", after(60))), done(1, add("203.0.113.8", after(60)))});
+  write(after(90), {done(2, remove("203.0.113.7", after(60), Reason::expiry))});
+  EXPECT_TRUE(stood_at(after(61)).empty()) << "told late, or not yet: the deadline had passed";
+  for (const auto& interval : stood_at(after(59)))
+    if (interval.removed) {
+      EXPECT_EQ(*interval.removed, after(60));
+    }
+}
+
+TEST_P(FactStoreSuite, ThePastIsNotAnsweredWithTodaysCauses) {
+  auto first = add("203.0.113.7", after(60));
+  write(after(1), {done(1, first)});
+  auto shared = sample_change(Action::extend, Reason::sign_in, "203.0.113.7", "payroll", after(90));
+  shared.causes = {sample_cause("s-1", "dora", "payroll", after(60)),
+                   sample_cause("s-2", "emil", "payroll", after(90))};
+  write(after(30), {done(2, shared, "p2")});
+  auto left = sample_change(Action::shorten, Reason::sign_out, "203.0.113.7", "payroll", after(60));
+  left.causes = {sample_cause("s-2", "emil", "payroll", after(90))};
+  write(after(40), {done(3, left, "p2")});
+  auto who = [&](std::int64_t at) {
+    std::vector<std::string> names;
+    for (const auto& interval : stood_at(after(at)))
+      for (const auto& cause : interval.entry.causes) names.push_back(cause.who);
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(who(1), Names{"dora"});
+  EXPECT_EQ(who(29), Names{"dora"});
+  EXPECT_EQ(who(30), (Names{"dora", "emil"}));
+  EXPECT_EQ(who(39), (Names{"dora", "emil"}));
+  EXPECT_EQ(who(40), Names{"emil"});
+  EXPECT_EQ(stood_at(after(1))[0].entry.policy, PolicyRevision("p1"));
+  EXPECT_EQ(stood_at(after(35))[0].entry.policy, PolicyRevision("p2"));
+  expect_good_chain(3);
+}
+
+TEST_P(FactStoreSuite, AnotherSlotIsFoundByItsCauses) {
+  auto change = add("203.0.113.7", after(60));
+  change.slot = "tcp/443";
+  write(kNoon, {done(1, change)});
+  EXPECT_EQ(stood_at(after(1), "payroll").size(), 1u);
+  EXPECT_EQ(stood_at(after(1), "ssh-prod").size(), 0u);
+}
+
+// ---- policy, accounts, plans
+// --------------------------------------------------------------------------------------
+
+inline AdoptedPolicy sample_policy(const std::string& revision, const std::string& text) {
+  return {PolicyRevision(revision),
+          kNoon,
+          "ana <ana@example.org>",
+          "payroll: add contractors",
+          {{"a.yaml", text, "b1"}, {"sub/b.yaml", std::string("\xff\0x", 3), ""}}};
+}
+
+TEST_P(FactStoreSuite, TheAdoptedPolicyKeepsItsFiles) {
+  auto adopt = [&](const std::string& revision, const std::string& previous) {
+    write(kNoon,
+          {PolicyAdopted{PolicyRevision(revision), PolicyRevision(previous), "ana", "x", ""}});
+  };
+  ASSERT_TRUE(store_->save_policy(sample_policy("p1", "one")));
+  EXPECT_FALSE(store_->adopted_policy()->has_value()) << "saved is not adopted";
+  adopt("p1", "");
+  ASSERT_TRUE(store_->save_policy(sample_policy("p2", "two")));
+  ASSERT_TRUE(store_->save_policy(sample_policy("p3", "three")));
+  ASSERT_TRUE(store_->save_policy(sample_policy("p3", "three again")));
+  reopen();
+  auto policy = store_->adopted_policy();
+  ASSERT_TRUE(policy && *policy);
+  EXPECT_EQ((*policy)->revision, PolicyRevision("p1"));
+  EXPECT_EQ((*policy)->at, kNoon);
+  EXPECT_EQ((*policy)->author, "ana <ana@example.org>");
+  EXPECT_EQ((*policy)->subject, "payroll: add contractors");
+  ASSERT_EQ((*policy)->files.size(), 2u);
+  EXPECT_EQ((*policy)->files[0].path, "a.yaml");
+  EXPECT_EQ((*policy)->files[0].content, "one");
+  EXPECT_EQ((*policy)->files[0].blob_id, "b1");
+  EXPECT_EQ((*policy)->files[1].content, std::string("\xff\0x", 3));
+  adopt("p3", "p1");
+  policy = store_->adopted_policy();
+  ASSERT_TRUE(policy && *policy);
+  EXPECT_EQ((*policy)->files[0].content, "three again");
+}
+
+TEST_P(FactStoreSuite, ARevisionWithoutFilesIsAnErrorNotNothing) {
+  write(kNoon, {PolicyAdopted{PolicyRevision("p9"), PolicyRevision(""), "", "", ""}});
+  auto policy = store_->adopted_policy();
+  ASSERT_FALSE(policy);
+  EXPECT_EQ(policy.error().kind, ErrorKind::not_found);
+}
+
+TEST_P(FactStoreSuite, AccountsComeWithTheirFact) {
+  Account account{"dora", "Dora \xE2\x80\xAE", Secret("$argon2id$v=19$x"), {"ops", "dba"}, false};
+  ASSERT_TRUE(store_->save_account("cli uid=0", kNoon, account, "created"));
+  account.groups = {"dba"};
+  account.disabled = true;
+  ASSERT_TRUE(store_->save_account("cli uid=0", after(1), account, "disabled"));
+  ASSERT_TRUE(
+      store_->save_account("cli uid=0", after(1), {"ana", "", Secret("h"), {}, false}, "created"));
+  reopen();
+  auto got = store_->account("dora");
+  ASSERT_TRUE(got && *got);
+  EXPECT_EQ((*got)->name, account.name);
+  EXPECT_EQ((*got)->password_hash.reveal(), "$argon2id$v=19$x");
+  EXPECT_EQ((*got)->groups, std::vector<std::string>{"dba"});
+  EXPECT_TRUE((*got)->disabled);
+  auto all = store_->accounts();
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->size(), 2u);
+  EXPECT_EQ((*all)[0].user, "ana");
+  ASSERT_TRUE(store_->remove_account("cli uid=0", after(2), "dora"));
+  EXPECT_EQ(*store_->account("dora") == std::nullopt, true);
+  auto again = store_->remove_account("cli uid=0", after(3), "dora");
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind, ErrorKind::not_found);
+
+  auto records = store_->records(0, 10);
+  ASSERT_EQ(records->size(), 4u);
+  for (const auto& record : *records) {
+    EXPECT_EQ(record.fact.kind, "account.changed");
+    EXPECT_EQ(record.actor, "cli uid=0");
+    EXPECT_EQ((record.fact.public_json + record.fact.personal_json).find("argon2"),
+              std::string::npos);
+  }
+  auto last = decode(records->back().fact);
+  ASSERT_TRUE(last);
+  EXPECT_EQ(std::get<AccountChanged>(*last).what, "removed");
+  EXPECT_EQ(std::get<AccountChanged>(*last).user, "dora");
+  expect_good_chain(4);
+}
+
+TEST_P(FactStoreSuite, APlanIsUsedOnce) {
+  EXPECT_FALSE(*store_->plan_used("n1"));
+  write(kNoon, {PlanUsed{"n1", "5be1"}});
+  reopen();
+  EXPECT_TRUE(*store_->plan_used("n1"));
+  EXPECT_FALSE(*store_->plan_used("n2"));
+}
+
+// ---- one writer, many readers
+// -------------------------------------------------------------------------------------
+
+TEST_P(FactStoreSuite, ASecondWriterIsRefusedAndTheHolderNamed) {
+  auto second = GetParam().open(folder_.path(), Opening::writer);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind, ErrorKind::conflict);
+  EXPECT_THAT(second.error().text(), ::testing::HasSubstr(std::to_string(getpid())));
+  store_.reset();
+  auto third = GetParam().open(folder_.path(), Opening::writer);
+  EXPECT_TRUE(third);
+}
+
+TEST_P(FactStoreSuite, AReaderSeesTheWriterAndCannotWrite) {
+  write(kNoon, {ControllerStarted{"1", ""}});
+  auto reader = GetParam().open(folder_.path(), Opening::reader);
+  ASSERT_TRUE(reader) << reader.error().text();
+  EXPECT_EQ(*(*reader)->head(), 1u);
+  write(after(1), {SessionOpened{sample_session("s-1", "dora", "203.0.113.7", kNoon, after(60))}});
+  EXPECT_EQ(*(*reader)->head(), 2u);
+  EXPECT_EQ((*reader)->live_sessions(kNoon)->size(), 1u);
+  EXPECT_TRUE((*reader)->verify({})->good);
+  EXPECT_FALSE((*reader)->writable());
+  std::vector<Fact> facts{ControllerStarted{"2", ""}};
+  auto seq = (*reader)->append("cli", kNoon, facts);
+  ASSERT_FALSE(seq);
+  EXPECT_EQ(seq.error().kind, ErrorKind::unsupported);
+  auto account =
+      (*reader)->save_account("cli", kNoon, {"a", "", Secret("h"), {}, false}, "created");
+  EXPECT_FALSE(account);
+  EXPECT_FALSE((*reader)->save_policy(sample_policy("p1", "one")));
+  EXPECT_EQ(*store_->head(), 2u);
+}
+
+TEST_P(FactStoreSuite, AReaderWorksWithoutAWriter) {
+  write(kNoon, {ControllerStarted{"1", ""}});
+  store_.reset();
+  auto reader = GetParam().open(folder_.path(), Opening::reader);
+  ASSERT_TRUE(reader) << reader.error().text();
+  EXPECT_EQ(*(*reader)->head(), 1u);
+}
+
+TEST_P(FactStoreSuite, AReaderDoesNotMakeAStore) {
+  TemporaryFolder empty;
+  auto reader = GetParam().open(empty.path(), Opening::reader);
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(reader.error().kind, ErrorKind::not_found);
+}
+
+// ---- kill -9
+// ------------------------------------------------------------------------------------------------------
+
+/// What the child appends each time: four facts that belong together.
+inline std::vector<Fact> one_story(std::uint64_t n) {
+  auto id = "s-" + std::to_string(n);
+  auto address = "10.0." + std::to_string(n / 250) + "." + std::to_string(n % 250);
+  auto change = sample_change(Action::add, Reason::sign_in, address, "payroll", after(100'000));
+  return {SessionOpened{sample_session(id, "dora", address, kNoon, after(100'000))},
+          ChangeIntended{n, TargetName("edge-fw"), PolicyRevision("p1"), change},
+          ChangeApplied{n, TargetName("edge-fw"), PolicyRevision("p1"), change},
+          ControllerStarted{std::to_string(n), ""}};
+}
+
+/// Appends stories for ever; writes one byte to `out` after each append that returned.
+[[noreturn]] inline void tell_stories(const FactStoreKind& kind, const std::string& folder,
+                                      int out) {
+  auto store = kind.open(folder, Opening::writer);
+  if (!store) _exit(2);
+  for (std::uint64_t n = *(*store)->head() / 4;; ++n) {
+    auto facts = one_story(n);
+    if (!(*store)->append("core", kNoon, facts)) _exit(3);
+    if (::write(out, "x", 1) != 1) _exit(4);
+  }
+}
+
+TEST_P(FactStoreSuite, KilledAtAnyMomentItHoldsWholeAppendsOnly) {
+  store_.reset();
+  std::uint64_t told = 0;  // appends that returned, over all children
+  for (int round = 0; round < 12; ++round) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      close(ends[0]);
+      tell_stories(GetParam(), folder_.path(), ends[1]);
+    }
+    close(ends[1]);
+    char byte;
+    for (int i = 0; i < 1 + round * 7; ++i) {
+      ASSERT_EQ(read(ends[0], &byte, 1), 1) << "the child could not append";
+      ++told;
+    }
+    kill(child, SIGKILL);
+    while (read(ends[0], &byte, 1) == 1) ++told;
+    close(ends[0]);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "exit " << WEXITSTATUS(status);
+
+    reopen();
+    auto head = store_->head();
+    ASSERT_TRUE(head);
+    EXPECT_EQ(*head % 4, 0u) << "half an append";
+    EXPECT_GE(*head / 4, told) << "an append that returned is lost";
+    EXPECT_EQ(store_->live_sessions(kNoon)->size(), *head / 4);
+    EXPECT_EQ(applied().size(), *head / 4);
+    EXPECT_TRUE(store_->open_intents()->empty());
+    told = *head / 4;  // the last append may have been durable before it was told
+    expect_good_chain(*head);
+    store_.reset();
+  }
+}
+
+}  // namespace knock::test
