@@ -33,8 +33,7 @@ Status PolicyKeeper::restore() {
     return fail(ErrorKind::invalid, "the policy in force, kept in the store, no longer loads:\n" +
                                         to_text(load.diagnostics));
   auto revision = adopted->revision;
-  KNOCK_CHECK(
-      reconciler_.adopt("core", *adopted, std::make_shared<const Policy>(std::move(*load.policy))));
+  reconciler_.resume(std::make_shared<const Policy>(std::move(*load.policy)));
   std::lock_guard lock(mutex_);
   status_.revision = revision;
   status_.author = adopted->author;

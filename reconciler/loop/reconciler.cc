@@ -51,6 +51,16 @@ void Reconciler::stop() {
 
 // ---- policy ----
 
+void Reconciler::resume(std::shared_ptr<const Policy> policy, bool run) {
+  Lock lock(mutex_);
+  policy_ = std::move(policy);
+  make_targets(*policy_);
+  for (auto& [name, state] : targets_) {
+    state->in_force = policy_;
+    if (run) mark(*state, std::nullopt);
+  }
+}
+
 Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
                          std::shared_ptr<const Policy> policy) {
   auto before = this->policy();

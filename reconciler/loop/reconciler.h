@@ -59,6 +59,9 @@ class Reconciler {
   Status start();
   void stop();
 
+  /// The policy that the log says is in force, after a start. With `run` false nothing is done
+  /// about it until adopt().
+  void resume(std::shared_ptr<const Policy> policy, bool run = true);
   /// Puts a policy in force: durable first, then every target is dirty.
   Status adopt(const Actor& actor, const AdoptedPolicy& adopted,
                std::shared_ptr<const Policy> policy);

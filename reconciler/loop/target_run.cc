@@ -192,6 +192,7 @@ Status Reconciler::full_run(TargetState& state) {
   auto observed = state.provider->observe(Deadline::in(settings_.verb_deadline));
   // After the reading, so that a session that ended meanwhile is not opened again.
   Run run = snapshot(state, nullptr);
+  if (observed) observed->at = run.now;  // lives are compared on one clock: ours
   Structure have = observed ? observed->structure : Structure();
   auto lists = evaluate({*run.policy, run.sessions, run.now, settings_.keep});
   auto desired = state.provider->canonicalize(wanted(lists, state.target.name, run.leaving, have));

@@ -58,7 +58,8 @@ void Reconciler::end_what_is_due(Lock& lock) {
     }
     facts.push_back(EntryExpired{due.target, due.slot, due.prefix, entry->second.until});
     state.applied.erase(entry);
-    if (state.view && !state.busy) {  // a run reads the view without the lock, and skips what has run out
+    if (state.view &&
+        !state.busy) {  // a run reads the view without the lock, and skips what has run out
       auto slot = state.view->slots.find(due.slot);
       if (slot != state.view->slots.end()) slot->second.erase(due.prefix);
     }

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks a controller on this machine, over its admin socket.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <string>
+
+#include "base/result.h"
+#include "cli/command.h"
+
+namespace knock::cli {
+
+class AdminClient {
+ public:
+  explicit AdminClient(std::string socket) : socket_(std::move(socket)) {}
+
+  /// The one that the flags and the configuration name. Does not connect.
+  static AdminClient of(const Global& global);
+  /// Something listens there.
+  bool reachable() const;
+  const std::string& socket() const { return socket_; }
+
+  /// Errors are the controller's own (its problem document), or `unavailable` when nobody answers.
+  Result<boost::json::value> get(const std::string& path) const;
+  Result<boost::json::value> post(const std::string& path, const boost::json::object& body) const;
+  /// The body as it came.
+  Result<std::string> get_text(const std::string& path) const;
+  Result<std::string> post_text(const std::string& path, const boost::json::object& body) const;
+
+ private:
+  Result<std::string> send(const std::string& method, const std::string& path,
+                           const std::string& body) const;
+  std::string socket_;
+};
+
+}  // namespace knock::cli

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/admin/admin_api.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <charconv>
+
+#include "base/text.h"
+#include "reconciler/core/render.h"
+#include "schemas/json/strict_json.h"
+#include "schemas/plan/codec.h"
+#include "server/admin/json.h"
+
+namespace knock {
+namespace {
+
+namespace json = boost::json;
+using net::HttpRequest;
+using net::HttpResponse;
+
+HttpResponse reply(int status, std::string body, std::string type = "application/json") {
+  HttpResponse out;
+  out.status = status;
+  out.headers.set("Content-Type", std::move(type));
+  out.headers.set("Cache-Control", "no-store");
+  out.body = std::move(body);
+  return out;
+}
+
+HttpResponse problem(const Error& error, const Diagnostics& problems = {}) {
+  int status = http_status(error.kind);
+  return reply(status, problem_json(status, error, problems), "application/problem+json");
+}
+
+HttpResponse problem(ErrorKind kind, std::string message) {
+  return problem(Error{kind, std::move(message), {}, std::nullopt});
+}
+
+/// The request's query and JSON body, read strictly: what is not taken by name is an error.
+class Arguments {
+ public:
+  static Result<Arguments> of(const HttpRequest& request) {
+    Arguments out;
+    if (!request.query.empty()) {
+      auto pairs = net::parse_form(request.query);
+      if (!pairs) return fail(ErrorKind::invalid, "the query cannot be read");
+      for (auto& [name, value] : *pairs) out.object_[name] = value;
+    }
+    if (!request.body.empty()) {
+      KNOCK_ASSIGN(auto value, parse_strict(request.body));
+      if (!value.is_object()) return fail(ErrorKind::invalid, "the body is not a JSON object");
+      for (auto& [name, member] : value.as_object()) out.object_[name] = member;
+    }
+    return out;
+  }
+
+  Result<std::string> text(std::string_view name) {
+    auto* value = take(name);
+    if (value == nullptr || !value->is_string())
+      return fail(ErrorKind::invalid, fmt::format("`{}` is missing or is not text", name));
+    return std::string(value->as_string());
+  }
+  Result<std::string> text_or(std::string_view name, std::string otherwise) {
+    return object_.contains(name) ? text(name) : otherwise;
+  }
+  Result<std::vector<std::string>> texts(std::string_view name) {
+    std::vector<std::string> out;
+    auto* value = take(name);
+    if (value == nullptr) return out;
+    if (!value->is_array())
+      return fail(ErrorKind::invalid, fmt::format("`{}` is not a list", name));
+    for (const auto& item : value->as_array()) {
+      if (!item.is_string())
+        return fail(ErrorKind::invalid, fmt::format("`{}` holds what is not text", name));
+      out.emplace_back(item.as_string());
+    }
+    return out;
+  }
+  Result<bool> boolean_or(std::string_view name, bool otherwise) {
+    auto* value = take(name);
+    if (value == nullptr) return otherwise;
+    if (!value->is_bool())
+      return fail(ErrorKind::invalid, fmt::format("`{}` is not true or false", name));
+    return value->as_bool();
+  }
+  Result<std::uint64_t> number_or(std::string_view name, std::uint64_t otherwise) {
+    KNOCK_ASSIGN(auto written, text_or(name, ""));
+    if (written.empty()) return otherwise;
+    std::uint64_t out = 0;
+    auto [end, bad] = std::from_chars(written.data(), written.data() + written.size(), out);
+    if (bad != std::errc() || end != written.data() + written.size())
+      return fail(ErrorKind::invalid, fmt::format("`{}` is not a number", name));
+    return out;
+  }
+  json::value* member(std::string_view name) { return take(name); }
+
+ private:
+  json::value* take(std::string_view name) { return object_.if_contains(name); }
+  json::object object_;
+};
+
+/// One request, with what it needs at hand.
+class Call {
+ public:
+  Call(Controller& controller, const HttpRequest& request, Arguments arguments)
+      : c_(controller), args_(std::move(arguments)) {
+    actor_ = request.peer_uid ? fmt::format("cli uid={}", *request.peer_uid) : "api";
+  }
+
+  Result<HttpResponse> status() { return reply(200, to_json(c_.status())); }
+
+  Result<HttpResponse> list_sessions() {
+    KNOCK_ASSIGN(auto all, args_.text_or("all", ""));
+    if (all.empty()) return reply(200, sessions_json(c_.reconciler().live_sessions()));
+    KNOCK_ASSIGN(auto sessions, c_.store().sessions(1000));
+    return reply(200, sessions_json(sessions));
+  }
+
+  Result<HttpResponse> grant() {
+    GrantRequest grant;
+    KNOCK_ASSIGN(grant.user, args_.text("user"));
+    KNOCK_ASSIGN(auto from, args_.text("from"));
+    KNOCK_ASSIGN(auto ttl, args_.text("ttl"));
+    KNOCK_ASSIGN(grant.reason, args_.text_or("reason", ""));
+    KNOCK_ASSIGN(auto groups, args_.texts("groups"));
+    KNOCK_ASSIGN(auto wait, args_.boolean_or("wait", true));
+    auto address = IpAddress::parse(from);
+    auto life = parse_duration(ttl);
+    if (!address)
+      return fail(ErrorKind::invalid,
+                  printable(from) + " is not an address; --from takes one host, like 203.0.113.7");
+    if (!life)
+      return fail(ErrorKind::invalid, printable(ttl) + " is not a length of time; write 30m or 8h");
+    grant.from = *address;
+    grant.ttl = *life;
+    for (auto& group : groups) grant.groups.emplace_back(std::move(group));
+    KNOCK_ASSIGN(auto session, c_.grant(actor_, grant));
+    auto where = wait ? c_.reconciler().wait_open(session, Deadline::in(Duration::seconds(3)))
+                      : c_.reconciler().where(session);
+    return reply(201, session_json(session, where));
+  }
+
+  Result<HttpResponse> revoke() {
+    KNOCK_ASSIGN(auto id, args_.text("session"));
+    KNOCK_ASSIGN(auto reason, args_.text_or("reason", ""));
+    KNOCK_ASSIGN(auto session, c_.revoke(actor_, id, reason));
+    c_.reconciler().wait_settled(Deadline::in(Duration::seconds(3)));
+    return reply(200, session_json(session, {}));
+  }
+
+  Result<HttpResponse> plan() {
+    KNOCK_ASSIGN(auto only, targets());
+    KNOCK_ASSIGN(auto format, args_.text_or("format", "json"));
+    KNOCK_ASSIGN(auto color, args_.boolean_or("color", false));
+    auto* files = args_.member("files");
+    if (files == nullptr) {
+      auto policy = c_.reconciler().policy();
+      if (policy == nullptr) return fail(ErrorKind::unavailable, c_.not_ready());
+      KNOCK_ASSIGN(auto plan, c_.reconciler().plan(*policy, only));
+      return plan_reply(plan, format, color);
+    }
+    KNOCK_ASSIGN(auto list, read_files(*files));
+    KNOCK_ASSIGN(auto revision, args_.text_or("revision", "candidate"));
+    Diagnostics problems;
+    auto plan = c_.plan_candidate(std::move(list), PolicyRevision(revision), only, problems);
+    if (!plan) return problem(plan.error(), problems);
+    return plan_reply(*plan, format, color);
+  }
+
+  Result<HttpResponse> acknowledge() {
+    KNOCK_ASSIGN(auto plan, args_.text("plan"));
+    KNOCK_CHECK(c_.reconciler().acknowledge(actor_, plan));
+    c_.reconciler().wait_settled(Deadline::in(Duration::seconds(5)));
+    return reply(200, to_json(c_.status()));
+  }
+
+  Result<HttpResponse> look() {
+    auto looked = c_.policy_keeper().look(actor_);
+    if (!looked) return problem(looked.error(), c_.policy_keeper().refused());
+    c_.reconciler().wait_settled(Deadline::in(Duration::seconds(5)));
+    return reply(200, to_json(c_.status()));
+  }
+
+  Result<HttpResponse> refresh() {
+    KNOCK_ASSIGN(auto target, args_.text_or("target", ""));
+    c_.reconciler().refresh(TargetName(target));
+    c_.reconciler().wait_settled(Deadline::in(Duration::seconds(5)));
+    return reply(200, to_json(c_.status()));
+  }
+
+  Result<HttpResponse> why() {
+    KNOCK_ASSIGN(auto who, args_.text("who"));
+    KNOCK_ASSIGN(auto what, args_.text("what"));
+    KNOCK_ASSIGN(auto rows, c_.why(who, what));
+    return reply(200, why_json(rows));
+  }
+
+  Result<HttpResponse> who() {
+    KNOCK_ASSIGN(auto service, args_.text("service"));
+    KNOCK_ASSIGN(auto at_text, args_.text_or("at", ""));
+    Instant at = c_.clock().now();
+    if (!at_text.empty()) {
+      auto parsed = parse_instant(at_text);
+      if (!parsed)
+        return fail(ErrorKind::invalid,
+                    printable(at_text) + " is not a time; write 2026-11-21T10:04:11Z");
+      at = *parsed;
+    }
+    KNOCK_ASSIGN(auto rows, c_.store().applied_at(ServiceName(service), at));
+    return reply(200, who_json(ServiceName(service), at, rows));
+  }
+
+  Result<HttpResponse> records() {
+    KNOCK_ASSIGN(auto after, args_.number_or("after", 0));
+    KNOCK_ASSIGN(auto limit, args_.number_or("limit", 100));
+    KNOCK_ASSIGN(auto rows, c_.store().records(after, std::min<std::uint64_t>(limit, 1000)));
+    return reply(200, records_json(rows));
+  }
+
+  Result<HttpResponse> users() {
+    KNOCK_ASSIGN(auto rows, c_.store().accounts());
+    return reply(200, accounts_json(rows));
+  }
+
+  Result<HttpResponse> save_user() {
+    KNOCK_ASSIGN(auto user, args_.text("user"));
+    KNOCK_ASSIGN(auto before, c_.store().account(user));
+    Account account = before ? *before : Account{};
+    account.user = user;
+    KNOCK_ASSIGN(account.name, args_.text_or("name", account.name));
+    KNOCK_ASSIGN(auto hash, args_.text_or("password_hash", ""));
+    KNOCK_ASSIGN(auto what, args_.text("what"));
+    if (args_.member("groups") != nullptr) {
+      KNOCK_ASSIGN(account.groups, args_.texts("groups"));
+    }
+    std::sort(account.groups.begin(), account.groups.end());
+    if (!hash.empty()) account.password_hash = Secret(std::move(hash));
+    if (account.password_hash.empty())
+      return fail(ErrorKind::not_found, "there is no local account " + printable(user));
+    if (what == "add" && before)
+      return fail(ErrorKind::conflict, "there is already a local account " + printable(user) +
+                                           "; to change its password: knock user passwd " +
+                                           printable(user));
+    KNOCK_CHECK(c_.store().save_account(actor_, c_.clock().now(), account, what));
+    return reply(200, accounts_json({account}));
+  }
+
+  Result<HttpResponse> remove_user() {
+    KNOCK_ASSIGN(auto user, args_.text("user"));
+    KNOCK_CHECK(c_.store().remove_account(actor_, c_.clock().now(), user));
+    for (const Session& session : c_.reconciler().live_sessions())
+      if (session.principal == Principal{"local", user, ""})
+        KNOCK_CHECK(
+            c_.reconciler().end_session(actor_, session.id, EndCause::revoked, "account removed"));
+    return reply(200, "{}\n");
+  }
+
+ private:
+  Result<std::vector<TargetName>> targets() {
+    auto policy = c_.reconciler().policy();
+    KNOCK_ASSIGN(auto names, args_.texts("targets"));
+    std::vector<TargetName> out;
+    for (auto& name : names) out.emplace_back(std::move(name));
+    return out;
+  }
+
+  /// `text` is what a person reads (members `text`, `id`, `changes`, `guards`); `json` is the plan itself.
+  static Result<HttpResponse> plan_reply(const Plan& plan, const std::string& format, bool color) {
+    if (format == "json") {
+      std::string out;
+      write_json(plan, [&](std::string_view piece) { out += piece; });
+      return reply(200, std::move(out));
+    }
+    if (format != "text") return fail(ErrorKind::invalid, "`format` is json or text");
+    json::object out{{"text", to_text(plan, {color, "", ""})},
+                     {"id", to_hex(plan.id)},
+                     {"empty", plan.empty()},
+                     {"guards", plan.guards.size()}};
+    return reply(200, json::serialize(out));
+  }
+
+  static Result<std::vector<PolicyFile>> read_files(const json::value& value) {
+    if (!value.is_array()) return fail(ErrorKind::invalid, "`files` is not a list");
+    std::vector<PolicyFile> out;
+    for (const auto& item : value.as_array()) {
+      auto* object = item.if_object();
+      auto* path = object != nullptr ? object->if_contains("path") : nullptr;
+      auto* content = object != nullptr ? object->if_contains("content") : nullptr;
+      if (path == nullptr || content == nullptr || !path->is_string() || !content->is_string())
+        return fail(ErrorKind::invalid, "`files` holds what is not {path, content}");
+      out.push_back({std::string(path->as_string()), std::string(content->as_string()), ""});
+    }
+    return out;
+  }
+
+  Controller& c_;
+  Arguments args_;
+  Actor actor_;
+};
+
+struct Route {
+  std::string_view method, path;
+  Result<HttpResponse> (Call::*call)();
+};
+
+constexpr Route kRoutes[] = {
+    {"GET", "/api/v1/status", &Call::status},
+    {"GET", "/api/v1/sessions", &Call::list_sessions},
+    {"POST", "/api/v1/sessions", &Call::grant},
+    {"POST", "/api/v1/sessions/revoke", &Call::revoke},
+    {"POST", "/api/v1/plan", &Call::plan},
+    {"POST", "/api/v1/acknowledge", &Call::acknowledge},
+    {"POST", "/api/v1/policy/look", &Call::look},
+    {"POST", "/api/v1/refresh", &Call::refresh},
+    {"GET", "/api/v1/why", &Call::why},
+    {"GET", "/api/v1/who", &Call::who},
+    {"GET", "/api/v1/records", &Call::records},
+    {"GET", "/api/v1/users", &Call::users},
+    {"POST", "/api/v1/users", &Call::save_user},
+    {"POST", "/api/v1/users/remove", &Call::remove_user},
+};
+
+}  // namespace
+
+AdminApi::AdminApi(Controller& controller, std::size_t threads) : controller_(controller) {
+  for (std::size_t i = 0; i < threads; ++i)
+    threads_.emplace_back([this](std::stop_token stop) {
+      std::unique_lock lock(mutex_);
+      while (ready_.wait(lock, stop, [&] { return !waiting_.empty(); })) {
+        auto job = std::move(waiting_.front());
+        waiting_.pop_front();
+        lock.unlock();
+        job();
+        lock.lock();
+      }
+    });
+}
+
+AdminApi::~AdminApi() = default;
+
+void AdminApi::handle(HttpRequest request, net::Respond respond) {
+  std::lock_guard lock(mutex_);
+  waiting_.push_back([this, request = std::move(request), respond = std::move(respond)] {
+    respond(answer(request));
+  });
+  ready_.notify_one();
+}
+
+HttpResponse AdminApi::answer(const HttpRequest& request) {
+  bool path_known = false;
+  for (const Route& route : kRoutes) {
+    if (route.path != request.path) continue;
+    path_known = true;
+    if (route.method != request.method) continue;
+    auto arguments = Arguments::of(request);
+    if (!arguments) return problem(arguments.error());
+    Call call(controller_, request, std::move(*arguments));
+    auto done = (call.*route.call)();
+    return done ? std::move(*done) : problem(done.error());
+  }
+  if (path_known) return problem(ErrorKind::unsupported, request.method + " is not possible here");
+  return problem(ErrorKind::not_found, "there is nothing at " + printable(request.path));
+}
+
+}  // namespace knock

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The controller's own API, as the command line uses it over the admin socket: HTTP/1.1 and JSON
+// below /api/v1. Every answer is an object; errors are RFC 9457 problem documents whose `kind` is
+// an ErrorKind. Paths: docs/api.md.
+//
+// Who may call is the listener's matter (socket mode and SO_PEERCRED); the actor of a record is
+// "cli uid=N".
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "net/http_server.h"
+#include "server/core/controller.h"
+
+namespace knock {
+
+class AdminApi {
+ public:
+  /// Answers on threads of its own: store and targets may block.
+  explicit AdminApi(Controller& controller, std::size_t threads = 4);
+  ~AdminApi();
+  void handle(net::HttpRequest request, net::Respond respond);
+
+  /// The answer, computed on the calling thread.
+  net::HttpResponse answer(const net::HttpRequest& request);
+
+ private:
+  Controller& controller_;
+  std::mutex mutex_;
+  std::condition_variable_any ready_;
+  std::deque<std::function<void()>> waiting_;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace knock

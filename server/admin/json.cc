@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/admin/json.h"
+
+#include <boost/json.hpp>
+
+#include "base/text.h"
+#include "schemas/session/codec.h"
+
+namespace knock {
+namespace {
+
+namespace json = boost::json;
+
+json::value time_or_null(const std::optional<Instant>& at) {
+  return at ? json::value(to_string(*at)) : json::value(nullptr);
+}
+
+json::object guard_object(const GuardTrip& trip) {
+  return {{"guard", trip.guard},
+          {"target", trip.target.value},
+          {"figure", trip.figure},
+          {"limit", trip.limit},
+          {"held", trip.held}};
+}
+
+json::object finding_object(const Finding& finding) {
+  return {{"id", finding.id},
+          {"level", finding.level == Finding::Level::warning ? "warning" : "note"},
+          {"target", finding.target.value},
+          {"sentence", finding.sentence}};
+}
+
+template <class List, class To>
+json::array array_of(const List& list, To to) {
+  json::array out;
+  for (const auto& item : list) out.push_back(to(item));
+  return out;
+}
+
+json::object target_object(const TargetStatus& t) {
+  json::array conditions;
+  if (t.ready) conditions.push_back("Ready");
+  if (t.synced) conditions.push_back("Synced");
+  if (t.drifted) conditions.push_back("Drifted");
+  if (t.held > 0) conditions.push_back("Blocked");
+  if (!t.problem.empty()) conditions.push_back("Degraded");
+  return {{"name", t.name.value},
+          {"type", t.type},
+          {"conditions", std::move(conditions)},
+          {"owned", t.owned},
+          {"foreign", t.foreign},
+          {"generation", t.generation.value},
+          {"observed_generation", t.observed_generation.value},
+          {"last_full_read", time_or_null(t.last_full_read)},
+          {"held", t.held},
+          {"guards", array_of(t.guards, guard_object)},
+          {"findings", array_of(t.findings, finding_object)},
+          {"problem", t.problem},
+          {"next_try", time_or_null(t.next_try)}};
+}
+
+json::object policy_object(const PolicyStatus& p) {
+  return {{"revision", p.revision.value}, {"author", p.author},
+          {"subject", p.subject},         {"adopted", time_or_null(p.adopted)},
+          {"source", p.source},           {"last_contact", time_or_null(p.last_contact)},
+          {"problem", p.problem}};
+}
+
+json::object cause_object(const Attribution& cause) {
+  return {{"kind", cause.kind == Attribution::Kind::fixed ? "static" : "session"},
+          {"session", cause.session.value},
+          {"who", cause.who},
+          {"service", cause.service.value},
+          {"rule", cause.rule.value},
+          {"until", to_string(cause.until)}};
+}
+
+json::object entry_object(const AppliedEntry& entry) {
+  return {{"target", entry.target.value},
+          {"slot", entry.slot},
+          {"prefix", entry.prefix.to_string()},
+          {"since", to_string(entry.since)},
+          {"until", to_string(entry.until)},
+          {"policy", entry.policy.value},
+          {"causes", array_of(entry.causes, cause_object)}};
+}
+
+json::object where_object(const SessionOnTarget& row) {
+  return {{"target", row.target.value},
+          {"service", row.service.value},
+          {"until", to_string(row.until)},
+          {"open", row.open},
+          {"problem", row.problem}};
+}
+
+json::object session_object(const Session& session) {
+  return json::parse(to_json(session)).as_object();
+}
+
+json::object diagnostic_object(const Diagnostic& d) {
+  return {{"severity", d.severity == Diagnostic::Severity::error ? "error" : "warning"},
+          {"id", d.id},
+          {"file", d.where.file},
+          {"line", d.where.line},
+          {"column", d.where.column},
+          {"summary", d.summary},
+          {"suggestion", d.suggestion}};
+}
+
+json::value parsed_or_null(const std::string& text) {
+  return text.empty() ? json::value(nullptr) : json::parse(text);
+}
+
+std::string text_of(const json::object& object) { return json::serialize(object) + "\n"; }
+
+}  // namespace
+
+std::string to_json(const ControllerStatus& s) {
+  return text_of(
+      {{"version", s.version},
+       {"owner", s.owner.to_string()},
+       {"now", to_string(s.now)},
+       {"ready", s.ready},
+       {"not_ready_because", s.not_ready_because},
+       {"policy", policy_object(s.policy)},
+       {"targets", array_of(s.targets, target_object)},
+       {"live_sessions", s.live_sessions},
+       {"log_head", s.log_head},
+       {"clock_behind_ms", s.clock_behind.ms},
+       {"remarks", array_of(s.remarks, [](const std::string& r) { return json::value(r); })}});
+}
+
+std::string sessions_json(const std::vector<Session>& sessions) {
+  return text_of({{"sessions", array_of(sessions, session_object)}});
+}
+
+std::string session_json(const Session& session, const std::vector<SessionOnTarget>& where) {
+  return text_of({{"session", session_object(session)}, {"where", array_of(where, where_object)}});
+}
+
+std::string why_json(const std::vector<Why>& rows) {
+  return text_of(
+      {{"answers", array_of(rows, [](const Why& row) {
+          const Explanation& e = row.explanation;
+          return json::object{
+              {"session", session_object(row.session)},
+              {"service", e.service.value},
+              {"allowed", e.allowed},
+              {"rule", e.rule.value},
+              {"until", e.allowed ? json::value(to_string(e.until)) : json::value(nullptr)},
+              {"chain", array_of(e.chain, [](const std::string& s) { return json::value(s); })},
+              {"missing", e.missing},
+              {"smallest_change", e.smallest_change},
+              {"entries", array_of(row.entries, entry_object)}};
+        })}});
+}
+
+std::string who_json(const ServiceName& service, Instant at,
+                     const std::vector<AppliedInterval>& rows) {
+  return text_of({{"service", service.value},
+                  {"at", to_string(at)},
+                  {"entries", array_of(rows, [](const AppliedInterval& row) {
+                     json::object out = entry_object(row.entry);
+                     out["removed"] = time_or_null(row.removed);
+                     out["because"] =
+                         row.because ? json::value(to_string(*row.because)) : json::value(nullptr);
+                     return out;
+                   })}});
+}
+
+std::string records_json(const std::vector<Record>& records) {
+  return text_of({{"records", array_of(records, [](const Record& r) {
+                     return json::object{{"seq", r.seq},
+                                         {"at", to_string_ms(r.at)},
+                                         {"actor", r.actor},
+                                         {"kind", r.fact.kind},
+                                         {"public", parsed_or_null(r.fact.public_json)},
+                                         {"personal", parsed_or_null(r.fact.personal_json)},
+                                         {"hash", to_hex(r.hash)}};
+                   })}});
+}
+
+std::string accounts_json(const std::vector<Account>& accounts) {
+  return text_of(
+      {{"users", array_of(accounts, [](const Account& a) {
+          return json::object{
+              {"user", a.user},
+              {"name", a.name},
+              {"groups", array_of(a.groups, [](const std::string& g) { return json::value(g); })},
+              {"disabled", a.disabled}};
+        })}});
+}
+
+std::string diagnostics_json(const Diagnostics& diagnostics) {
+  return text_of({{"problems", array_of(diagnostics, diagnostic_object)}});
+}
+
+int http_status(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::invalid:
+      return 400;
+    case ErrorKind::not_found:
+      return 404;
+    case ErrorKind::unauthorized:
+      return 403;
+    case ErrorKind::conflict:
+      return 409;
+    case ErrorKind::rate_limited:
+      return 429;
+    case ErrorKind::unavailable:
+      return 503;
+    case ErrorKind::timeout:
+      return 504;
+    case ErrorKind::unsupported:
+      return 501;
+    case ErrorKind::internal:
+      return 500;
+  }
+  return 500;
+}
+
+std::string problem_json(int status, const Error& error, const Diagnostics& problems) {
+  json::object out{{"type", "about:blank"},
+                   {"title", to_string(error.kind)},
+                   {"status", status},
+                   {"detail", error.text()},
+                   {"kind", to_string(error.kind)}};
+  if (!problems.empty()) out["problems"] = array_of(problems, diagnostic_object);
+  return text_of(out);
+}
+
+}  // namespace knock

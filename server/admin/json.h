@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the admin API and `--json` print. Top level is always an object, lists hold objects, so
+// members can be added.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "reconciler/interfaces/fact_store.h"
+#include "reconciler/loop/status.h"
+#include "schemas/diagnostic.h"
+#include "server/core/controller.h"
+
+namespace knock {
+
+std::string to_json(const ControllerStatus& status);
+std::string sessions_json(const std::vector<Session>& sessions);
+std::string session_json(const Session& session, const std::vector<SessionOnTarget>& where);
+std::string why_json(const std::vector<Why>& rows);
+std::string who_json(const ServiceName& service, Instant at,
+                     const std::vector<AppliedInterval>& rows);
+std::string records_json(const std::vector<Record>& records);
+std::string accounts_json(const std::vector<Account>& accounts);
+std::string diagnostics_json(const Diagnostics& diagnostics);
+/// RFC 9457: type, title, status, detail, kind; `problems` when there are diagnostics.
+std::string problem_json(int status, const Error& error, const Diagnostics& problems = {});
+int http_status(ErrorKind kind);
+
+}  // namespace knock
