@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages between core and `apply`, the one half that may touch a local firewall. Few verbs, all about one table of our
-// own in one network namespace: ensure its structure, change elements, read it back. There is no message that names
-// another table, accepts from everywhere (a prefix of length 0 in a change is refused), or carries text to interpret.
+// Messages between core and `apply`, the one half that may touch a local firewall. Few verbs, all
+// about one table of our own in one network namespace: ensure its structure, change elements, read
+// it back. There is no message that names another table, accepts from everywhere (a prefix of
+// length 0 in a change is refused), or carries text to interpret.
 #pragma once
 
 #include <cstdint>
@@ -18,29 +19,32 @@
 
 namespace knock::role {
 
-/// Slots are service names; the codec refuses what is not [a-z0-9][a-z0-9._-]{0,62}, so nothing is ever interpreted.
+/// Slots are service names; the codec refuses what is not [a-z0-9][a-z0-9._-]{0,62}, so nothing is
+/// ever interpreted.
 struct ApplySlot {
   std::string name;
   std::vector<PortRange> ports;
 };
 
-/// Makes the table's chains, sets, accepts for `keep` and drops for `protect` so, in one transaction; elements stay.
+/// Makes the table's chains, sets, accepts for `keep` and drops for `protect` so, in one
+/// transaction; elements of slots that stay, stay. `fence` 0: do not compare.
 struct Ensure {
   std::uint64_t request = 0;
-  std::string table;                    // [a-z][a-z0-9_-]{0,31}
-  OwnerId owner;                        // refused when the table carries another owner's mark
-  bool input = true, forward = true;    // hooks
+  std::string table;  // [a-z][a-z0-9_-]{0,31}
+  std::uint32_t fence = 0;
+  OwnerId owner;                      // refused when the table carries another owner's mark
+  bool input = true, forward = true;  // hooks
   std::vector<ApplySlot> slots;
   std::vector<PortRange> protect;
   std::vector<Prefix> keep;
 };
 
 struct ElementChange {
-  bool add = true;                      // add: or replace, with exactly this life; else remove
+  bool add = true;  // add: or replace, with exactly this life; else remove
   std::string slot;
   Prefix prefix;
-  std::uint64_t left_ms = 0;            // add: life from now on; 0 is refused
-  std::string marker;                   // add: [0-9a-z:]{1,100}
+  std::uint64_t left_ms = 0;  // add: life from now on; 0 is refused
+  std::string marker;         // add: [0-9a-z:]{1,100}
 };
 
 /// All of it in one transaction, in order, or nothing. `fence` 0: do not compare.
@@ -58,6 +62,7 @@ struct ReadBack {
 
 using ToApply = std::variant<Ensure, ChangeElements, ReadBack>;
 
+/// `fence` is the table's state after the change; 0 when only a read can tell it.
 struct Done {
   std::uint64_t request = 0;
   std::uint32_t fence = 0;
@@ -72,14 +77,14 @@ struct Failed {
 struct ElementFound {
   Prefix prefix;
   bool timed = false;
-  std::uint64_t left_ms = 0;            // timed only
+  std::uint64_t left_ms = 0;  // timed only
   std::string comment;
 };
 
 struct SlotFound {
   std::string name;
   std::vector<PortRange> ports;
-  std::vector<ElementFound> elements;   // sorted by prefix
+  std::vector<ElementFound> elements;  // sorted by prefix
 };
 
 struct TableFound {
@@ -87,7 +92,8 @@ struct TableFound {
   bool exists = false;
   std::uint32_t fence = 0;
   OwnerId owner;
-  bool intact = false;                  // chains and rules are exactly as Ensure last made them (digest in the table's comment)
+  bool intact = false;  // chains and rules are exactly as Ensure last made them (digest in the
+                        // table's comment)
   std::vector<SlotFound> slots;
   std::vector<PortRange> protect;
   std::vector<Prefix> keep;
@@ -100,9 +106,24 @@ struct TableMoved {
 
 using FromApply = std::variant<Done, Failed, TableFound, TableMoved>;
 
+inline constexpr std::uint32_t kMostChanges = 200'000, kMostSlots = 4'096, kMostPorts = 256;
+inline constexpr std::uint32_t kMostKeep = 1'024;
+inline constexpr std::uint32_t kMostElements =
+    1'000'000;  // of one slot; wire::kMaxFrame is met first
+
+bool valid_slot(std::string_view name);
+bool valid_table(std::string_view name);
+bool valid_marker(std::string_view text);
+
+std::uint64_t request_of(const ToApply& message);
+std::uint64_t request_of(const FromApply& message);  // TableMoved: 0
+
+/// Whole frames with their length. A frame may come out longer than wire::kMaxFrame: the sender
+/// checks.
 std::string encode(const ToApply& message);
 std::string encode(const FromApply& message);
-/// `body` is a frame without its length. Anything out of shape or out of bounds is ErrorKind::invalid.
+/// `body` is a frame without its length. Anything out of shape or out of bounds is
+/// ErrorKind::invalid.
 Result<ToApply> decode_to_apply(std::string_view body);
 Result<FromApply> decode_from_apply(std::string_view body);
 

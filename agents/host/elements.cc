@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agents/host/elements.h"
+
+#include <netinet/in.h>
+
+// After netinet/in.h, or its addresses are declared twice.
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include <algorithm>
+#include <tuple>
+#include <vector>
+
+namespace knock::host {
+namespace {
+
+using Changes = std::vector<const role::ElementChange*>;
+
+bool adds(const role::ElementChange& change) {
+  return change.add && change.left_ms >= kShortestLifeMs;
+}
+
+/// What one set has to go through.
+struct SetChanges {
+  Changes removals, additions;
+};
+
+std::map<std::string, std::pair<SetKind, SetChanges>> by_set(const role::ChangeElements& message) {
+  std::vector<std::tuple<std::string_view, Prefix, std::size_t>> order;
+  order.reserve(message.changes.size());
+  for (std::size_t i = 0; i < message.changes.size(); ++i)
+    order.emplace_back(message.changes[i].slot, message.changes[i].prefix, i);
+  std::sort(order.begin(), order.end());
+  std::map<std::string, std::pair<SetKind, SetChanges>> out;
+  std::string_view slot;
+  std::pair<SetKind, SetChanges>* sets[2][2] = {};
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto& [name, prefix, index] = order[i];
+    bool last = i + 1 == order.size() || std::get<0>(order[i + 1]) != name ||
+                std::get<1>(order[i + 1]) != prefix;
+    if (!last) continue;
+    if (name != slot) {
+      slot = name;
+      for (auto& row : sets) row[0] = row[1] = nullptr;
+    }
+    auto kind = set_kind_of(prefix);
+    auto*& at = sets[kind.family == Family::v6][kind.interval];
+    if (at == nullptr) at = &(out[slot_set(name, kind)] = {kind, {}});
+    const auto& change = message.changes[index];
+    (adds(change) ? at->second.additions : at->second.removals).push_back(&change);
+  }
+  return out;
+}
+
+class SetWriter {
+ public:
+  SetWriter(Batch& batch, const std::string& table, const std::string& set, SetKind kind)
+      : batch_(batch), table_(table), set_(set), kind_(kind) {}
+
+  void keys(int type, const Changes& changes) {
+    ElementWriter out(batch_, type, table_, set_, kind_);
+    for (const auto* change : changes) out.key(change->prefix);
+    out.flush();
+  }
+  void elements(const Changes& changes) {
+    ElementWriter out(batch_, NFT_MSG_NEWSETELEM, table_, set_, kind_);
+    for (const auto* change : changes)
+      out.element(change->prefix, std::min(change->left_ms, kLongestLifeMs), change->marker);
+    out.flush();
+  }
+
+ private:
+  Batch& batch_;
+  const std::string& table_;
+  const std::string& set_;
+  SetKind kind_;
+};
+
+Changes only_present(Changes changes, const std::set<Prefix>& present) {
+  std::erase_if(changes, [&](const auto* change) { return !present.contains(change->prefix); });
+  return changes;
+}
+
+}  // namespace
+
+Batch element_batch(const role::ChangeElements& message, const PresentKeys* present) {
+  Batch batch;
+  for (auto& [set, kind_and_changes] : by_set(message)) {
+    auto& [kind, changes] = kind_and_changes;
+    SetWriter out(batch, message.table, set, kind);
+    auto replaced = changes.additions;
+    if (present != nullptr) {
+      if (auto at = present->find(set); at != present->end()) {
+        changes.removals = only_present(std::move(changes.removals), at->second);
+        replaced = only_present(std::move(replaced), at->second);
+      }
+    }
+    out.keys(NFT_MSG_NEWSETELEM, changes.removals);
+    out.keys(NFT_MSG_DELSETELEM, changes.removals);
+    out.keys(NFT_MSG_NEWSETELEM, replaced);
+    out.keys(NFT_MSG_DELSETELEM, replaced);
+    out.elements(changes.additions);
+  }
+  return batch;
+}
+
+std::map<std::string, SetKind> interval_sets(const role::ChangeElements& message) {
+  std::map<std::string, SetKind> out;
+  for (const auto& change : message.changes) {
+    auto kind = set_kind_of(change.prefix);
+    if (kind.interval) out.emplace(slot_set(change.slot, kind), kind);
+  }
+  return out;
+}
+
+}  // namespace knock::host

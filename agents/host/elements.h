@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Element changes as one transaction.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "agents/host/layout.h"
+#include "schemas/role/apply.h"
+
+namespace knock::host {
+
+/// Lives shorter than this are removals: the kernel counts in ticks of up to 10 ms, and a life that
+/// rounds to none would mean for ever.
+inline constexpr std::uint64_t kShortestLifeMs = 100;
+/// A year; longer lives are renewed by whoever still wants them then.
+inline constexpr std::uint64_t kLongestLifeMs = 365ull * 24 * 3600 * 1000;
+
+/// Keys that are known to be in an interval set. Removing what is not there costs nothing in a hash
+/// set; in an interval set the attempt fails where another element covers the key.
+using PresentKeys = std::map<std::string, std::set<Prefix>>;
+
+/// Removals first, then additions, set by set; of several changes to one key the last counts.
+/// Written as add;delete and add;delete;add, which needs no knowledge of what is there, works on
+/// every kernel and survives an expiry in between. `present`: absent keys of the interval sets
+/// named in it are left out.
+Batch element_batch(const role::ChangeElements& message, const PresentKeys* present);
+
+/// The interval sets that the message touches.
+std::map<std::string, SetKind> interval_sets(const role::ChangeElements& message);
+
+}  // namespace knock::host

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agents/host/privileged.h"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <tuple>
+
+#include "agents/host/structure.h"
+#include "schemas/role/wire.h"
+
+namespace knock::host {
+namespace {
+
+// Other programs' commits make ours start again; so many in a row means a program gone wild.
+constexpr int kCommitAttempts = 200;
+constexpr int kReadAttempts = 20;
+
+tl::unexpected<Error> moved(const std::string& table) {
+  return fail(ErrorKind::conflict,
+              "table inet " + table + " was changed by somebody else: read it again, then decide");
+}
+
+Error commit_error(const Committed& committed, const std::string& table) {
+  auto what = "changing table inet " + table;
+  if (committed.unknown)
+    return {ErrorKind::timeout, what + ": the kernel's replies were lost; read it again", {}, {}};
+  auto error = netlink_error(committed.error, what);
+  if (!committed.text.empty()) error.message += " (" + committed.text + ")";
+  return error;
+}
+
+std::uint32_t loopback() {
+  auto index = if_nametoindex("lo");
+  return index != 0 ? index : 1;
+}
+
+Status check_owner(const TableImage& image, const role::Ensure& message) {
+  if (!image.exists) return {};
+  auto owner = image.owner();
+  if (owner == message.owner) return {};
+  auto remedy =
+      "; give this target another table, or, when nobody needs it, remove it with: nft "
+      "delete table inet " +
+      message.table;
+  if (!owner)
+    return fail(ErrorKind::unauthorized,
+                "table inet " + message.table + " was not made by knock" + remedy);
+  return fail(ErrorKind::unauthorized,
+              "table inet " + message.table + " belongs to the installation " + owner->to_string() +
+                  ", and this one is " + message.owner.to_string() + remedy);
+}
+
+Status read_keep(Netlink& netlink, const TableImage& image, const std::string& table,
+                 role::TableFound& out) {
+  for (auto family : {Family::v4, Family::v6}) {
+    auto set = family == Family::v4 ? kKeep4 : kKeep6;
+    if (image.set(set) == nullptr) continue;
+    KNOCK_ASSIGN(auto elements, read_elements(netlink, table, set, {family, true}));
+    for (const auto& element : elements) out.keep.push_back(element.prefix);
+  }
+  if (out.keep.size() > role::kMostKeep) {
+    out.keep.resize(role::kMostKeep);
+    out.intact = false;
+  }
+  return {};
+}
+
+Status read_slots(Netlink& netlink, const TableImage& image, const std::string& table,
+                  role::TableFound& out) {
+  for (auto& slot : out.slots) {
+    for (auto kind : kSetKinds) {
+      auto set = slot_set(slot.name, kind);
+      if (image.set(set) == nullptr) continue;
+      KNOCK_ASSIGN(auto elements, read_elements(netlink, table, set, kind));
+      slot.elements.insert(slot.elements.end(), std::make_move_iterator(elements.begin()),
+                           std::make_move_iterator(elements.end()));
+    }
+    std::sort(slot.elements.begin(), slot.elements.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.prefix, a.comment) < std::tie(b.prefix, b.comment);
+    });
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Privileged> Privileged::open() {
+  KNOCK_ASSIGN(auto netlink, Netlink::open());
+  KNOCK_ASSIGN(auto monitor, Monitor::open(netlink));
+  return Privileged(std::move(netlink), std::move(monitor));
+}
+
+role::FromApply Privileged::handle(const role::ToApply& message) {
+  auto result = std::visit(
+      [&](const auto& m) {
+        monitor_.watch(m.table);
+        return run(m);
+      },
+      message);
+  if (result) return std::move(*result);
+  return role::Failed{role::request_of(message), result.error().kind, result.error().text()};
+}
+
+std::vector<role::TableMoved> Privileged::take_moved() {
+  std::vector<role::TableMoved> out;
+  // An event that cannot be read now is read before the next fence is used.
+  if (!monitor_.drain(netlink_)) return out;
+  for (auto& table : monitor_.take_moved()) out.push_back({std::move(table)});
+  return out;
+}
+
+Status Privileged::check_fence(const std::string& table, std::uint32_t fence) {
+  KNOCK_CHECK(monitor_.drain(netlink_));
+  if (fence != 0 && !monitor_.unchanged_since(table, fence)) return moved(table);
+  return {};
+}
+
+Result<Committed> Privileged::commit(Batch& batch, const std::string& table, std::uint32_t since) {
+  for (int attempt = 0; attempt < kCommitAttempts; ++attempt) {
+    KNOCK_CHECK(check_fence(table, since));
+    auto committed = netlink_.commit(batch, monitor_.current());
+    if (committed.error == ERESTART) continue;
+    if (committed.done() && !batch.empty()) monitor_.committed(table);
+    return committed;
+  }
+  return fail(ErrorKind::unavailable,
+              "the firewall's tables change without a pause: another "
+              "program rewrites them; look at `nft monitor`");
+}
+
+// ---------------------------------------------------------------- structure
+
+Status Privileged::ensure_once(const role::Ensure& message) {
+  KNOCK_CHECK(monitor_.drain(netlink_));
+  auto since = monitor_.current();
+  KNOCK_ASSIGN(auto have, read_table(netlink_, message.table));
+  KNOCK_CHECK(check_owner(have, message));
+  auto batch = structure_batch(message, have, loopback());
+  KNOCK_ASSIGN(auto committed, commit(batch, message.table, since));
+  if (!committed.done()) return fail(commit_error(committed, message.table));
+
+  // A kernel writes rules in its own way, so the digest comes from a second look. Until the mark
+  // stands the table counts as changed by hand, which is right: it would be built again.
+  since = monitor_.current();
+  KNOCK_ASSIGN(auto built, read_table(netlink_, message.table));
+  Batch mark;
+  mark.add(mark_rule(message.table, mark_of(built, message.owner)));
+  KNOCK_ASSIGN(auto marked, commit(mark, message.table, since));
+  if (!marked.done()) return fail(commit_error(marked, message.table));
+  return {};
+}
+
+Result<role::FromApply> Privileged::run(const role::Ensure& message) {
+  KNOCK_CHECK(check_fence(message.table, message.fence));
+  Status done;
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    done = ensure_once(message);
+    if (done) return role::Done{message.request, monitor_.current()};
+    // Somebody works on the very same table at this moment; a fence, if given, was good before.
+    if (done.error().kind != ErrorKind::conflict) break;
+  }
+  return fail(std::move(done.error()));
+}
+
+// ---------------------------------------------------------------- elements
+
+Result<PresentKeys> Privileged::present_keys(const role::ChangeElements& message) {
+  PresentKeys out;
+  for (const auto& [set, kind] : interval_sets(message)) {
+    KNOCK_ASSIGN(auto elements, read_elements(netlink_, message.table, set, kind));
+    auto& keys = out[set];
+    for (const auto& element : elements) keys.insert(element.prefix);
+  }
+  return out;
+}
+
+Result<role::FromApply> Privileged::run(const role::ChangeElements& message) {
+  KNOCK_CHECK(check_fence(message.table, message.fence));
+  if (message.changes.empty()) return role::Done{message.request, monitor_.current()};
+  auto batch = element_batch(message, nullptr);
+  KNOCK_ASSIGN(auto committed, commit(batch, message.table, message.fence));
+  bool overlap = committed.error == EEXIST || committed.error == ENOENT;
+  if (overlap && !interval_sets(message).empty()) {
+    // The cheap way touches keys that may not be there; look, and leave those out.
+    auto present = present_keys(message);
+    if (present) {
+      batch = element_batch(message, &*present);
+      KNOCK_ASSIGN(committed, commit(batch, message.table, message.fence));
+    }
+  }
+  if (!committed.done()) return fail(commit_error(committed, message.table));
+  return role::Done{message.request, monitor_.current()};
+}
+
+// ---------------------------------------------------------------- reading
+
+Result<role::TableFound> Privileged::read_once(const std::string& table) {
+  KNOCK_CHECK(monitor_.drain(netlink_));
+  auto since = monitor_.current();
+  KNOCK_ASSIGN(auto image, read_table(netlink_, table));
+  auto found = describe(image);
+  if (found.exists) {
+    KNOCK_CHECK(read_keep(netlink_, image, table, found));
+    KNOCK_CHECK(read_slots(netlink_, image, table, found));
+  }
+  KNOCK_CHECK(check_fence(table, since));
+  found.fence = monitor_.current();
+  return found;
+}
+
+Result<role::FromApply> Privileged::run(const role::ReadBack& message) {
+  Result<role::TableFound> found;
+  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+    found = read_once(message.table);
+    if (found) {
+      found->request = message.request;
+      return std::move(*found);
+    }
+    // Gone between two reads counts as changed, like anything else.
+    if (found.error().kind != ErrorKind::conflict && found.error().kind != ErrorKind::not_found)
+      break;
+  }
+  return fail(std::move(found.error()));
+}
+
+}  // namespace knock::host

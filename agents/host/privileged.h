@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The half that may change a firewall: executes the messages of schemas/role/apply.h on tables of
+// our own in the network namespace it was opened in. Needs CAP_NET_ADMIN there and nothing else.
+// It links the kernel's interface and this project's wire format: no JSON, no HTTP, no policy.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agents/host/elements.h"
+#include "agents/host/monitor.h"
+#include "agents/host/netlink.h"
+#include "base/result.h"
+#include "schemas/role/apply.h"
+
+namespace knock::host {
+
+/// One thread: the one that opened it, whose network namespace it stays in.
+class Privileged {
+ public:
+  static Result<Privileged> open();
+
+  /// Never throws, never leaves half of a message done.
+  role::FromApply handle(const role::ToApply& message);
+
+  /// Readable when a firewall event is waiting: call take_moved().
+  int event_fd() const { return monitor_.fd(); }
+  /// Tables named in earlier messages that somebody else changed since the last call.
+  std::vector<role::TableMoved> take_moved();
+
+ private:
+  Privileged(Netlink netlink, Monitor monitor)
+      : netlink_(std::move(netlink)), monitor_(std::move(monitor)) {}
+  Result<role::FromApply> run(const role::Ensure& message);
+  Result<role::FromApply> run(const role::ChangeElements& message);
+  Result<role::FromApply> run(const role::ReadBack& message);
+  Status ensure_once(const role::Ensure& message);
+  Result<role::TableFound> read_once(const std::string& table);
+  /// Reads events, then compares. 0 is always good.
+  Status check_fence(const std::string& table, std::uint32_t fence);
+  /// Commits as long as the table is as it was at `since` (0: do not compare), however often other
+  /// tables move.
+  Result<Committed> commit(Batch& batch, const std::string& table, std::uint32_t since);
+  Result<PresentKeys> present_keys(const role::ChangeElements& message);
+
+  Netlink netlink_;
+  Monitor monitor_;
+};
+
+/// Serves a socket whose other end is core, until that closes (then it returns) or a frame is out
+/// of shape (an error). Frames as in schemas/role/wire.h. Blocks the calling thread.
+Status run_privileged(int socket);
+
+}  // namespace knock::host

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agents/host/structure.h"
+
+#include <netinet/in.h>
+
+// After netinet/in.h, or its addresses are declared twice.
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace knock::host {
+namespace {
+
+struct WantedSet {
+  SetKind kind;
+  bool timed = true;
+};
+
+class Builder {
+ public:
+  Builder(const role::Ensure& wanted, const TableImage& have, std::uint32_t lo)
+      : want_(wanted), have_(have), lo_(lo) {}
+
+  Batch run() {
+    if (!have_.exists) batch_.add(new_table(want_.table, want_.owner));
+    list_wanted();
+    remove_surplus();
+    for (const auto& [name, set] : sets_)
+      if (!fits(name, set)) batch_.add(new_set(want_.table, name, set.kind, set.timed));
+    for (const auto& name : chains_)
+      if (have_.chain(name) == nullptr) batch_.add(new_chain(want_.table, name));
+    for (const auto& [name, hook] : hooks_)
+      if (!hooked(name, hook)) batch_.add(new_hook(want_.table, name, hook));
+    keep_elements();
+    rules();
+    return std::move(batch_);
+  }
+
+ private:
+  void list_wanted() {
+    sets_.emplace(kKeep4, WantedSet{{Family::v4, true}, false});
+    sets_.emplace(kKeep6, WantedSet{{Family::v6, true}, false});
+    chains_ = {std::string(kGuardChain), std::string(kMarkChain)};
+    for (const auto& slot : want_.slots) {
+      chains_.insert(slot_chain(slot.name));
+      for (auto kind : kSetKinds) sets_.emplace(slot_set(slot.name, kind), WantedSet{kind, true});
+    }
+    if (want_.input) hooks_.emplace(kInputChain, NF_INET_LOCAL_IN);
+    if (want_.forward) hooks_.emplace(kForwardChain, NF_INET_FORWARD);
+  }
+
+  bool fits(const std::string& name, const WantedSet& wanted) const {
+    const auto* set = have_.set(name);
+    return set != nullptr && set->flags == set_flags(wanted.kind, wanted.timed) &&
+           set->key_type == set_key_type(wanted.kind) && set->timeout == 0;
+  }
+
+  bool hooked(const std::string& name, std::uint32_t hook) const {
+    const auto* chain = have_.chain(name);
+    return chain != nullptr && chain->base && chain->type == "filter" && chain->hook == hook &&
+           chain->priority == kPriority && chain->policy == NF_ACCEPT;
+  }
+
+  bool chain_stays(const ChainImage& chain) const {
+    if (auto at = hooks_.find(chain.name); at != hooks_.end())
+      return hooked(chain.name, at->second);
+    return chains_.contains(chain.name) && !chain.base;
+  }
+
+  /// Rules first, for they hold chains and sets fast. Anonymous sets go with their rules.
+  void remove_surplus() {
+    if (!have_.exists) return;
+    if (!have_.rules.empty()) batch_.add(delete_all_rules(want_.table));
+    for (const auto& chain : have_.chains)
+      if (!chain_stays(chain)) batch_.add(delete_chain(want_.table, chain.name));
+    for (const auto& set : have_.sets) {
+      if ((set.flags & NFT_SET_ANONYMOUS) != 0) continue;
+      auto at = sets_.find(set.name);
+      if (at == sets_.end() || !fits(set.name, at->second))
+        batch_.add(delete_set(want_.table, set.name));
+    }
+  }
+
+  void keep_elements() {
+    auto keep = without_nested(want_.keep);
+    for (auto family : {Family::v4, Family::v6}) {
+      std::string set(family == Family::v4 ? kKeep4 : kKeep6);
+      SetKind kind{family, true};
+      if (fits(set, {kind, false})) batch_.add(flush_set(want_.table, set));
+      ElementWriter out(batch_, NFT_MSG_NEWSETELEM, want_.table, set, kind);
+      for (const auto& prefix : keep)
+        if (prefix.family() == family) out.element(prefix, 0, {});
+      out.flush();
+    }
+  }
+
+  void rules() {
+    const auto& table = want_.table;
+    // Operators' accepts stand before the first drop and arrive with it.
+    batch_.add(accept_from_set(table, kGuardChain, kKeep4, Family::v4, "keep"));
+    batch_.add(accept_from_set(table, kGuardChain, kKeep6, Family::v6, "keep"));
+    for (const auto& slot : want_.slots) {
+      for (auto kind : kSetKinds)
+        batch_.add(accept_from_set(table, slot_chain(slot.name), slot_set(slot.name, kind),
+                                   kind.family, {}));
+      for (const auto& ports : slot.ports) batch_.add(jump_slot(table, slot.name, ports));
+    }
+    for (const auto& ports : want_.protect) batch_.add(drop_ports(table, ports));
+    if (want_.input) {
+      batch_.add(accept_loopback(table, kInputChain, lo_));
+      batch_.add(jump_guard(table, kInputChain));
+    }
+    if (want_.forward) batch_.add(jump_guard(table, kForwardChain));
+  }
+
+  const role::Ensure& want_;
+  const TableImage& have_;
+  std::uint32_t lo_;
+  std::map<std::string, WantedSet> sets_;
+  std::set<std::string> chains_;
+  std::map<std::string, std::uint32_t> hooks_;
+  Batch batch_;
+};
+
+}  // namespace
+
+Batch structure_batch(const role::Ensure& wanted, const TableImage& have, std::uint32_t lo) {
+  return Builder(wanted, have, lo).run();
+}
+
+role::TableFound describe(const TableImage& image) {
+  role::TableFound out;
+  out.exists = image.exists;
+  if (!image.exists) return out;
+  auto owner = image.owner();
+  out.owner = owner.value_or(OwnerId{});
+  out.intact = owner && image.mark() == mark_of(image, *owner);
+  std::map<std::string, std::vector<PortRange>> slots;
+  for (const auto& set : image.sets)
+    if (auto slot = parse_slot_set(set.name)) slots[slot->slot];
+  for (const auto& rule : image.rules) {
+    if (rule.chain != kGuardChain) continue;
+    auto meaning = parse_rule_comment(rule.comment);
+    if (!meaning) continue;
+    auto& ports = meaning->slot.empty() ? out.protect : slots[meaning->slot];
+    ports.push_back(meaning->ports);
+  }
+  // What rules hold beyond what a message can say was not made by us.
+  for (auto& [name, ports] : slots) {
+    if (out.slots.size() == role::kMostSlots) break;
+    auto canonical = canonical_ports(std::move(ports));
+    if (canonical.size() > role::kMostPorts) canonical.resize(role::kMostPorts);
+    out.slots.push_back({name, std::move(canonical), {}});
+  }
+  out.protect = canonical_ports(std::move(out.protect));
+  if (out.protect.size() > role::kMostSlots) out.protect.resize(role::kMostSlots);
+  return out;
+}
+
+}  // namespace knock::host

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agents/host/table_image.h"
+
+#include <libmnl/libmnl.h>
+#include <netinet/in.h>
+
+// After netinet/in.h, or its addresses are declared twice.
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "base/sha256.h"
+
+namespace knock::host {
+namespace {
+
+template <class List>
+auto* find_by_name(List& list, std::string_view name) {
+  auto at = std::lower_bound(list.begin(), list.end(), name,
+                             [](const auto& item, std::string_view n) { return item.name < n; });
+  return at != list.end() && at->name == name ? &*at : nullptr;
+}
+
+template <class List>
+void sort_by_name(List& list) {
+  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+}
+
+/// The comment out of user data: type 0, length, text with its NUL.
+std::string comment_of(std::string_view data) {
+  while (data.size() >= 2) {
+    auto type = std::uint8_t(data[0]), length = std::uint8_t(data[1]);
+    data.remove_prefix(2);
+    if (length > data.size()) return {};
+    if (type == 0)
+      return std::string(data.substr(0, std::min<std::size_t>(data.find('\0'), length)));
+    data.remove_prefix(length);
+  }
+  return {};
+}
+
+Status read_chains(Netlink& netlink, const std::string& table, TableImage& image) {
+  // Kernels do not filter chains by table.
+  Message ask(NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_INET);
+  KNOCK_CHECK(netlink.dump(ask, [&](const nlmsghdr* m) {
+    auto a = Attributes::of(m);
+    if (a.text(NFTA_CHAIN_TABLE) != table) return;
+    ChainImage chain;
+    chain.name = a.text(NFTA_CHAIN_NAME);
+    chain.base = a.has(NFTA_CHAIN_HOOK);
+    chain.type = a.text(NFTA_CHAIN_TYPE);
+    chain.hook = a.nest(NFTA_CHAIN_HOOK).u32(NFTA_HOOK_HOOKNUM);
+    chain.priority = std::int32_t(a.nest(NFTA_CHAIN_HOOK).u32(NFTA_HOOK_PRIORITY));
+    chain.policy = a.u32(NFTA_CHAIN_POLICY);
+    chain.flags = a.u32(NFTA_CHAIN_FLAGS);
+    image.chains.push_back(std::move(chain));
+  }));
+  sort_by_name(image.chains);
+  return {};
+}
+
+Status read_sets(Netlink& netlink, const std::string& table, TableImage& image) {
+  Message ask(NFT_MSG_GETSET, NLM_F_DUMP, NFPROTO_INET);
+  ask.text(NFTA_SET_TABLE, table);
+  KNOCK_CHECK(netlink.dump(ask, [&](const nlmsghdr* m) {
+    auto a = Attributes::of(m);
+    if (a.text(NFTA_SET_TABLE) != table) return;
+    image.sets.push_back({a.text(NFTA_SET_NAME), a.u32(NFTA_SET_FLAGS), a.u32(NFTA_SET_KEY_TYPE),
+                          a.u32(NFTA_SET_KEY_LEN), a.u64(NFTA_SET_TIMEOUT)});
+  }));
+  sort_by_name(image.sets);
+  return {};
+}
+
+Status read_rules(Netlink& netlink, const std::string& table, TableImage& image) {
+  Message ask(NFT_MSG_GETRULE, NLM_F_DUMP, NFPROTO_INET);
+  ask.text(NFTA_RULE_TABLE, table);
+  std::map<std::string, std::vector<RuleImage>> chains;
+  KNOCK_CHECK(netlink.dump(ask, [&](const nlmsghdr* m) {
+    auto a = Attributes::of(m);
+    if (a.text(NFTA_RULE_TABLE) != table) return;
+    auto chain = a.text(NFTA_RULE_CHAIN);
+    chains[chain].push_back({chain, std::string(a.bytes(NFTA_RULE_EXPRESSIONS)),
+                             comment_of(a.bytes(NFTA_RULE_USERDATA))});
+  }));
+  for (auto& [name, rules] : chains)
+    for (auto& rule : rules) image.rules.push_back(std::move(rule));
+  return {};
+}
+
+/// Feeds fields so that no two different sequences give the same bytes.
+class Digester {
+ public:
+  void text(std::string_view value) {
+    number(value.size());
+    sha_.add(value);
+  }
+  void number(std::uint64_t value) {
+    char bytes[8];
+    for (char& byte : bytes) {
+      byte = char(value);
+      value >>= 8;
+    }
+    sha_.add({bytes, sizeof bytes});
+  }
+  std::string finish() { return to_hex(sha_.finish()).substr(0, 32); }
+
+ private:
+  Sha256 sha_;
+};
+
+// ---------------------------------------------------------------- elements
+
+struct RawElement {
+  IpAddress key;
+  bool end = false;
+  role::ElementFound found;
+};
+
+std::optional<RawElement> parse_element(Attributes a, SetKind kind) {
+  auto key = a.nest(NFTA_SET_ELEM_KEY).bytes(NFTA_DATA_VALUE);
+  std::size_t length = kind.family == Family::v4 ? 4 : 16;
+  if (key.size() != length) return std::nullopt;
+  RawElement out;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(key.data());
+  if (auto address = IpAddress::from_bytes({bytes, key.size()})) out.key = *address;
+  // ::ffff:0:0/96 in an IPv6 set matches nothing that arrives as IPv6; it has no value of its own.
+  if (out.key.family() != kind.family) return std::nullopt;
+  out.end = (a.u32(NFTA_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END) != 0;
+  out.found.timed = a.has(NFTA_SET_ELEM_EXPIRATION);
+  out.found.left_ms = a.u64(NFTA_SET_ELEM_EXPIRATION);
+  out.found.comment = comment_of(a.bytes(NFTA_SET_ELEM_USERDATA));
+  return out;
+}
+
+std::optional<IpAddress> before(const IpAddress& address) {
+  std::array<std::uint8_t, 16> bytes{};
+  auto all = address.bytes();
+  std::copy(all.begin(), all.end(), bytes.begin());
+  std::size_t i = all.size();
+  while (i > 0 && bytes[i - 1] == 0) bytes[--i] = 0xff;
+  if (i == 0) return std::nullopt;
+  --bytes[i - 1];
+  return IpAddress::from_bytes({bytes.data(), all.size()});
+}
+
+/// The fewest prefixes that are exactly first…last.
+void add_range(const IpAddress& first, const IpAddress& last, const role::ElementFound& like,
+               std::vector<role::ElementFound>& out) {
+  std::optional<IpAddress> at = first;
+  while (at && *at <= last) {
+    int length = at->bits();
+    while (length > 0 && at->first_of(length - 1) == *at && at->last_of(length - 1) <= last)
+      --length;
+    auto element = like;
+    element.prefix = Prefix::of(*at, length);
+    at = element.prefix.last().next();
+    out.push_back(std::move(element));
+  }
+}
+
+std::vector<role::ElementFound> join_intervals(std::vector<RawElement> raw) {
+  std::sort(raw.begin(), raw.end(), [](const RawElement& a, const RawElement& b) {
+    return a.key != b.key ? a.key < b.key : a.end > b.end;  // an end stands before a start
+  });
+  std::vector<role::ElementFound> out;
+  const RawElement* open = nullptr;
+  for (const auto& element : raw) {
+    auto last = before(element.key);
+    if (open != nullptr && last) add_range(open->key, *last, open->found, out);
+    open = element.end ? nullptr : &element;
+  }
+  if (open != nullptr) add_range(open->key, open->key.last_of(0), open->found, out);
+  return out;
+}
+
+}  // namespace
+
+const ChainImage* TableImage::chain(std::string_view name) const {
+  return find_by_name(chains, name);
+}
+const SetImage* TableImage::set(std::string_view name) const { return find_by_name(sets, name); }
+
+std::optional<std::string> TableImage::mark() const {
+  std::optional<std::string> out;
+  for (const auto& rule : rules) {
+    if (rule.chain != kMarkChain) continue;
+    if (out) return std::nullopt;
+    out = rule.comment;
+  }
+  return out;
+}
+
+std::optional<OwnerId> TableImage::owner() const {
+  if (auto owner = parse_owner_mark(comment)) return owner;
+  auto text = mark();
+  if (!text) return std::nullopt;
+  return parse_owner_mark(text->substr(0, text->rfind(':')));
+}
+
+Result<TableImage> read_table(Netlink& netlink, const std::string& table) {
+  TableImage image;
+  Message ask(NFT_MSG_GETTABLE, 0, NFPROTO_INET);
+  ask.text(NFTA_TABLE_NAME, table);
+  auto found = netlink.dump(ask, [&](const nlmsghdr* m) {
+    image.exists = true;
+    image.comment = comment_of(Attributes::of(m).bytes(NFTA_TABLE_USERDATA));
+  });
+  if (!found && found.error().kind == ErrorKind::not_found) return image;
+  if (!found) return fail(std::move(found.error()));
+  KNOCK_CHECK(read_chains(netlink, table, image));
+  KNOCK_CHECK(read_sets(netlink, table, image));
+  KNOCK_CHECK(read_rules(netlink, table, image));
+  return image;
+}
+
+std::string mark_of(const TableImage& image, OwnerId owner) {
+  Digester digest;
+  for (const auto& chain : image.chains) {
+    digest.text("chain");
+    digest.text(chain.name);
+    digest.text(chain.type);
+    for (std::uint64_t n : {std::uint64_t(chain.base), std::uint64_t(chain.hook),
+                            std::uint64_t(std::uint32_t(chain.priority)),
+                            std::uint64_t(chain.policy), std::uint64_t(chain.flags)})
+      digest.number(n);
+  }
+  for (const auto& set : image.sets) {
+    digest.text("set");
+    digest.text(set.name);
+    for (std::uint64_t n : {std::uint64_t(set.flags), std::uint64_t(set.key_type),
+                            std::uint64_t(set.key_length), set.timeout})
+      digest.number(n);
+  }
+  for (const auto& rule : image.rules) {
+    if (rule.chain == kMarkChain) continue;
+    digest.text("rule");
+    digest.text(rule.chain);
+    digest.text(rule.expressions);
+    digest.text(rule.comment);
+  }
+  return owner_mark(owner) + ":" + digest.finish();
+}
+
+Result<std::vector<role::ElementFound>> read_elements(Netlink& netlink, const std::string& table,
+                                                      std::string_view set, SetKind kind) {
+  std::vector<RawElement> raw;
+  Message ask(NFT_MSG_GETSETELEM, NLM_F_DUMP, NFPROTO_INET);
+  ask.text(NFTA_SET_ELEM_LIST_TABLE, table).text(NFTA_SET_ELEM_LIST_SET, set);
+  KNOCK_CHECK(netlink.dump(ask, [&](const nlmsghdr* m) {
+    Attributes::of(m).nest(NFTA_SET_ELEM_LIST_ELEMENTS).each(NFTA_LIST_ELEM, [&](Attributes a) {
+      if (auto element = parse_element(a, kind)) raw.push_back(std::move(*element));
+    });
+  }));
+  if (kind.interval) return join_intervals(std::move(raw));
+  std::vector<role::ElementFound> out;
+  out.reserve(raw.size());
+  for (auto& element : raw) {
+    out.push_back(std::move(element.found));
+    out.back().prefix = Prefix::host(element.key);
+  }
+  std::sort(out.begin(), out.end(),
+            [](const auto& a, const auto& b) { return a.prefix < b.prefix; });
+  return out;
+}
+
+}  // namespace knock::host
