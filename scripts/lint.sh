@@ -12,7 +12,7 @@ sources() { find agents base bench cli net providers proxy reconciler schemas se
 
 status=0
 progress "shell scripts"
-for script in dev .ci/run scripts/*.sh tests/e2e/*.sh; do
+for script in dev .ci/run scripts/*.sh scripts/demo/*.sh tests/e2e/*.sh; do
   bash -n "$script" || status=1
 done
 

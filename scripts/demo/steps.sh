@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+# The story, one function a step. Each claim is a connection attempt or a command's exit code; a new step is one more
+# function and one more line in tell_story.
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # set by the other files of the demo
+
+tell_story() {
+  story_begun=$SECONDS
+  before_knock
+  plan_first
+  controller_starts
+  wrong_password
+  alice_signs_in
+  hands_off_the_firewall
+  policy_changes
+  break_glass
+  killed
+  comes_back
+  alice_signs_out
+  who_could
+  log_is_checked
+  summary
+}
+
+before_knock() {
+  heading 'Before knock: what somebody who scans sees'
+  check_port before.ssh 'a stranger reaches ssh' open $stranger $ssh_port
+  check_port before.app 'a stranger reaches the app' open $stranger $app_port
+  check_port before.ssh6 'a stranger reaches ssh over IPv6' open $stranger6 $ssh_port $server6
+  # Stays for the whole demo: nothing that knock does may cut the operator off.
+  hold operator $operator $ssh_port 300
+}
+
+plan_first() {
+  heading 'The plan comes first, and changes nothing'
+  show_command knock plan
+  local code=0
+  knock_here plan --detailed-exitcode >"$folder/plan.txt" 2>&1 || code=$?
+  show_answer <"$folder/plan.txt"
+  check plan.exit 'knock plan says that there is something to do' 'exit 2' "exit $code"
+  check_port plan.untouched 'a stranger still reaches ssh: a plan writes nothing' open $stranger $ssh_port
+}
+
+controller_starts() {
+  heading 'The controller starts: everything is closed'
+  start_controller
+  check_within start.ssh 'ssh closes for a stranger' closed $stranger $ssh_port 5000
+  check_port start.app 'so does the app' filtered $stranger $app_port
+  check_port start.ssh6 'and ssh over IPv6' filtered $stranger6 $ssh_port $server6
+  check_port start.keep 'the operator, a `keep` address, still gets in' open $operator $ssh_port
+  check start.held "the operator's connection from before was not cut" alive "$(hold_state operator)"
+  check_port start.portal 'the portal answers everybody' open $stranger $portal_port
+}
+
+wrong_password() {
+  heading 'A wrong password'
+  check wrong.status 'the portal refuses it' 403 "$(sign_in alice $alice 'not the password')"
+  check_port wrong.closed 'and nothing opened' filtered $alice $ssh_port
+}
+
+alice_signs_in() {
+  heading 'Alice signs in at the portal, from her address'
+  # The prober knocks every 100 us from before the request, so the time is that of the first SYN-ACK.
+  local token
+  token=$(browse alice $alice / | form_token)
+  outside "$prober" first-syn-ack $server $ssh_port --source $alice --within 10000 --start-file "$folder/alice.sent" \
+    >"$folder/alice.opened" 2>/dev/null &
+  local shooting=$!
+  wait_for 'the prober' 3000 grep -q ready "$folder/alice.opened"
+  "$prober" stamp >"$folder/alice.sent"
+  local status
+  status=$(browse alice $alice /auth/local -o /dev/null -w '%{http_code}' -H "Origin: $portal" --data-urlencode user=alice \
+    --data-urlencode "password=$alice_password" --data-urlencode "form=$token")
+  check signin.status 'the portal accepts her' 303 "$status"
+  local opened=open
+  wait $shooting || opened='not open'
+  check signin.open 'ssh opens for her (with TLS, password hash and log)' open "$opened" \
+    "$(awk '$1 + 0 > 0 {printf "%.1f", $1 / 1000}' "$folder/alice.opened")"
+  check_port signin.stranger 'not for a stranger' filtered $stranger $ssh_port
+  check_port signin.bob "not for Alice's neighbour" filtered $bob $ssh_port
+  check_port signin.app 'and the app stays closed to her: policy gives admins ssh only' filtered $alice $app_port
+  hold alice $alice $ssh_port 300
+  show_command knock why alice ssh
+  local code=0
+  knock_here why alice ssh >"$folder/why.txt" 2>&1 || code=$?
+  show_answer <"$folder/why.txt"
+  check signin.why 'knock why proves it' 'exit 0' "exit $code"
+  code=0
+  knock_here why alice app >"$folder/why-app.txt" 2>&1 || code=$?
+  check signin.why-not 'knock why names what is missing for the app' 'exit 9' "exit $code"
+}
+
+# Which of the table's sets holds an address, as a person would look it up.
+set_with() {
+  nft -s list table inet knock | awk -v address="$1" '/^[ \t]*set / {name = $2} index($0, address) {print name; exit}'
+}
+
+hands_off_the_firewall() {
+  heading 'Somebody edits the firewall by hand'
+  local set
+  set=$(set_with $alice)
+  nft delete element inet knock "$set" "{ $alice }"
+  check_within drift.healed "Alice's entry was deleted by hand: it is back" open $alice $ssh_port 3000
+  nft add element inet knock "$set" "{ $bob timeout 1h }"
+  sleep 1.5 # longer than a look at the target takes
+  local left=gone
+  if [ "$(set_with $bob)" = "$set" ]; then left='left alone'; fi
+  check drift.foreign 'an entry that somebody else made is left alone' 'left alone' "$left"
+  knock_here status >"$folder/status.txt" 2>&1 || true
+  check drift.reported 'and knock status reports it' 'foreign' "$(grep -io -m 1 foreign "$folder/status.txt" | tr 'A-Z' 'a-z' || echo nothing)"
+  nft delete element inet knock "$set" "{ $bob }"
+}
+
+policy_revision() { knock_here --json status | grep -o '"[0-9a-f]\{40\}"' | head -n 1 | tr -d '"'; }
+
+policy_changes() {
+  heading 'A policy commit that is wrong, and one that is right'
+  local good
+  good=$(git -C "$policy" rev-parse HEAD)
+  sed -i 's/who: \[admins\], to: \[ssh\]/who: [admin], to: [ssh]/' "$policy/main.yaml"
+  commit_policy 'admins: tidy up'
+  show_command knock validate policy/
+  local code=0
+  knock_here validate "$policy" >"$folder/validate.txt" 2>&1 || code=$?
+  show_answer <"$folder/validate.txt"
+  check policy.invalid 'knock validate points at the line' 'exit 3' "exit $code"
+  sleep 2.5 # two polls
+  check policy.last-good 'the controller keeps the last good commit in force' "${good:0:12}" "$(policy_revision | cut -c 1-12)"
+  check policy.alive "and Alice's connection lives" alive "$(hold_state alice)"
+
+  git -C "$policy" revert --no-edit HEAD >/dev/null
+  sed -i 's/who: \[web-team\], to: \[app\]/who: [admins, web-team], to: [app]/' "$policy/main.yaml"
+  show_command 'knock plan --policy policy/      (what the pull request would do)'
+  code=0
+  knock_here plan --policy "$policy" --detailed-exitcode >"$folder/review.txt" 2>&1 || code=$?
+  show_answer <"$folder/review.txt"
+  check policy.review 'the review shows who gains the app' 'exit 2' "exit $code"
+  check_port policy.not-yet 'before the merge the app is closed to Alice' filtered $alice $app_port
+  commit_policy 'app: admins too'
+  check_within policy.merged 'after it the app opens for her, without a new sign-in' open $alice $app_port 5000
+}
+
+break_glass() {
+  heading 'Break glass: an operator lets Bob in for four seconds'
+  local deadline cut
+  show_command "knock session grant bob --from $bob --ttl 4s --group web-team --reason \"ticket 4711\""
+  deadline=$(($(date +%s) * 1000 + 4000))
+  knock_here session grant bob --from $bob --ttl 4s --group web-team --reason 'ticket 4711' >"$folder/grant.txt" 2>&1 || true
+  show_answer <"$folder/grant.txt"
+  check_port grant.open 'the app is open for Bob at once' open $bob $app_port
+  hold bob $bob $app_port 30
+  hold_ended bob 8000 || true
+  cut=$(hold_cut_at bob)
+  check grant.cut 'his open connection is cut when the time is over' 'on time' \
+    "$([ -n "$cut" ] && within 'on time' "$cut" "$deadline" 1300 || echo 'still open')"
+  check_port grant.closed 'and the app is closed for him' filtered $bob $app_port
+}
+
+killed() {
+  heading 'The controller is killed with -9, and the door closes on time by itself'
+  local deadline cut
+  deadline=$(($(date +%s) * 1000 + 5000))
+  knock_here session grant bob --from $bob --ttl 5s --group web-team --reason 'ticket 4712' >/dev/null 2>&1 || true
+  hold bob $bob $app_port 30
+  kill_controller
+  check killed.dead 'nobody is left to close anything' 'no controller' "$(knock_here status >/dev/null 2>&1 && echo running || echo 'no controller')"
+  check_port killed.open "Bob's door is still open" open $bob $app_port
+  hold_ended bob 9000 || true
+  cut=$(hold_cut_at bob)
+  check killed.cut 'the kernel cuts his connection at the deadline' 'on time' \
+    "$([ -n "$cut" ] && within 'on time' "$cut" "$deadline" 1300 || echo 'still open')"
+  check_port killed.closed 'the app is closed for him' filtered $bob $app_port
+  check killed.alice 'Alice, who has hours left, noticed nothing' alive "$(hold_state alice)"
+}
+
+comes_back() {
+  heading 'It comes back'
+  start_controller
+  check_port back.alice "Alice's door is open" open $alice $ssh_port
+  check back.flap 'her connection was never interrupted' alive "$(hold_state alice)"
+  check_port back.bob "Bob's is not" filtered $bob $app_port
+  local code=0
+  knock_here plan --detailed-exitcode >"$folder/second-plan.txt" 2>&1 || code=$?
+  check back.plan 'the next plan is empty' 'exit 0' "exit $code"
+}
+
+alice_signs_out() {
+  heading 'Alice signs out'
+  signed_in_at=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  sleep 1.1 # the question below asks for a whole second before this
+  check signout.status 'the portal lets her go' 303 "$(sign_out alice $alice)"
+  local begun
+  begun=$(now_ms)
+  hold_ended alice 3000 || true
+  check signout.cut 'her open connection is cut' cut "$(hold_state alice)" \
+    "$(awk -v a="$(hold_cut_at alice)" -v b="$begun" 'BEGIN {d = a - b; print d > 0 ? d : 0}')"
+  check_port signout.closed 'ssh is closed to her' filtered $alice $ssh_port
+}
+
+who_could() {
+  heading 'Who could reach ssh a moment ago?'
+  show_command "knock who --service ssh --at $signed_in_at"
+  knock_here who --service ssh --at "$signed_in_at" >"$folder/who.txt" 2>&1 || true
+  show_answer <"$folder/who.txt"
+  check who.then 'the log knows: Alice' alice "$(grep -o -m 1 alice "$folder/who.txt" || echo nobody)"
+  knock_here who --service ssh >"$folder/who-now.txt" 2>&1 || true
+  check who.now 'and now: not Alice' nobody "$(grep -o -m 1 alice "$folder/who-now.txt" || echo nobody)"
+}
+
+log_is_checked() {
+  heading 'One byte of the log is flipped'
+  stop_controller
+  local code=0
+  knock_here audit verify >"$folder/verify.txt" 2>&1 || code=$?
+  show_answer <"$folder/verify.txt"
+  check audit.good 'the log is whole' 'exit 0' "exit $code"
+  mkdir -p "$folder/forged"
+  cp "$folder"/state/knock.db* "$folder/forged/"
+  flip_byte "$folder/forged/knock.db"
+  write_config "$folder/forged.yaml" "$folder/forged/knock.db"
+  code=0
+  "$knock" --config "$folder/forged.yaml" audit verify >"$folder/forged.txt" 2>&1 || code=$?
+  show_answer <"$folder/forged.txt"
+  check audit.forged 'in a copy with one byte changed, the break is found' 'exit 10' "exit $code"
+}
+
+# Makes it look as if somebody else had done the break-glass: one digit of the reason in the log.
+flip_byte() {
+  local at
+  at=$(grep -abo 'ticket 4711' "$1" | head -n 1 | cut -d : -f 1)
+  [ -n "$at" ] || fatal 'the reason is not in the log'
+  printf '9' | dd of="$1" bs=1 seek=$((at + 10)) conv=notrunc status=none
+}
+
+summary() {
+  heading 'At the end'
+  check end.keep 'the operator was never cut off, not for one packet' alive "$(hold_state operator)"
+  printf '\n%s of %s steps as told, in %s s. Each of them: demo.jsonl\n' "$passed" $((passed + failed)) $((SECONDS - story_begun))
+  [ "$failed" -eq 0 ] || exit 1
+}
+
+# --keep: the world stays until Enter or Ctrl-C.
+keep_running() {
+  start_controller
+  cat <<TEXT
+
+Running until you press Ctrl-C. The portal is $portal inside the demo's Internet, for example:
+  nsenter -t $$ -m -n ip netns exec internet curl --cacert $folder/tls.crt --interface $alice $portal/
+  user alice, password "$alice_password"
+and the command line on the server:
+  nsenter -t $$ -m -n $knock --config $folder/knock.yaml status
+TEXT
+  wait "$controller" || true
+}
