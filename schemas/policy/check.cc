@@ -159,8 +159,6 @@ std::string_view name_of(Check check) {
       return "bad-algorithm";
     case Check::bad_scope:
       return "bad-scope";
-    case Check::bad_claim:
-      return "bad-claim";
     case Check::name_taken:
       return "name-taken";
   }

@@ -92,7 +92,6 @@ enum class Check : std::uint8_t {
   bad_issuer,
   bad_algorithm,
   bad_scope,
-  bad_claim,
   name_taken,
 };
 inline constexpr Check kLastCheck = Check::name_taken;

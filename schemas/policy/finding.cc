@@ -48,7 +48,7 @@ Diagnostic to_diagnostic(const Finding& finding, CheckArea area, const std::stri
           std::string(line_of(content, finding.place.line))};
 }
 
-std::string quoted(std::string_view text) {
+std::string shown(std::string_view text) {
   constexpr std::size_t kShown = 80;
   bool cut = text.size() > kShown;
   if (cut) {

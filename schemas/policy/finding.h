@@ -55,6 +55,6 @@ SourceRange range_of(const std::string& file, Place place);
 Diagnostic to_diagnostic(const Finding& finding, CheckArea area, const std::string& file,
                          std::string_view content);
 /// For messages: `text`, printable, cut to a readable length.
-std::string quoted(std::string_view text);
+std::string shown(std::string_view text);
 
 }  // namespace knock

@@ -43,7 +43,7 @@ void read_table(Findings& findings, const YamlNode& node, NftablesSettings& sett
   settings.table = *word;
   if (!is_table(*word))
     findings.error(Check::bad_table, node.place,
-                   fmt::format("{} is not a table name", quoted(*word)),
+                   fmt::format("{} is not a table name", shown(*word)),
                    "use up to 32 of a-z 0-9 _ - and begin with a letter; `knock` is the default");
 }
 
@@ -53,7 +53,7 @@ void read_netns(Findings& findings, const YamlNode& node, NftablesSettings& sett
   settings.netns = *word;
   if (!is_netns(*word))
     findings.error(Check::bad_netns, node.place,
-                   fmt::format("{} is not a network namespace", quoted(*word)),
+                   fmt::format("{} is not a network namespace", shown(*word)),
                    "write a name from `ip netns`, or a path such as /proc/4711/ns/net");
 }
 
@@ -67,7 +67,7 @@ void read_hooks(Findings& findings, const YamlNode& node, NftablesSettings& sett
     else if (*word == "forward")
       hooks.push_back(Hook::forward);
     else
-      findings.error(Check::bad_hook, item.place, fmt::format("{} is not a hook", quoted(*word)),
+      findings.error(Check::bad_hook, item.place, fmt::format("{} is not a hook", shown(*word)),
                      "hooks are input (this machine's own ports) and forward (ports behind it)");
   });
   std::ranges::sort(hooks);
@@ -103,7 +103,7 @@ void read_target(Findings& findings, const YamlNode& body, Declared<Target>& tar
     if (word && *word != "nftables") {
       auto meant = did_you_mean(*word, {"nftables"});
       findings.error(Check::unknown_type, type->place,
-                     fmt::format("{} is not a target type of this version", quoted(*word)),
+                     fmt::format("{} is not a target type of this version", shown(*word)),
                      meant ? "did you mean `nftables`?" : "the target types are `nftables`");
     }
     // The other keys belong to a type: with another type they would only be reported once more.

@@ -25,7 +25,7 @@ void read_element(ParsedFile& file, const YamlNode& name, const YamlNode& body,
   element.place = name.place;
   if (name.text.starts_with("x-"))
     file.findings.error(Check::reserved_name, name.place,
-                        fmt::format("names do not begin with `x-`: {}", quoted(name.text)),
+                        fmt::format("names do not begin with `x-`: {}", shown(name.text)),
                         "keys that begin with x- are notes; a rule under such a name would look "
                         "ignored");
   else
@@ -33,7 +33,7 @@ void read_element(ParsedFile& file, const YamlNode& name, const YamlNode& body,
   element.value.name = decltype(element.value.name)(name.text);
   if (body.is_missing())
     file.findings.error(Check::missing_value, name.place,
-                        fmt::format("nothing is written for {}", quoted(name.text)),
+                        fmt::format("nothing is written for {}", shown(name.text)),
                         "write its keys, or remove the name");
   else
     read(file.findings, body, element);
@@ -177,7 +177,7 @@ void read_port(Findings& findings, const YamlNode& item, std::vector<PortRange>&
     return;
   }
   bool bare = !word->empty() && word->find_first_not_of("0123456789-") == std::string::npos;
-  findings.error(Check::bad_port, item.place, fmt::format("{} is not a port", quoted(*word)),
+  findings.error(Check::bad_port, item.place, fmt::format("{} is not a port", shown(*word)),
                  bare && PortRange::parse("tcp/" + *word)
                      ? fmt::format("say which protocol: tcp/{0} or udp/{0}", *word)
                      : "write tcp/443 or udp/60000-61000; ports are 1 to 65535");

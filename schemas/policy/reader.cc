@@ -107,14 +107,14 @@ void Fields::report_unknown(const YamlNode& key) {
     findings_.error(Check::not_supported, key.place,
                     fmt::format("this version does not enforce {}, so it is refused rather than "
                                 "ignored",
-                                quoted(key.text)),
+                                shown(key.text)),
                     "remove it; without it this part of the policy would be looser than it reads");
     return;
   }
   auto names = strings(known_);
   auto meant = did_you_mean(key.text, names);
   findings_.error(
-      Check::unknown_key, key.place, fmt::format("{} is not a key of {}", quoted(key.text), what_),
+      Check::unknown_key, key.place, fmt::format("{} is not a key of {}", shown(key.text), what_),
       meant ? fmt::format("did you mean `{}`?", *meant)
             : fmt::format("the keys here are {}; notes may begin with `x-`", list_of(names)));
   unknown_.emplace_back(key.text, meant.value_or(""));
@@ -167,7 +167,7 @@ std::optional<std::string> read_text(Findings& findings, const YamlNode& node,
     findings.error(Check::ambiguous_text, node.place,
                    fmt::format("{} is a text here, and other readers of YAML take it for something "
                                "else",
-                               quoted(*word)),
+                               shown(*word)),
                    "put it in quotes: " + yaml_quoted(*word));
     return std::nullopt;
   }
@@ -188,7 +188,7 @@ std::optional<std::string> read_name(Findings& findings, const YamlNode& node,
                                      std::string_view key) {
   auto word = read_word(findings, node, key);
   if (!word || is_name(*word)) return word;
-  findings.error(Check::bad_name, node.place, fmt::format("{} is not a name", quoted(*word)),
+  findings.error(Check::bad_name, node.place, fmt::format("{} is not a name", shown(*word)),
                  "names are up to 63 of a-z 0-9 . _ - and begin with a letter or digit");
   return std::nullopt;
 }
@@ -198,7 +198,7 @@ std::optional<bool> read_boolean(Findings& findings, const YamlNode& node, std::
   if (!word) return std::nullopt;
   if (node.plain && (*word == "true" || *word == "false")) return *word == "true";
   findings.error(Check::bad_boolean, node.place,
-                 fmt::format("`{}` is true or false, not {}", key, quoted(*word)),
+                 fmt::format("`{}` is true or false, not {}", key, shown(*word)),
                  "write true or false, without quotes");
   return std::nullopt;
 }
@@ -214,7 +214,7 @@ std::optional<std::uint64_t> read_number(Findings& findings, const YamlNode& nod
                (word->size() == 1 || word->front() != '0');
   if (whole && value >= least && value <= most) return value;
   findings.error(Check::bad_number, node.place,
-                 fmt::format("`{}` is a whole number, not {}", key, quoted(*word)),
+                 fmt::format("`{}` is a whole number, not {}", key, shown(*word)),
                  fmt::format("write decimal digits without quotes, {} to {}", least, most));
   return std::nullopt;
 }
@@ -227,7 +227,7 @@ std::optional<Duration> read_duration(Findings& findings, const YamlNode& node,
   if (duration && duration->ms > 0) return duration;
   bool bare = word->find_first_not_of("0123456789") == std::string::npos && word->size() < 10;
   findings.error(Check::bad_duration, node.place,
-                 fmt::format("{} is not a length of time", quoted(*word)),
+                 fmt::format("{} is not a length of time", shown(*word)),
                  bare && *word != "0"
                      ? fmt::format("the unit is missing: {0}s, {0}m, {0}h or {0}d", *word)
                      : "write a number above zero and a unit, 90s 15m 8h 30d; at most ten years");
@@ -240,7 +240,7 @@ std::optional<Instant> read_instant(Findings& findings, const YamlNode& node,
   if (!word) return std::nullopt;
   auto instant = parse_instant(*word);
   if (instant && *instant >= Instant{} && *instant <= kLatest) return instant->floor_to_second();
-  findings.error(Check::bad_time, node.place, fmt::format("{} is not a time", quoted(*word)),
+  findings.error(Check::bad_time, node.place, fmt::format("{} is not a time", shown(*word)),
                  "write a date, 2027-01-31 (from its first instant in UTC), or RFC 3339: "
                  "2027-01-31T18:00:00Z");
   return std::nullopt;
@@ -253,13 +253,13 @@ std::optional<Prefix> read_prefix(Findings& findings, const YamlNode& node, std:
   if (auto loose = Prefix::parse(*word)) {
     auto address = IpAddress::parse(word->substr(0, word->find('/')));
     findings.error(Check::host_bits, node.place,
-                   fmt::format("{} has bits set behind its length", quoted(*word)),
+                   fmt::format("{} has bits set behind its length", shown(*word)),
                    fmt::format("write {} for the network, or {} for the one host",
                                loose->to_string(), Prefix::host(*address).to_string()));
     return std::nullopt;
   }
   findings.error(Check::bad_prefix, node.place,
-                 fmt::format("{} is not an address prefix", quoted(*word)),
+                 fmt::format("{} is not an address prefix", shown(*word)),
                  "write for example 198.51.100.0/24, 198.51.100.7/32 or 2001:db8:1::/48");
   return std::nullopt;
 }

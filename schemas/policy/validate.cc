@@ -195,7 +195,7 @@ class Merger {
       const auto& first = unique.back();
       report(Check::duplicate_name, slot.file, slot.declared->place,
              fmt::format("the {} {} is declared twice; the first is at {}", kind,
-                         quoted(slot.name()), place_text(first.file, first.declared->place)),
+                         shown(slot.name()), place_text(first.file, first.declared->place)),
              "rename one of them, or put both contents in one place");
     }
     return unique;
@@ -223,8 +223,7 @@ class Merger {
                           ? "local accounts are switched off in knock.yaml (sign_in.local.enabled)"
                           : suggest(use.name, sign_ins_, "add it to sign_in in knock.yaml");
     report(Check::unknown_sign_in, file, use.place,
-           fmt::format("there is no sign-in source {} in knock.yaml", quoted(use.name)),
-           suggestion);
+           fmt::format("there is no sign-in source {} in knock.yaml", shown(use.name)), suggestion);
   }
 
   void report_unknown(const NameUse& use, std::size_t file) {
@@ -235,14 +234,14 @@ class Merger {
                       fmt::format("declare it in `{}`", to_string(section_of(use.kind))))
             : fmt::format("declare it in `{}`", to_string(section_of(use.kind)));
     report(unknown_check(use.kind), file, use.place,
-           fmt::format("there is no {} {}", kind, quoted(use.name)), suggestion);
+           fmt::format("there is no {} {}", kind, shown(use.name)), suggestion);
   }
 
   std::string suggest(const std::string& written, const std::vector<std::string>& candidates,
                       std::string otherwise) {
     ++suggestions_;
     auto meant = did_you_mean(written, candidates);
-    return meant ? fmt::format("did you mean {}?", quoted(*meant)) : std::move(otherwise);
+    return meant ? fmt::format("did you mean {}?", shown(*meant)) : std::move(otherwise);
   }
 
   void check_group_sources(const std::vector<Slot<Group>>& groups) {
@@ -252,7 +251,7 @@ class Merger {
       report(Check::group_from_missing, slot.file, slot.declared->place,
              fmt::format("group {} does not say whose word counts, and knock.yaml has {} sign-in "
                          "sources",
-                         quoted(slot.name()), sign_ins_.size()),
+                         shown(slot.name()), sign_ins_.size()),
              fmt::format("add `from: [{}]`, naming one or more of {}", sign_ins_.front(),
                          join(sign_ins_, ", ")));
     }
@@ -268,7 +267,7 @@ class Merger {
       report(Check::same_table, slot.file, slot.declared->place,
              fmt::format("target {} is the same table {} of the same network namespace as target "
                          "{} at {}",
-                         quoted(slot.name()), quoted(nft->table), quoted(other->second->name()),
+                         shown(slot.name()), shown(nft->table), shown(other->second->name()),
                          place_text(other->second->file, other->second->declared->place)),
              "two targets would undo each other's work: give one another `table` or `netns`");
     }
@@ -304,7 +303,7 @@ class Merger {
     for (std::size_t i = 0; i < slots.size(); ++i)
       if (!names(kind).used(i))
         report(check, slots[i].file, slots[i].declared->place,
-               fmt::format("no rule uses the {} {}", kind_name(kind), quoted(slots[i].name())),
+               fmt::format("no rule uses the {} {}", kind_name(kind), shown(slots[i].name())),
                "remove it, or write the rule that was meant", Diagnostic::Severity::warning);
   }
 

@@ -134,7 +134,7 @@ class Builder final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse_alias(place_of(mark)); }
 
   void OnAnchor(const YAML::Mark& mark, const std::string& name) override {
-    throw Refused{Check::anchor, place_of(mark), "anchors are refused: " + quoted("&" + name),
+    throw Refused{Check::anchor, place_of(mark), "anchors are refused: " + shown("&" + name),
                   "write the value where it is needed; groups, networks and services have names"};
   }
 
@@ -276,7 +276,7 @@ class Builder final : public YAML::EventHandler {
       const auto& key = map.children[keys[i].index];
       findings_.error(Check::duplicate_key, key.place,
                       fmt::format("the key {} stands here a second time; the first is in line {}",
-                                  quoted(key.text), map.children[keys[first].index].place.line),
+                                  shown(key.text), map.children[keys[first].index].place.line),
                       "remove one of them, or put both contents under one key");
     }
     if (std::ranges::find(repeated, true) != repeated.end()) keep_first(map, repeated);
