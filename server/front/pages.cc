@@ -15,9 +15,22 @@ Html logo() {
   return html(
       R"(<svg class="logo" viewBox="0 0 32 32" width="32" height="32" aria-hidden="true">)"
       R"(<rect class="logo-wall" width="32" height="32" rx="9"/>)"
-      R"(<path class="logo-light" d="M9.5 25.5V8a1.5 1.5 0 0 1 1.5-1.5h10A1.5 1.5 0 0 1 22.5 8v17.5z"/>)"
-      R"(<path class="logo-door" d="M9.5 25.5V8A1.5 1.5 0 0 1 11 6.5l6.9 2.4a1.5 1.5 0 0 1 1 1.4v14.2a1.5 1.5 0 0 1-1 1.4l-3 1z"/>)"
-      R"(<circle class="logo-knob" cx="16.2" cy="17" r="1.15"/></svg>)");
+      R"(<path class="logo-light" d="M9 24.5V8a2 2 0 0 1 2-2h10a2 2 0 0 1 2 2v16.5z"/>)"
+      R"(<path class="logo-door" d="M9 7.5l8.2 2.3a1.6 1.6 0 0 1 1.2 1.6v14.7a1 1 0 0 1-1.3 1L9 24.5z"/>)"
+      R"(<circle class="logo-knob" cx="15.6" cy="18" r="1.2"/></svg>)");
+}
+
+/// An address that may break after its colons, where a reader would pause.
+Html breakable(const IpAddress& address) {
+  Html out;
+  auto text = address.to_string();
+  std::string_view rest = text;
+  for (auto colon = rest.find(':'); colon != std::string_view::npos; colon = rest.find(':')) {
+    out += html("{}<wbr>", rest.substr(0, colon + 1));
+    rest.remove_prefix(colon + 1);
+  }
+  out += html("{}", rest);
+  return out;
 }
 
 Html state_icon(ServiceState state) {
@@ -203,6 +216,50 @@ Html service_list(const role::Me& me) {
               rows);
 }
 
+struct Count {
+  std::size_t open = 0, opening = 0;
+};
+
+Count count_states(const role::Me& me) {
+  Count out;
+  for (const auto& service : me.services) {
+    out.open += state_of(service) == ServiceState::open;
+    out.opening += state_of(service) == ServiceState::opening;
+  }
+  return out;
+}
+
+Html top_bar(const role::Me& me) {
+  return html(R"(<header class="bar">
+<a class="brand" href="/">{}<span>knock</span></a>
+<form method="post" action="/auth/sign-out">
+<input type="hidden" name="form" value="{}">
+<span class="who">{}</span>
+<button class="button quiet" type="submit">Sign out</button>
+</form>
+</header>
+)",
+              logo(), me.form, me.name);
+}
+
+/// The two things that matter most, large: for which address, and for how long.
+Html hero(const role::Me& me, const Count& count) {
+  std::string_view title = count.open > 0      ? "Open for this address"
+                           : count.opening > 0 ? "Opening for this address"
+                                               : "Signed in from this address";
+  bool is_long = me.address.family() == Family::v6;
+  return html(R"(<section class="hero">
+<div><h1>{}</h1>
+<p class="address mono {}">{}</p></div>
+<div class="session"><p>Your session ends in</p>
+<p class="big">{}</p>
+<p>at {}</p></div>
+</section>
+)",
+              title, is_long ? "v6" : "v4", breakable(me.address), time_left(me.expires, me.now),
+              clock_time(me.expires, me.now));
+}
+
 }  // namespace
 
 ServiceState state_of(const role::MyService& service) {
@@ -228,39 +285,23 @@ std::string sign_in_page(const SignInView& view) {
 }
 
 std::string me_page(const role::Me& me, const IpAddress& here) {
-  auto count = [&](ServiceState state) {
-    return std::count_if(me.services.begin(), me.services.end(),
-                         [&](const auto& service) { return state_of(service) == state; });
-  };
-  auto open = count(ServiceState::open), opening = count(ServiceState::opening);
-  auto summary = std::to_string(open) + " of " + std::to_string(me.services.size()) + " open";
+  Count count = count_states(me);
+  auto summary = std::to_string(count.open) + " of " + std::to_string(me.services.size()) + " open";
   auto head = html(R"(<script src="{}" defer></script>
 <noscript><meta http-equiv="refresh" content="{}"></noscript>
 )",
-                   asset("knock.js").url, opening > 0 ? 5 : 60);
-  auto body = html(R"(<header class="bar">
-<a class="brand" href="/">{}<span>knock</span></a>
-<form method="post" action="/auth/sign-out">
-<input type="hidden" name="form" value="{}">
-<span class="who">{}</span>
-<button class="button quiet" type="submit">Sign out</button>
-</form>
-</header>
-<p class="unseen" id="summary" role="status"></p>
+                   asset("knock.js").url, count.opening > 0 ? 5 : 60);
+  auto body = top_bar(me);
+  body += html(R"(<p class="unseen" id="summary" role="status"></p>
 <main id="live" data-now="{}" data-opening="{}" data-summary="{}">
-<section class="hero">
-<h1>Open for this address</h1>
-<p class="address mono">{}</p>
-<p class="session">{} left, until {}</p>
-</section>
-{}<section>
+{}{}<section>
 <h2>What you may reach <span class="count">{}</span></h2>
 {}</section>
+<p class="foot">Every door closes by itself when its time is up, whether this page is open or not.</p>
 </main>
 )",
-                   logo(), me.form, me.name, me.now.ms, opening, summary, me.address.to_string(),
-                   time_left(me.expires, me.now), clock_time(me.expires, me.now),
-                   elsewhere(me, here), me.services.empty() ? "" : summary, service_list(me));
+               me.now.ms, count.opening, summary, hero(me, count), elsewhere(me, here),
+               me.services.empty() ? "" : summary, service_list(me));
   return whole_page({summary + " · knock", "wide", head, body});
 }
 

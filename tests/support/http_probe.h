@@ -3,6 +3,7 @@
 // on its own thread: for requests that no HTTP library would write.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,6 +11,9 @@
 
 #include "base/time.h"
 #include "net/http_server.h"
+
+struct ssl_st;      // OpenSSL's SSL
+struct ssl_ctx_st;  // OpenSSL's SSL_CTX
 
 namespace knock::test {
 
@@ -24,6 +28,9 @@ class HttpProbe {
   /// Aborts the test process when it cannot connect: nothing useful can follow.
   static HttpProbe tcp(std::uint16_t port, const std::string& address = "127.0.0.1");
   static HttpProbe unix_socket(const std::string& path);
+  /// TLS without checking the certificate. `settings` may change the client's context before it
+  /// connects; tls_version() says whether the handshake succeeded.
+  static HttpProbe tls(std::uint16_t port, const std::function<void(ssl_ctx_st*)>& settings = {});
   HttpProbe(HttpProbe&& other) noexcept;
   HttpProbe& operator=(HttpProbe&&) = delete;
   ~HttpProbe();
@@ -38,13 +45,26 @@ class HttpProbe {
   /// Whatever is readable until the server closes.
   std::string rest();
   int fd() const { return fd_; }
+  /// Of a TLS connection: "TLSv1.3", "" when the handshake failed; the suite; the protocol chosen
+  /// by ALPN.
+  std::string tls_version() const;
+  std::string tls_cipher() const;
+  std::string tls_protocol() const;
 
  private:
   explicit HttpProbe(int fd) : fd_(fd) {}
   bool more();
+  long take(char* into, std::size_t size);
   int fd_;
+  std::shared_ptr<ssl_st> ssl_;
   std::string input_;
 };
+
+/// A certificate for localhost with its key, made fresh.
+struct TlsIdentity {
+  std::string certificate_pem, key_pem;
+};
+TlsIdentity make_tls_identity();
 
 /// Runs a server until it dies.
 class RunningServer {

@@ -144,7 +144,7 @@ TEST_F(FrontTest, SignedInHomeShowsWhatIsOpen) {
   ASSERT_EQ(asked.size(), 1u);
   EXPECT_EQ(asked[0].cookie, "session");
   EXPECT_EQ(asked[0].address, kClient);
-  EXPECT_TRUE(says(response, "<p class=\"address mono\">198.51.100.7</p>"));
+  EXPECT_TRUE(says(response, "<p class=\"address mono v4\">198.51.100.7</p>"));
   EXPECT_TRUE(says(response, "1 of 3 open"));
   EXPECT_TRUE(says(response, "<li class=\"service open\">"));
   EXPECT_TRUE(says(response, "<li class=\"service opening\">"));
@@ -161,7 +161,7 @@ TEST_F(FrontTest, WarnsWhenTheAddressIsAnother) {
   elsewhere.address = *IpAddress::parse("203.0.113.5");
   core.me = elsewhere;
   auto response = get("/", "__Host-knock=session");
-  EXPECT_TRUE(says(response, "<p class=\"address mono\">203.0.113.5</p>"));
+  EXPECT_TRUE(says(response, "<p class=\"address mono v4\">203.0.113.5</p>"));
   EXPECT_TRUE(says(response, "You are now at <b class=\"mono\">198.51.100.7</b>"));
 }
 
