@@ -31,6 +31,8 @@ inline std::int64_t number(const boost::json::value& value, std::string_view nam
   return member != nullptr && member->is_number() ? member->to_number<std::int64_t>() : 0;
 }
 
+const boost::json::array& list(boost::json::value&& value,
+                               std::string_view name) = delete;  // would dangle
 inline const boost::json::array& list(const boost::json::value& value, std::string_view name) {
   static const boost::json::array nothing;
   auto* object = value.if_object();
@@ -38,6 +40,7 @@ inline const boost::json::array& list(const boost::json::value& value, std::stri
   return member != nullptr && member->is_array() ? member->as_array() : nothing;
 }
 
+const boost::json::value& member(boost::json::value&& value, std::string_view name) = delete;
 inline const boost::json::value& member(const boost::json::value& value, std::string_view name) {
   static const boost::json::value nothing;
   auto* object = value.if_object();

@@ -6,7 +6,6 @@
 #include <filesystem>
 
 #include "store/directory/directory_source.h"
-#include "store/git/git_source.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace knock::cli {
@@ -31,13 +30,12 @@ Result<std::unique_ptr<PolicySource>> directory_source(const std::string& path) 
 }
 
 Result<std::unique_ptr<PolicySource>> policy_source(const PolicyLocation& location,
-                                                    const Config& config) {
+                                                    const Config&) {
   if (!location.directory.empty()) return open_directory_source(location.directory);
   if (location.repository.empty())
     return fail(ErrorKind::invalid,
                 "no policy is named: --policy DIR, --repo URL, or `policy:` in the configuration");
-  auto state = std::filesystem::path(config.store_path()).parent_path() / "policy.git";
-  return open_git_source({location.repository, location.ref, state.string()});
+  return fail(ErrorKind::unsupported, "policy from a Git repository");
 }
 
 std::optional<LoadedPolicy> load_or_say(PolicySource& source, const PolicyContext& context,

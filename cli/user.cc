@@ -149,7 +149,8 @@ int list_users(const Global& global) {
     return kDone;
   }
   std::vector<std::vector<std::string>> rows{{"USER", "NAME", "GROUPS", "STATE"}};
-  for (const auto& user : list(boost::json::parse(text_body), "users")) {
+  auto answer = boost::json::parse(text_body);
+  for (const auto& user : list(answer, "users")) {
     std::vector<std::string> groups;
     for (const auto& group : list(user, "groups"))
       groups.push_back(printable(std::string_view(group.as_string())));

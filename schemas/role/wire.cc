@@ -80,8 +80,8 @@ std::string Reader::text(std::size_t longest) {
 IpAddress Reader::address() {
   auto family = u8();
   auto bytes = take(family == 4 ? 4 : family == 6 ? 16 : rest_.size() + 1);
-  auto out = IpAddress::from_bytes(
-      {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  auto out =
+      IpAddress::from_bytes({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
   if (!out || std::uint8_t(out->family()) != family) {
     bad_ = true;  // a mapped address in the IPv6 form is not canonical
     return {};

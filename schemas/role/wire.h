@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes between the roles of one controller (front, core, verifier, apply) over a socket pair: small, strict, without a
-// library, because the privileged half links it. Not a storage format: both ends are always the same build.
+// Bytes between the roles of one controller (front, core, verifier, apply) over a socket pair:
+// small, strict, without a library, because the privileged half links it. Not a storage format:
+// both ends are always the same build.
 //
 //   frame   = length (u32, big-endian, of what follows, ≤ kMaxFrame) ‖ kind (u8) ‖ fields
 //   u8 u16 u32 u64 i64 = big-endian;  text = length (u32) ‖ bytes;  list = count (u32) ‖ elements
 //
-// A reader that meets the end, a length beyond the frame, a count beyond its limit or left-over bytes is `bad` from then
-// on and gives zeros; callers check ok() once, at the end.
+// A reader that meets the end, a length beyond the frame, a count beyond its limit or left-over
+// bytes is `bad` from then on and gives zeros; callers check ok() once, at the end.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +55,8 @@ class Reader {
   Instant instant() { return {std::int64_t(u64())}; }
   IpAddress address();
   Prefix prefix();
-  /// A list's length: bad when beyond `most`, or when the rest of the frame cannot hold that many elements of `smallest` bytes.
+  /// A list's length: bad when beyond `most`, or when the rest of the frame cannot hold that many
+  /// elements of `smallest` bytes.
   std::uint32_t count(std::uint32_t most, std::size_t smallest = 1);
   void spoil() { bad_ = true; }
   /// Everything was read, and nothing was wrong.

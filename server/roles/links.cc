@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/roles/links.h"
+
+#include <unistd.h>
+
+#include "net/fd_passing.h"
+
+namespace knock::server {
+namespace {
+
+constexpr Duration kSendTime = Duration::seconds(5);
+
+template <class Message>
+void number(Message& message, std::uint64_t request) {
+  std::visit([&](auto& one) { one.request = request; }, message);
+}
+
+}  // namespace
+
+// ---- front → core ----
+
+SocketCore::SocketCore(int socket, std::function<void()> gone)
+    : gone_(std::move(gone)),
+      link_(socket,
+            {[this](std::string_view body) { return answered(body); }, [this] { closed(); }}) {}
+
+void SocketCore::ask(role::FromFront question, std::function<void(Result<role::ToFront>)> then) {
+  std::uint64_t request = 0;
+  {
+    std::lock_guard lock(mutex_);
+    request = ++last_;
+    if (!closed_) waiting_.emplace(request, then);
+  }
+  number(question, request);
+  auto sent = link_.send(role::encode(question), Deadline::in(kSendTime));
+  if (sent) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (waiting_.erase(request) == 0 && !closed_) return;  // closed() has answered it meanwhile
+  }
+  then(fail(std::move(sent.error())));
+}
+
+bool SocketCore::answered(std::string_view body) {
+  auto answer = role::decode_to_front(body);
+  if (!answer) return false;
+  std::function<void(Result<role::ToFront>)> then;
+  {
+    std::lock_guard lock(mutex_);
+    auto at = waiting_.find(role::request_of(*answer));
+    if (at == waiting_.end()) return true;
+    then = std::move(at->second);
+    waiting_.erase(at);
+  }
+  then(std::move(*answer));
+  return true;
+}
+
+void SocketCore::closed() {
+  std::map<std::uint64_t, std::function<void(Result<role::ToFront>)>> waiting;
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    waiting.swap(waiting_);
+  }
+  for (auto& [request, then] : waiting) then(fail(ErrorKind::unavailable, "core has ended"));
+  if (gone_) gone_();
+}
+
+// ---- core's end of it ----
+
+/// Answers may come after the link is gone: they hold on to this, not to the link.
+struct FrontLink::Shared {
+  std::mutex mutex;
+  std::unique_ptr<net::FrameLink> link;
+
+  void send(const role::ToFront& answer) {
+    std::lock_guard lock(mutex);
+    if (link != nullptr) (void)link->send(role::encode(answer), Deadline::in(kSendTime));
+  }
+};
+
+FrontLink::FrontLink(int socket, SignIn& sign_in, std::function<void()> gone)
+    : shared_(std::make_shared<Shared>()) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->link = std::make_unique<net::FrameLink>(
+      socket,
+      net::FrameLink::Events{[&sign_in, shared = std::weak_ptr(shared_)](std::string_view body) {
+                               auto question = role::decode_from_front(body);
+                               if (!question) return false;
+                               sign_in.handle(*question, [shared](role::ToFront answer) {
+                                 if (auto alive = shared.lock()) alive->send(answer);
+                               });
+                               return true;
+                             },
+                             std::move(gone)});
+}
+
+FrontLink::~FrontLink() {
+  std::unique_ptr<net::FrameLink> link;
+  {
+    std::lock_guard lock(shared_->mutex);
+    link = std::move(shared_->link);
+  }
+}
+
+// ---- core → parent ----
+
+Result<int> Spawner::spawn(const role::ToParent& what) {
+  std::lock_guard lock(mutex_);
+  KNOCK_CHECK(net::send_with_descriptor(socket_, role::encode(what), -1));
+  KNOCK_ASSIGN(auto received, net::receive_with_descriptor(socket_));
+  if (received.body.empty()) return fail(ErrorKind::unavailable, "the parent process has ended");
+  auto spawned = role::decode_spawned(received.body);
+  if (!spawned || !spawned->made || received.descriptor < 0) {
+    if (received.descriptor >= 0) close(received.descriptor);
+    return fail(ErrorKind::unavailable,
+                spawned ? "a role could not be started: " + spawned->why : spawned.error().message);
+  }
+  if (spawned->user_kept) user_kept_ = true;
+  return received.descriptor;
+}
+
+// ---- core → verifier ----
+
+struct SocketVerifier::Live {
+  std::mutex mutex;
+  std::map<std::uint64_t, Answer> waiting;
+  bool closed = false;
+  std::unique_ptr<net::FrameLink> link;
+
+  bool answered(std::string_view body) {
+    auto answer = role::decode_from_verifier(body);
+    if (!answer) return false;
+    Answer then;
+    {
+      std::lock_guard lock(mutex);
+      auto at = waiting.find(role::request_of(*answer));
+      if (at == waiting.end()) return true;
+      then = std::move(at->second);
+      waiting.erase(at);
+    }
+    then(std::move(*answer));
+    return true;
+  }
+  void ended() {
+    std::map<std::uint64_t, Answer> left;
+    {
+      std::lock_guard lock(mutex);
+      closed = true;
+      left.swap(waiting);
+    }
+    for (auto& [request, then] : left) then(fail(ErrorKind::unavailable, "the verifier has ended"));
+  }
+};
+
+SocketVerifier::~SocketVerifier() {
+  std::lock_guard lock(mutex_);
+  if (live_ != nullptr) live_->link.reset();
+}
+
+Result<std::shared_ptr<SocketVerifier::Live>> SocketVerifier::live() {
+  std::lock_guard lock(mutex_);
+  if (live_ != nullptr) {
+    std::lock_guard state(live_->mutex);
+    if (!live_->closed) return live_;
+  }
+  KNOCK_ASSIGN(int socket, spawner_.spawn(role::SpawnVerifier{}));
+  auto fresh = std::make_shared<Live>();
+  // The link lives inside `fresh`, so its events may point there.
+  fresh->link = std::make_unique<net::FrameLink>(
+      socket, net::FrameLink::Events{
+                  [state = fresh.get()](std::string_view body) { return state->answered(body); },
+                  [state = fresh.get()] { state->ended(); }});
+  live_ = fresh;
+  return fresh;
+}
+
+Status SocketVerifier::start() {
+  KNOCK_ASSIGN(auto started, live());
+  return {};
+}
+
+void SocketVerifier::ask(role::ToVerifier question, Answer answer) {
+  auto target = live();
+  if (!target) return answer(fail(std::move(target.error())));
+  std::uint64_t request = 0;
+  {
+    std::lock_guard lock(mutex_);
+    request = ++last_;
+  }
+  number(question, request);
+  {
+    std::lock_guard lock((*target)->mutex);
+    if ((*target)->closed) return answer(fail(ErrorKind::unavailable, "the verifier has ended"));
+    (*target)->waiting.emplace(request, answer);
+  }
+  auto sent = (*target)->link->send(role::encode(question), Deadline::in(kSendTime));
+  if (sent) return;
+  {
+    std::lock_guard lock((*target)->mutex);
+    if ((*target)->waiting.erase(request) == 0) return;  // ended() has answered it
+  }
+  answer(fail(std::move(sent.error())));
+}
+
+}  // namespace knock::server

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The roles' ends of the sockets between them: front asks core; core asks its verifier and, through
+// the parent, for fresh roles. Each is the interface that the in-process version implements too, so
+// neither side can tell.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "net/frame_link.h"
+#include "schemas/role/spawn.h"
+#include "server/core/sign_in.h"
+#include "server/core/verifier_channel.h"
+#include "server/front/core_channel.h"
+
+namespace knock::server {
+
+/// Front's way to core. When core is gone every question fails with `unavailable`, and `gone` is
+/// called once.
+class SocketCore final : public CoreChannel {
+ public:
+  SocketCore(int socket, std::function<void()> gone);
+  void ask(role::FromFront question, std::function<void(Result<role::ToFront>)> then) override;
+
+ private:
+  bool answered(std::string_view body);
+  void closed();
+
+  std::mutex mutex_;
+  std::map<std::uint64_t, std::function<void(Result<role::ToFront>)>> waiting_;
+  std::uint64_t last_ = 0;
+  bool closed_ = false;
+  std::function<void()> gone_;
+  net::FrameLink link_;  // last: its thread uses the rest
+};
+
+/// Core's end: front's questions go to SignIn, answers go back. A question that is out of shape
+/// ends the link: front is not what it was. `gone` is called once when that happens or front ends.
+class FrontLink {
+ public:
+  FrontLink(int socket, SignIn& sign_in, std::function<void()> gone);
+  ~FrontLink();
+
+ private:
+  struct Shared;
+  std::shared_ptr<Shared> shared_;
+};
+
+/// Asks the parent for roles. Any thread; one question at a time.
+class Spawner {
+ public:
+  explicit Spawner(int socket) : socket_(socket) {}
+  /// The new role's socket, which becomes the caller's.
+  Result<int> spawn(const role::ToParent& what);
+  /// Some role could not become another user.
+  bool users_shared() const { return user_kept_; }
+
+ private:
+  std::mutex mutex_;
+  int socket_;
+  std::atomic<bool> user_kept_{false};
+};
+
+/// Core's way to its verifier. A verifier that ends (as it does after 1,000 proofs, or after any
+/// error) is replaced by the parent at the next question; what it owed fails with `unavailable`.
+class SocketVerifier final : public VerifierChannel {
+ public:
+  explicit SocketVerifier(Spawner& spawner) : spawner_(spawner) {}
+  ~SocketVerifier() override;
+  void ask(role::ToVerifier question, Answer answer) override;
+  /// Starts one now, so that the first sign-in does not wait for it.
+  Status start();
+
+ private:
+  struct Live;
+  Result<std::shared_ptr<Live>> live();
+  Spawner& spawner_;
+  std::mutex mutex_;
+  std::shared_ptr<Live> live_;
+  std::uint64_t last_ = 0;
+};
+
+}  // namespace knock::server
