@@ -25,7 +25,13 @@ struct SavedPlan {
 };
 
 void write_saved(const SavedPlan& saved, const Write& out);
-/// Errors name their reason: "saved-plan.edited", "saved-plan.truncated", "saved-plan.version", "saved-plan.syntax", …
+
+/// A plan of a million changes fits; a reader holds the text and the plan.
+inline constexpr std::size_t kMaxSavedPlan = 512 * 1024 * 1024;
+
+/// Errors are `invalid` and name their reason first: saved-plan.size foreign version truncated trailing edited count
+/// syntax duplicate depth type missing value unknown line index order reason. A later minor version of the file may hold
+/// members and lines unknown here: they are skipped. Whether the plan is stale, used or expired is for the caller.
 Result<SavedPlan> read_saved(std::string_view text);
 
 }  // namespace knock

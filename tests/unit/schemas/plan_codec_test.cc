@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <functional>
+
+#include "base/text.h"
+#include "schemas/json/strict_json.h"
+#include "schemas/plan/codec.h"
+#include "tests/unit/schemas/plan_samples.h"
+
+namespace knock {
+namespace {
+
+using test::json_of;
+using test::rich_plan;
+using test::rich_saved_plan;
+using test::saved_text_of;
+
+TEST(PlanWords, EveryWordReadsBack) {
+  for (auto action :
+       {Action::protect, Action::unprotect, Action::keep, Action::reshape, Action::add,
+        Action::extend, Action::shorten, Action::remove, Action::report}) {
+    EXPECT_NE(to_string(action), "");
+    EXPECT_EQ(action_from(to_string(action)), action);
+  }
+  for (auto reason : {Reason::sign_in, Reason::fixed, Reason::policy, Reason::expiry,
+                      Reason::sign_out, Reason::revoked, Reason::denied, Reason::drift,
+                      Reason::orphan, Reason::configuration, Reason::foreign}) {
+    EXPECT_NE(to_string(reason), "");
+    EXPECT_EQ(reason_from(to_string(reason)), reason);
+  }
+  EXPECT_FALSE(action_from("explode"));
+  EXPECT_FALSE(reason_from(""));
+}
+
+TEST(Plan, EmptyMeansNothingToDoAndNothingHeld) {
+  Plan plan;
+  EXPECT_TRUE(plan.empty());
+  plan.targets.resize(1);
+  plan.targets[0].changes = {Change{}};  // a report
+  EXPECT_TRUE(plan.empty());
+  plan.targets[0].held = {Change{}};
+  EXPECT_FALSE(plan.empty());
+  plan.targets[0].held.clear();
+  plan.targets[0].changes[0].action = Action::add;
+  EXPECT_FALSE(plan.empty());
+}
+
+TEST(PlanJson, IsDeterministicAndStrictJson) {
+  auto text = json_of(rich_plan());
+  EXPECT_EQ(text, json_of(rich_plan()));
+  EXPECT_EQ(text.back(), '\n');
+  auto value = parse_strict(std::string_view(text).substr(0, text.size() - 1));
+  ASSERT_TRUE(value) << value.error().text();
+  EXPECT_EQ(value->at("knock_plan"), "1.0");
+  EXPECT_EQ(value->at("empty"), false);
+  EXPECT_EQ(value->at("as_of"), "2026-11-18T11:06:40.007Z");
+  const auto& change = value->at("targets").at(0).at("changes").at(0);
+  EXPECT_EQ(change.at("action_reason"), "sign-in");
+  EXPECT_EQ(change.at("group"), "session");
+  EXPECT_EQ(change.at("causes").at(0).at("who"), "dora");
+}
+
+TEST(PlanJson, IsWrittenAsAStream) {
+  auto plan = rich_plan();
+  plan.targets[0].changes.assign(20'000, test::full_change());
+  std::size_t largest = 0, total = 0;
+  write_json(plan, [&](std::string_view piece) {
+    largest = std::max(largest, piece.size());
+    total += piece.size();
+  });
+  EXPECT_GT(total, 10'000'000u);
+  EXPECT_LT(largest, 100'000u);
+}
+
+TEST(SavedPlan, RoundTrip) {
+  auto saved = rich_saved_plan();
+  auto text = saved_text_of(saved);
+  auto back = read_saved(text);
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(back->owner, saved.owner);
+  EXPECT_EQ(back->nonce, saved.nonce);
+  EXPECT_EQ(back->expires, saved.expires);
+  EXPECT_EQ(json_of(back->plan), json_of(saved.plan));
+  EXPECT_EQ(saved_text_of(*back), text);
+  EXPECT_EQ(back->plan.people[0].origin, saved.plan.people[0].origin);
+  EXPECT_EQ(back->plan.targets[0].held[1].causes, saved.plan.targets[0].held[1].causes);
+  EXPECT_EQ(back->plan.targets[0].changes[11].keep, test::full_change().keep);
+  EXPECT_EQ(back->plan.id, saved.plan.id);
+}
+
+TEST(SavedPlan, AnEmptyPlanRoundTrips) {
+  SavedPlan saved{Plan(), OwnerId{1}, test::kNoon, "AAECAwQFBgcICQoLDA0ODw"};
+  auto back = read_saved(saved_text_of(saved));
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_TRUE(back->plan.empty());
+}
+
+TEST(SavedPlan, AnyChangedByteIsNoticed) {
+  auto text = saved_text_of(rich_saved_plan());
+  for (std::size_t i = 0; i < text.size(); i += 1) {
+    auto copy = text;
+    copy[i] = char(copy[i] ^ 1);
+    EXPECT_FALSE(read_saved(copy)) << "byte " << i;
+  }
+}
+
+TEST(SavedPlan, AnyCutIsNoticed) {
+  auto text = saved_text_of(rich_saved_plan());
+  for (std::size_t size = 0; size < text.size(); ++size)
+    EXPECT_FALSE(read_saved(std::string_view(text).substr(0, size))) << size << " bytes";
+}
+
+// ---- one hostile row for each check of the reader
+// -----------------------------------------------------------------
+
+constexpr std::string_view kHeader =
+    R"({"knock_plan":"1.0","owner":"feedbeef01234567","nonce":"AAECAwQFBgcICQoLDA0ODw",)"
+    R"("expires":"2026-11-18T12:06:40Z",)"
+    R"("id":"00000000000000000000000000000000000000000000000000000000000000ff",)"
+    R"("from":"a","to":"b","sequence":7,"as_of":"2026-11-18T11:06:40Z"})";
+constexpr std::string_view kTarget =
+    R"({"line":"target","target":{"name":"edge-fw","type":"nftables","readable":true,"fence":"",)"
+    R"("owned":1,"foreign":0}})";
+constexpr std::string_view kChange =
+    R"({"line":"change","in":0,"held":false,"change":{"action":"add","action_reason":"sign-in",)"
+    R"("group":"session","step":"open","slot":"payroll","prefix":"203.0.113.7/32",)"
+    R"("until":"2026-11-18T12:06:40Z"}})";
+
+std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out(text);
+  auto at = out.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return at == std::string::npos ? out : out.replace(at, from.size(), to);
+}
+
+std::string footer_of(std::string_view sealed, int more_lines = 0) {
+  auto lines = std::count(sealed.begin(), sealed.end(), '\n') + more_lines;
+  return R"({"line":"end","lines":)" + std::to_string(lines) + R"(,"sha256":")" +
+         to_hex(sha256(sealed)) + "\"}\n";
+}
+
+/// Lines with a right footer, as somebody would make who knows the format.
+std::string forged(std::vector<std::string> lines) {
+  std::string text;
+  for (const auto& line : lines) text += line + "\n";
+  return text + footer_of(text);
+}
+
+std::string with_header(std::string_view from, std::string_view to) {
+  return forged({replaced(kHeader, from, to), std::string(kTarget), std::string(kChange)});
+}
+std::string with_target(std::string_view from, std::string_view to) {
+  return forged({std::string(kHeader), replaced(kTarget, from, to), std::string(kChange)});
+}
+std::string with_change(std::string_view from, std::string_view to) {
+  return forged({std::string(kHeader), std::string(kTarget), replaced(kChange, from, to)});
+}
+std::string with_line(std::string_view line) {
+  return forged({std::string(kHeader), std::string(kTarget), std::string(line)});
+}
+/// The same under a later minor version.
+std::string later(std::string_view text) {
+  auto lines = split(text, '\n');
+  std::vector<std::string> kept(lines.begin(), lines.end() - 2);
+  kept[0] = replaced(kept[0], "\"1.0\"", "\"1.7\"");
+  return forged(kept);
+}
+
+TEST(SavedPlan, EachCheckHasItsReason) {
+  const auto good = forged({std::string(kHeader), std::string(kTarget), std::string(kChange)});
+  const auto sealed = good.substr(0, good.rfind("{\"line\":\"end\""));
+  const std::string deep = std::string(40, '[') + std::string(40, ']');
+  struct Row {
+    const char* name;
+    std::string text;
+    const char* want;
+  };
+  const Row rows[] = {
+      {"good", good, ""},
+      {"nothing", "", "saved-plan.foreign"},
+      {"another file", "knock: 1\n", "saved-plan.foreign"},
+      {"a JSON document", json_of(Plan()), "saved-plan.missing"},
+      {"major 2", with_header("1.0", "2.0"), "saved-plan.version"},
+      {"major 11", with_header("1.0", "11.0"), "saved-plan.version"},
+      {"no minor", with_header("\"1.0\"", "\"1.\""), "saved-plan.version"},
+      {"minor in words", with_header("\"1.0\"", "\"1.x\""), "saved-plan.version"},
+      {"version as number", with_header("\"1.0\"", "1"), "saved-plan.version"},
+      {"header cut", std::string(kHeader.substr(0, 60)), "saved-plan.syntax"},
+      {"header only", std::string(kHeader) + "\n", "saved-plan.truncated"},
+      {"no newline at the end", good.substr(0, good.size() - 1), "saved-plan.truncated"},
+      {"no footer", sealed, "saved-plan.truncated"},
+      {"text behind the end", good + "x\n", "saved-plan.trailing"},
+      {"a second plan behind the end", good + good, "saved-plan.edited"},
+      {"an end inside", forged({std::string(kHeader), R"({"line":"end"})"}), "saved-plan.trailing"},
+      {"edited", replaced(good, "203.0.113.7", "203.0.113.8"), "saved-plan.edited"},
+      {"Windows line ends", replaced(good, "\n", "\r\n"), "saved-plan.edited"},
+      {"wrong count", sealed + footer_of(sealed, 1), "saved-plan.count"},
+      {"footer with more", replaced(good, "\"lines\"", "\"x\":1,\"lines\""), "saved-plan.unknown"},
+      {"footer without digest", sealed + "{\"line\":\"end\",\"lines\":3}\n", "saved-plan.missing"},
+      {"footer with a short digest", sealed + "{\"line\":\"end\",\"lines\":3,\"sha256\":\"ab\"}\n",
+       "saved-plan.value"},
+      {"owner", with_header("feedbeef01234567", "FEEDBEEF01234567"), "saved-plan.value"},
+      {"nonce too short", with_header("AAECAwQFBgcICQoLDA0ODw", "AAECAw"), "saved-plan.value"},
+      {"nonce no base64url", with_header("AAECAwQFBgcICQoLDA0ODw", "AAECAwQFBgcICQoLDA0+Dw"),
+       "saved-plan.value"},
+      {"expires", with_header("12:06:40Z", "12:06:61Z"), "saved-plan.value"},
+      {"id", with_header("00ff", "00fg"), "saved-plan.value"},
+      {"negative sequence", with_header("\"sequence\":7", "\"sequence\":-7"), "saved-plan.type"},
+      {"fraction", with_header("\"sequence\":7", "\"sequence\":7.0"), "saved-plan.type"},
+      {"sequence beyond 64 bits",
+       with_header("\"sequence\":7", "\"sequence\":18446744073709551616"), "saved-plan.type"},
+      {"header member missing", with_header("\"from\":\"a\",", ""), "saved-plan.missing"},
+      {"header member unknown", with_header("\"from\"", "\"form\":1,\"from\""),
+       "saved-plan.unknown"},
+      {"header member twice", with_header("\"from\"", "\"from\":\"x\",\"from\""),
+       "saved-plan.duplicate"},
+      {"line is no JSON", with_line("{"), "saved-plan.syntax"},
+      {"empty line", with_line(""), "saved-plan.syntax"},
+      {"two values on a line", with_line("{} {}"), "saved-plan.syntax"},
+      {"line is a list", with_line("[]"), "saved-plan.type"},
+      {"line too deep", with_line(deep), "saved-plan.depth"},
+      {"line without a kind", with_line("{}"), "saved-plan.missing"},
+      {"unknown kind of line", with_line(R"({"line":"surprise"})"), "saved-plan.line"},
+      {"target without object", with_line(R"({"line":"target"})"), "saved-plan.missing"},
+      {"target with more on its line", with_target("\"target\":{", "\"x\":1,\"target\":{"),
+       "saved-plan.unknown"},
+      {"target unknown member", with_target("\"name\"", "\"x\":1,\"name\""), "saved-plan.unknown"},
+      {"target negative count", with_target("\"owned\":1", "\"owned\":-1"), "saved-plan.type"},
+      {"target twice", with_line(kTarget), "saved-plan.order"},
+      {"targets not sorted", with_line(replaced(kTarget, "edge-fw", "app-fw")), "saved-plan.order"},
+      {"change of target 1 of 1", with_change("\"in\":0", "\"in\":1"), "saved-plan.index"},
+      {"change of target -1", with_change("\"in\":0", "\"in\":-1"), "saved-plan.type"},
+      {"change of a huge target", with_change("\"in\":0", "\"in\":18446744073709551615"),
+       "saved-plan.index"},
+      {"change before its target",
+       forged({std::string(kHeader), std::string(kChange), std::string(kTarget)}),
+       "saved-plan.index"},
+      {"change without target", with_change("\"in\":0,", ""), "saved-plan.missing"},
+      {"change without held", with_change("\"held\":false,", ""), "saved-plan.missing"},
+      {"held no boolean", with_change("\"held\":false", "\"held\":0"), "saved-plan.type"},
+      {"action", with_change("\"add\"", "\"explode\""), "saved-plan.value"},
+      {"reason", with_change("\"sign-in\"", "\"full-moon\""), "saved-plan.reason"},
+      {"group", with_change("\"session\"", "\"drift\""), "saved-plan.value"},
+      {"step", with_change("\"open\"", "\"ajar\""), "saved-plan.value"},
+      {"prefix with host bits", with_change("7/32", "7/24"), "saved-plan.value"},
+      {"prefix with zone", with_change("203.0.113.7/32", "fe80::1%eth0/128"), "saved-plan.value"},
+      {"ports", with_change("\"slot\"", "\"ports\":[\"tcp/0\"],\"slot\""), "saved-plan.value"},
+      {"keep", with_change("\"slot\"", "\"keep\":[\"::1/64\"],\"slot\""), "saved-plan.value"},
+      {"entry", with_change("\"slot\"", "\"entry\":\"xyz\",\"slot\""), "saved-plan.value"},
+      {"until", with_change("2026-11-18T12:06:40Z", "soon"), "saved-plan.value"},
+      {"change unknown member", with_change("\"slot\"", "\"x\":1,\"slot\""), "saved-plan.unknown"},
+      {"change member twice", with_change("\"slot\"", "\"slot\":\"a\",\"slot\""),
+       "saved-plan.duplicate"},
+      {"cause unknown member",
+       with_change("\"slot\"", R"("causes":[{"kind":"static","service":"a","rule":"b",)"
+                               R"("until":"2026-11-18T12:06:40Z","x":1}],"slot")"),
+       "saved-plan.unknown"},
+      {"cause kind",
+       with_change("\"slot\"", R"("causes":[{"kind":"magic","service":"a","rule":"b",)"
+                               R"("until":"2026-11-18T12:06:40Z"}],"slot")"),
+       "saved-plan.value"},
+      {"finding of no target",
+       with_line(R"({"line":"finding","in":1,"finding":{"level":"note","id":"a","sentence":""}})"),
+       "saved-plan.index"},
+      {"finding level",
+       with_line(R"({"line":"finding","finding":{"level":"loud","id":"a","sentence":""}})"),
+       "saved-plan.value"},
+      {"guard member missing", with_line(R"({"line":"guard","guard":{"guard":"any"}})"),
+       "saved-plan.missing"},
+      {"person without origin",
+       with_line(R"({"line":"person","person":{"gains":true,"who":"d","service":"a","rule":"b"}})"),
+       "saved-plan.missing"},
+      {"person origin line",
+       with_line(R"({"line":"person","person":{"gains":true,"who":"d","service":"a","rule":"b",)"
+                 R"("origin":{"file":"a","line":-1,"column":0,"length":0}}})"),
+       "saved-plan.value"},
+      {"later minor: unknown member", later(with_change("\"slot\"", "\"x\":1,\"slot\"")), ""},
+      {"later minor: unknown header member", later(with_header("\"from\"", "\"x\":1,\"from\"")),
+       ""},
+      {"later minor: unknown line", later(with_line(R"({"line":"surprise","in":9})")), ""},
+      {"later minor: duplicates still", later(with_change("\"slot\"", "\"slot\":\"a\",\"slot\"")),
+       "saved-plan.duplicate"},
+      {"later minor: reasons still", later(with_change("\"sign-in\"", "\"full-moon\"")),
+       "saved-plan.reason"},
+  };
+  for (const auto& row : rows) {
+    auto plan = read_saved(row.text);
+    auto message = plan ? "" : plan.error().message;
+    EXPECT_EQ(message.substr(0, message.find(':')), row.want) << row.name << ": " << message;
+    if (!plan) {
+      EXPECT_EQ(plan.error().kind, ErrorKind::invalid) << row.name;
+    }
+  }
+}
+
+TEST(SavedPlan, WhatIsTooLargeIsNotEvenRead) {
+  auto size = kMaxSavedPlan + 1;
+  void* nothing =
+      mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(nothing, MAP_FAILED);
+  auto plan = read_saved({static_cast<const char*>(nothing), size});
+  munmap(nothing, size);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().message.substr(0, 16), "saved-plan.size:");
+}
+
+}  // namespace
+}  // namespace knock
