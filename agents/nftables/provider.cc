@@ -235,7 +235,7 @@ class Application {
         done(i);
     }
     // An entry needs its slot; without one, and with nothing else to build, there is no table yet.
-    bool builds = !room.empty() || (must_build_ && (!entries.empty() || !closing.empty()));
+    bool builds = !room.empty() || (must_build_ && !entries.empty());
     if (close_now(now) == Go::stop) return finish();
     if (builds && build(room) == Go::stop) return finish();
     if (change_elements(entries) == Go::stop) return finish();
@@ -306,8 +306,8 @@ class Application {
     }
     if (auto* failed = std::get_if<role::Failed>(&*answer)) {
       error_ = Error{failed->kind, failed->why, {}, {}};
-      for (auto i : changes)
-        if (touched_ || failed->kind != ErrorKind::conflict) reject(i, failed->why);
+      if (failed->kind != ErrorKind::conflict)
+        for (auto i : changes) reject(i, failed->why);
       return Go::stop;
     }
     take_fence(*answer);
