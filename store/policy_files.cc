@@ -10,18 +10,18 @@
 namespace knock {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-  return out;
-}
-
 tl::unexpected<Error> bad_name(std::string_view name, std::string_view why) {
   return fail(ErrorKind::invalid, fmt::format("the name '{}' {}; rename it", printable(name), why));
 }
 
 }  // namespace
+
+std::string fold_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+  return out;
+}
 
 bool is_policy_file(std::string_view name) {
   return name.ends_with(".yaml") || name.ends_with(".yml");
@@ -38,9 +38,9 @@ Status check_policy_name(std::string_view name) {
   if (name.size() > 255) return bad_name(name, "is longer than 255 bytes");
   if (invalid_utf8_at(name)) return bad_name(name, "is not UTF-8");
   if (printable(name) != name) return bad_name(name, "holds characters that do not show");
-  auto folded = lower(name);
-  if ((folded == ".git" && name != ".git") || folded == "git~1")
-    return bad_name(name, "is another way to write .git");
+  auto folded = fold_case(name);
+  if (folded == ".git" || folded == "git~1")
+    return bad_name(name, "is one that Git keeps for itself");
   return {};
 }
 
@@ -72,11 +72,13 @@ Status finish_policy_files(std::vector<PolicyFile>& files) {
             [](const PolicyFile& a, const PolicyFile& b) { return a.path < b.path; });
   std::vector<std::pair<std::string, std::string_view>> folded;
   folded.reserve(files.size());
-  for (const auto& file : files) folded.emplace_back(lower(file.path), file.path);
+  for (const auto& file : files) folded.emplace_back(fold_case(file.path), file.path);
   std::sort(folded.begin(), folded.end());
   auto same = std::adjacent_find(folded.begin(), folded.end(),
                                  [](const auto& a, const auto& b) { return a.first == b.first; });
   if (same == folded.end()) return {};
+  if (same->second == std::next(same)->second)
+    return fail(ErrorKind::invalid, printable(same->second) + " is there twice");
   return fail(ErrorKind::invalid,
               fmt::format("{} and {} differ only in the case of letters; rename one",
                           printable(same->second), printable(std::next(same)->second)));

@@ -24,8 +24,11 @@ bool is_policy_file(std::string_view name);
 /// Names with a leading dot are other programs' (.git, .github, .gitlab-ci.yml) and never policy.
 bool is_hidden(std::string_view name);
 
+/// ASCII letters in lower case: how two names look to a file system that ignores case.
+std::string fold_case(std::string_view text);
+
 /// One name between slashes: valid UTF-8 without control characters, no backslash, not "", "." or
-/// "..", and none that a case-insensitive or short-name file system would read as ".git".
+/// "..", and none that some file system would read as ".git".
 Status check_policy_name(std::string_view name);
 
 /// Counts what a source reads, so that too much is refused before it is held in memory.

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/git/fetch.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/text.h"
+#include "net/child_process.h"
+
+namespace knock::git {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Whatever else our environment holds is none of git's business; GIT_* in particular can redirect
+/// it.
+constexpr std::array kPassedOn{"SSH_AUTH_SOCK",  "GIT_ASKPASS", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO",
+                               "GIT_SSL_CAPATH", "http_proxy",  "https_proxy",     "HTTPS_PROXY",
+                               "all_proxy",      "ALL_PROXY",   "no_proxy",        "NO_PROXY"};
+
+constexpr const char* kSchemeLetters =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-.";
+
+/// Never a question, never an unknown host, nothing a user's ssh configuration could start or keep
+/// open.
+constexpr const char* kSsh =
+    "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oClearAllForwardings=yes "
+    "-oPermitLocalCommand=no -oControlMaster=no -oControlPath=none";
+
+std::vector<std::pair<std::string, std::string>> environment(const std::string& home) {
+  std::vector<std::pair<std::string, std::string>> out{
+      {"HOME", home},
+      {"XDG_CONFIG_HOME", home},
+      {"LC_ALL", "C"},
+      {"GIT_CONFIG_NOSYSTEM", "1"},
+      {"GIT_CONFIG_GLOBAL", "/dev/null"},
+      {"GIT_ATTR_NOSYSTEM", "1"},
+      {"GIT_TERMINAL_PROMPT", "0"},
+      {"GIT_ALLOW_PROTOCOL", "file:https:ssh"},
+      {"GIT_NO_REPLACE_OBJECTS", "1"},
+      {"GIT_SSH_VARIANT", "ssh"},
+  };
+  bool ssh = false;
+  for (const char* name : kPassedOn)
+    if (const char* value = std::getenv(name)) {
+      out.emplace_back(name, value);
+      ssh |= name == std::string_view("GIT_SSH_COMMAND");
+    }
+  if (!ssh) out.emplace_back("GIT_SSH_COMMAND", kSsh);
+  return out;
+}
+
+net::Command command(const Fetch& fetch) {
+  net::Command out;
+  out.argv = {"git", "--git-dir=" + fetch.mirror};
+  for (const char* setting :
+       {"core.hooksPath=/dev/null", "core.fsmonitor=false", "core.bigFileThreshold=1m",
+        "pack.threads=1", "gc.auto=0", "maintenance.auto=false",
+        "credential.helper=", "fetch.writeCommitGraph=false", "submodule.recurse=false"})
+    out.argv.insert(out.argv.end(), {"-c", setting});
+  for (const char* flag :
+       {"fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-filter", "--no-auto-gc",
+        "--no-write-fetch-head", "--refmap=", "--no-prune", "--end-of-options"})
+    out.argv.emplace_back(flag);
+  out.argv.push_back(fetch.repository);
+  out.argv.push_back("+" + fetch.from + ":" + fetch.to);
+  out.directory = fetch.home;
+  out.environment = environment(fetch.home);
+  out.output_bytes = 64 << 10;
+  return out;
+}
+
+/// git killed at its deadline cannot remove its lock files, and every later fetch would fail on
+/// them. Nobody else writes here: the caller holds our lock.
+void remove_leftovers(const Fetch& fetch) {
+  std::error_code ignored;
+  fs::path mirror(fetch.mirror);
+  for (const auto& name : {fetch.to, std::string("packed-refs"), std::string("shallow"),
+                           std::string("HEAD"), std::string("config")})
+    fs::remove(mirror / (name + ".lock"), ignored);
+  for (const auto& folder : {mirror / "objects", mirror / "objects" / "pack"})
+    for (fs::directory_iterator item(folder, ignored), end; item != end; item.increment(ignored)) {
+      auto name = item->path().filename().string();
+      if (name.starts_with("tmp_") || name.starts_with(".tmp-") || name.starts_with("incoming-"))
+        fs::remove_all(item->path(), ignored);
+      if (ignored) break;
+    }
+}
+
+/// The line that says most: the first fatal one, else the last.
+std::string reason(const std::string& text) {
+  std::string_view best;
+  for (auto line : split(text, '\n')) {
+    line = trim(line);
+    if (line.empty()) continue;
+    best = line;
+    if (line.starts_with("fatal: ")) break;
+  }
+  return best.empty() ? "it said nothing" : printable(best.substr(0, 300));
+}
+
+struct Meaning {
+  const char* sign;  // in git's or ssh's English
+  ErrorKind kind;
+  const char* advice;
+};
+
+constexpr std::array kMeanings{
+    Meaning{"couldn't find remote ref", ErrorKind::not_found,
+            "the ref is not there (renamed, deleted, or the repository was emptied); bring it back "
+            "or name another"},
+    Meaning{"dubious ownership", ErrorKind::unauthorized,
+            "a local repository must belong to the user that knock runs as; give it to that user, "
+            "or fetch over ssh or https"},
+    Meaning{"Host key verification failed", ErrorKind::unauthorized,
+            "put the server's host key into known_hosts of the user that knock runs as"},
+    Meaning{"Permission denied", ErrorKind::unauthorized,
+            "the user that knock runs as needs a key that may read the repository"},
+    Meaning{"Authentication failed", ErrorKind::unauthorized,
+            "knock needs credentials that may read the repository (GIT_ASKPASS, or ssh)"},
+    Meaning{"could not read Username", ErrorKind::unauthorized,
+            "knock needs credentials that may read the repository (GIT_ASKPASS, or ssh)"},
+    Meaning{"not allowed", ErrorKind::invalid, "use https, ssh or a path"},
+};
+
+tl::unexpected<Error> failed(const std::string& said) {
+  for (const auto& meaning : kMeanings)
+    if (said.find(meaning.sign) != std::string::npos)
+      return fail(meaning.kind, fmt::format("git fetch: {}: {}", reason(said), meaning.advice));
+  return fail(ErrorKind::unavailable,
+              fmt::format("git fetch: {}; it is tried again at the next poll", reason(said)));
+}
+
+bool has_password(std::string_view url) {
+  auto scheme = url.find("://");
+  if (scheme == std::string_view::npos) return false;
+  auto host = url.substr(scheme + 3);
+  host = host.substr(0, host.find('/'));
+  auto at = host.rfind('@');
+  return at != std::string_view::npos && host.substr(0, at).find(':') != std::string_view::npos;
+}
+
+}  // namespace
+
+Status check_repository(const std::string& repository) {
+  if (repository.empty()) return fail(ErrorKind::invalid, "no policy repository is named");
+  if (has_password(repository))  // before anything that would show it
+    return fail(ErrorKind::invalid,
+                "the policy repository's URL holds a password, which every user of this machine "
+                "could see; use ssh, or a program named by GIT_ASKPASS");
+  auto refuse = [&](std::string_view why) {
+    return fail(ErrorKind::invalid,
+                fmt::format("policy repository '{}': {}", printable(repository), why));
+  };
+  if (repository[0] == '-') return refuse("it looks like an option");
+  if (printable(repository) != repository) return refuse("it holds characters that do not show");
+  auto helper = repository.find_first_not_of(kSchemeLetters);
+  if (helper != std::string::npos && repository.compare(helper, 2, "::") == 0)
+    return refuse("programs as transport are not used; name it by https, ssh or a path");
+  auto scheme = repository.find("://");
+  if (scheme == std::string::npos) return {};
+  auto name = repository.substr(0, scheme);
+  if (name == "https" || name == "ssh" || name == "file") return {};
+  return refuse(name +
+                ":// is not used for policy, because anybody on the way could change it; "
+                "use https, ssh or a path");
+}
+
+Status fetch(const Fetch& fetch, Deadline deadline) {
+  remove_leftovers(fetch);
+  KNOCK_ASSIGN(auto finished, net::run(command(fetch), deadline));
+  if (finished.exit_code == 0) return {};
+  return failed(finished.err);
+}
+
+}  // namespace knock::git

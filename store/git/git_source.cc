@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/git/git_source.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "base/sha256.h"
+#include "base/text.h"
+#include "store/git/fetch.h"
+#include "store/git/mirror.h"
+
+namespace knock {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Held while git or we write below the state folder; the kernel drops it when the holder dies.
+class FolderLock {
+ public:
+  static Result<FolderLock> take(const std::string& file, Deadline deadline) {
+    FolderLock lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (lock.fd_ < 0)
+      return fail(ErrorKind::unavailable, fmt::format("{}: {}", file, std::strerror(errno)));
+    while (::flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) {
+      if (deadline.passed())
+        return fail(ErrorKind::timeout,
+                    file + ": another knock process was fetching the whole time; try again");
+      ::poll(nullptr, 0, 10);  // flock has no waiting with a deadline
+    }
+    return lock;
+  }
+  FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+ private:
+  explicit FolderLock(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+Status make_folder(const fs::path& folder) {
+  std::error_code error;
+  if (folder.has_parent_path()) fs::create_directories(folder.parent_path(), error);
+  if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  return fail(ErrorKind::unavailable,
+              fmt::format("{}: cannot be made: {}", folder.string(), std::strerror(errno)));
+}
+
+std::string short_id(const std::string& id) { return id.substr(0, 12); }
+
+class GitSource final : public PolicySource {
+ public:
+  GitSource(GitSourceOptions options, std::string ref)
+      : options_(std::move(options)), ref_(std::move(ref)) {
+    fs::path state(options_.state_folder);
+    mirror_ = (state / "mirror.git").string();
+    home_ = (state / "home").string();
+    // One folder may serve several sources, and a changed source must start afresh: its refs carry
+    // its name.
+    auto key = hex64(leading_64_bits(sha256(options_.repository + "\n" + ref_)));
+    fetched_ = "refs/knock/" + key + "/fetched";
+    accepted_ = "refs/knock/" + key + "/accepted";
+  }
+
+  Result<PolicyRevision> poll(Deadline deadline) override {
+    auto revision = bring_up_to_date(deadline);
+    if (!revision) return fail_within(describe(), revision);
+    return revision;
+  }
+
+  Result<PolicySnapshot> read(const PolicyRevision& revision) override {
+    auto snapshot = read_commit(revision.value);
+    if (!snapshot)
+      return fail_within(fmt::format("{} at {}", describe(), printable(short_id(revision.value))),
+                         snapshot);
+    return snapshot;
+  }
+
+  std::string describe() const override {
+    return fmt::format("git {} {}", options_.repository, options_.ref);
+  }
+
+ private:
+  Result<PolicyRevision> bring_up_to_date(Deadline deadline) {
+    KNOCK_CHECK(make_folder(options_.state_folder));
+    KNOCK_CHECK(make_folder(home_));
+    KNOCK_ASSIGN(auto lock,
+                 FolderLock::take((fs::path(options_.state_folder) / "lock").string(), deadline));
+    KNOCK_CHECK(git::Mirror::open(mirror_));
+    KNOCK_CHECK(git::fetch({options_.repository, ref_, fetched_, mirror_, home_}, deadline));
+    // Opened again: what git wrote meanwhile is then seen for sure.
+    KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
+    KNOCK_ASSIGN(auto now, mirror.commit_at(fetched_));
+    if (!now) return fail(ErrorKind::internal, "git fetch ended well but brought nothing");
+    KNOCK_ASSIGN(auto before, mirror.commit_at(accepted_));
+    if (before) KNOCK_CHECK(check_history(mirror, *before, *now));
+    if (before != now) KNOCK_CHECK(mirror.point(accepted_, *now));
+    return PolicyRevision(*now);
+  }
+
+  Status check_history(const git::Mirror& mirror, const std::string& before,
+                       const std::string& now) const {
+    KNOCK_ASSIGN(bool forward, mirror.leads_to(before, now));
+    if (forward) return {};
+    KNOCK_ASSIGN(bool back, mirror.leads_to(now, before));
+    return fail(
+        ErrorKind::conflict,
+        fmt::format(
+            "{} {} (force-push?): {} stays in force. To go back to an older policy, revert "
+            "by a new commit; if the history was replaced on purpose, remove {} and what is "
+            "there then counts as the start",
+            back ? "the branch went back to" : "history was rewritten: the branch now is",
+            short_id(now), short_id(before), mirror_));
+  }
+
+  Result<PolicySnapshot> read_commit(const std::string& id) const {
+    KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
+    KNOCK_ASSIGN(auto accepted, mirror.commit_at(accepted_));
+    if (!accepted) return fail(ErrorKind::not_found, "nothing was fetched yet");
+    // A commit that only lies in the mirror (another source's, a refused history's) is not this
+    // policy.
+    KNOCK_ASSIGN(bool ours, mirror.leads_to(id, *accepted));
+    if (!ours)
+      return fail(
+          ErrorKind::not_found,
+          fmt::format("this is no commit of the history that ends in {}", short_id(*accepted)));
+    return mirror.snapshot(id, options_.path);
+  }
+
+  GitSourceOptions options_;
+  std::string ref_;  // whole name
+  std::string mirror_, home_, fetched_, accepted_;
+};
+
+/// "policies/prod", without slashes at its ends and without steps that lead elsewhere.
+Result<std::string> folder_in_tree(const std::string& path) {
+  std::string_view rest = path;
+  while (rest.ends_with('/')) rest.remove_suffix(1);
+  if (rest.empty() && path.empty()) return std::string();
+  for (auto part : split(rest, '/'))
+    if (part.empty() || part == "." || part == ".." || part.find('\0') != std::string_view::npos)
+      return fail(ErrorKind::invalid,
+                  fmt::format("'{}' names no folder of the repository", printable(path)));
+  return std::string(rest);
+}
+
+/// As git tells them apart: host:path has a colon before any slash.
+bool is_path(const std::string& repository) {
+  return repository.find("://") == std::string::npos &&
+         repository.find('/') <= repository.find(':');
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PolicySource>> open_git_source(GitSourceOptions options) {
+  KNOCK_CHECK(git::check_repository(options.repository));
+  auto ref = options.ref.starts_with("refs/") ? options.ref : "refs/heads/" + options.ref;
+  if (!git::valid_ref(ref))
+    return fail(ErrorKind::invalid,
+                fmt::format("'{}' is no name of a branch or tag; write main, or refs/tags/v1",
+                            printable(options.ref)));
+  if (options.state_folder.empty())
+    return fail(ErrorKind::invalid, "no folder was named for the mirror of the policy repository");
+  KNOCK_ASSIGN(options.path, folder_in_tree(options.path));
+  std::error_code error;
+  auto state = fs::absolute(options.state_folder, error);
+  if (error) return fail(ErrorKind::unavailable, options.state_folder + ": " + error.message());
+  options.state_folder = state.string();
+  if (is_path(options.repository))  // git runs in another folder
+    options.repository = fs::absolute(options.repository, error).string();
+  return std::make_unique<GitSource>(std::move(options), std::move(ref));
+}
+
+}  // namespace knock

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/git/mirror.h"
+
+#include <fmt/format.h>
+#include <git2.h>
+
+#include <filesystem>
+#include <set>
+
+#include "base/text.h"
+#include "store/policy_files.h"
+
+namespace knock::git {
+namespace {
+
+constexpr std::size_t kLongestText = 400;  // of an author or subject
+
+template <class T, void (*Free)(T*)>
+struct Deleter {
+  void operator()(T* value) const { Free(value); }
+};
+template <class T, void (*Free)(T*)>
+using Handle = std::unique_ptr<T, Deleter<T, Free>>;
+
+using Object = Handle<git_object, git_object_free>;
+using Reference = Handle<git_reference, git_reference_free>;
+using Commit = Handle<git_commit, git_commit_free>;
+using Tree = Handle<git_tree, git_tree_free>;
+using Odb = Handle<git_odb, git_odb_free>;
+using OdbObject = Handle<git_odb_object, git_odb_object_free>;
+
+tl::unexpected<Error> git_error(std::string_view what, ErrorKind kind = ErrorKind::internal) {
+  const auto* last = git_error_last();
+  return fail(kind, fmt::format("{}: {}", what,
+                                last != nullptr && last->message != nullptr ? last->message
+                                                                            : "no reason given"));
+}
+
+/// Once per process. No configuration but the mirror's own counts; owners are checked; caches stay
+/// small, because what is read is kept elsewhere.
+bool library_ready() {
+  static const bool ready = [] {
+    if (git_libgit2_init() < 0) return false;
+    bool good = true;
+    for (int level : {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG,
+                      GIT_CONFIG_LEVEL_GLOBAL})
+      good &= git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "") == 0;
+    good &= git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 1) == 0;
+    good &= git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1) == 0;
+    good &= git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, ssize_t{4 << 20}) == 0;
+    good &= git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, std::size_t{64 << 20}) == 0;
+    return good;
+  }();
+  return ready;
+}
+
+std::string to_text(const git_oid& id) {
+  std::string out(GIT_OID_HEXSZ, '\0');
+  git_oid_fmt(out.data(), &id);
+  return out;
+}
+
+std::optional<git_oid> parse_id(const std::string& text) {
+  git_oid id;
+  if (text.size() != GIT_OID_HEXSZ ||
+      text.find_first_not_of("0123456789abcdef") != std::string::npos ||
+      git_oid_fromstr(&id, text.c_str()) != 0)
+    return std::nullopt;
+  return id;
+}
+
+Commit find_commit(git_repository* repository, const std::string& text) {
+  git_commit* found = nullptr;
+  auto id = parse_id(text);
+  if (id) git_commit_lookup(&found, repository, &*id);
+  return Commit(found);
+}
+
+/// Cut at a whole character.
+std::string bounded(const char* text) {
+  std::string_view all = text != nullptr ? text : "";
+  if (all.size() <= kLongestText) return std::string(all);
+  std::size_t end = kLongestText;
+  while (end > 0 && (static_cast<unsigned char>(all[end]) & 0xc0) == 0x80) --end;
+  return std::string(all.substr(0, end));
+}
+
+/// Walks a tree and takes its policy files. Everything that is not a plain file or folder is
+/// refused, and not passed over: what it stands for might have been a `deny`.
+class TreeReader {
+ public:
+  explicit TreeReader(git_repository* repository) : repository_(repository) {}
+
+  Status open() {
+    git_odb* odb = nullptr;
+    if (git_repository_odb(&odb, repository_) != 0) return git_error("open the object store");
+    odb_.reset(odb);
+    return {};
+  }
+
+  Status folder(const git_oid& id, const std::string& path, std::size_t depth) {
+    if (depth > kMaxPolicyFolders)
+      return fail(ErrorKind::invalid, fmt::format("{}: more than {} folders inside each other",
+                                                  printable(path), kMaxPolicyFolders));
+    git_tree* raw = nullptr;
+    if (git_tree_lookup(&raw, repository_, &id) != 0)
+      return git_error(fmt::format("read folder '{}'", printable(path)), ErrorKind::invalid);
+    Tree tree(raw);
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); ++i) {
+      const git_tree_entry* entry = git_tree_entry_byindex(tree.get(), i);
+      std::string name = git_tree_entry_name(entry);
+      auto whole = path.empty() ? name : path + "/" + name;
+      KNOCK_CHECK(budget_.entry());
+      if (auto good = check_policy_name(name); !good) return fail_within(printable(whole), good);
+      if (!seen.insert(fold_case(name)).second)
+        return fail(ErrorKind::invalid,
+                    fmt::format("{} is there twice, or again with other letters' case; rename one",
+                                printable(whole)));
+      if (!is_hidden(name)) KNOCK_CHECK(item(entry, name, whole, depth));
+    }
+    return {};
+  }
+
+  std::vector<PolicyFile> files;
+
+ private:
+  Status item(const git_tree_entry* entry, const std::string& name, const std::string& path,
+              std::size_t depth) {
+    switch (git_tree_entry_filemode(entry)) {
+      case GIT_FILEMODE_TREE:
+        return folder(*git_tree_entry_id(entry), path, depth + 1);
+      case GIT_FILEMODE_BLOB:
+      case GIT_FILEMODE_BLOB_EXECUTABLE:
+        return is_policy_file(name) ? file(*git_tree_entry_id(entry), path) : Status();
+      case GIT_FILEMODE_LINK:
+        return fail(ErrorKind::invalid,
+                    printable(path) +
+                        " is a link; a policy repository holds plain files only, put "
+                        "the file itself there");
+      case GIT_FILEMODE_COMMIT:
+        return fail(ErrorKind::invalid,
+                    printable(path) +
+                        " is a submodule, which knock never fetches; put the files "
+                        "themselves there");
+      case GIT_FILEMODE_UNREADABLE:
+        break;
+    }
+    return fail(ErrorKind::invalid, printable(path) + " is neither a file nor a folder");
+  }
+
+  Status file(const git_oid& id, const std::string& path) {
+    std::size_t size = 0;
+    git_object_t type = GIT_OBJECT_INVALID;
+    if (git_odb_read_header(&size, &type, odb_.get(), &id) != 0)
+      return git_error(printable(path), ErrorKind::invalid);
+    if (type != GIT_OBJECT_BLOB)
+      return fail(ErrorKind::invalid, printable(path) + " is called a file, but is none");
+    KNOCK_CHECK(budget_.file(path, size));
+    git_odb_object* raw = nullptr;
+    if (git_odb_read(&raw, odb_.get(), &id) != 0)
+      return git_error(printable(path), ErrorKind::invalid);
+    OdbObject object(raw);
+    files.push_back({path,
+                     {static_cast<const char*>(git_odb_object_data(object.get())),
+                      git_odb_object_size(object.get())},
+                     to_text(id)});
+    return {};
+  }
+
+  git_repository* repository_;
+  Odb odb_;
+  PolicyBudget budget_;
+};
+
+/// The tree at `path` below the commit's root.
+Result<git_oid> tree_at(const git_commit* commit, const std::string& path) {
+  if (path.empty()) return *git_commit_tree_id(commit);
+  git_tree* raw = nullptr;
+  if (git_commit_tree(&raw, commit) != 0)
+    return git_error("read the commit's tree", ErrorKind::invalid);
+  Tree root(raw);
+  git_tree_entry* found = nullptr;
+  if (git_tree_entry_bypath(&found, root.get(), path.c_str()) != 0)
+    return fail(ErrorKind::not_found,
+                fmt::format("there is no folder '{}' in this commit", printable(path)));
+  Handle<git_tree_entry, git_tree_entry_free> entry(found);
+  if (git_tree_entry_filemode(entry.get()) != GIT_FILEMODE_TREE)
+    return fail(ErrorKind::invalid,
+                fmt::format("'{}' is no folder in this commit", printable(path)));
+  return *git_tree_entry_id(entry.get());
+}
+
+}  // namespace
+
+void Mirror::Close::operator()(git_repository* repository) const {
+  git_repository_free(repository);
+}
+
+Result<Mirror> Mirror::open(const std::string& folder) {
+  if (!library_ready()) return git_error("start libgit2");
+  git_repository* raw = nullptr;
+  int code = GIT_ENOTFOUND;
+  std::error_code ignored;
+  if (std::filesystem::exists(folder, ignored))
+    code = git_repository_open_ext(
+        &raw, folder.c_str(), GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE, nullptr);
+  if (code == GIT_EOWNER)
+    return fail(
+        ErrorKind::unauthorized,
+        folder + " belongs to another user; run knock as that user, or name another folder");
+  if (code == GIT_ENOTFOUND) {
+    git_repository_init_options options;
+    git_repository_init_options_init(&options, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
+    options.flags =
+        GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKDIR | GIT_REPOSITORY_INIT_MKPATH;
+    options.mode = GIT_REPOSITORY_INIT_SHARED_UMASK;
+    code = git_repository_init_ext(&raw, folder.c_str(), &options);
+  }
+  if (code != 0)
+    return git_error(
+        fmt::format("{}: this is no usable mirror of the policy repository; remove it "
+                    "and it is made anew",
+                    folder));
+  return Mirror(raw);
+}
+
+Result<std::optional<std::string>> Mirror::commit_at(const std::string& ref) const {
+  git_reference* raw = nullptr;
+  int code = git_reference_lookup(&raw, repository_.get(), ref.c_str());
+  if (code == GIT_ENOTFOUND) return std::nullopt;
+  if (code != 0) return git_error("look up " + printable(ref));
+  Reference reference(raw);
+  git_object* peeled = nullptr;
+  if (git_reference_peel(&peeled, reference.get(), GIT_OBJECT_COMMIT) != 0)
+    return git_error("this ref leads to no commit", ErrorKind::invalid);
+  Object object(peeled);
+  return to_text(*git_object_id(object.get()));
+}
+
+Status Mirror::point(const std::string& ref, const std::string& commit) const {
+  auto id = parse_id(commit);
+  if (!id) return fail(ErrorKind::invalid, "not a commit id: " + printable(commit));
+  git_reference* raw = nullptr;
+  int code = git_reference_create(&raw, repository_.get(), ref.c_str(), &*id, 1, nullptr);
+  Reference reference(raw);
+  if (code != 0) return git_error("note the accepted commit");
+  return {};
+}
+
+Result<bool> Mirror::leads_to(const std::string& older, const std::string& newer) const {
+  auto from = find_commit(repository_.get(), older), to = find_commit(repository_.get(), newer);
+  if (!from || !to) return false;
+  if (older == newer) return true;
+  int code = git_graph_descendant_of(repository_.get(), git_commit_id(to.get()),
+                                     git_commit_id(from.get()));
+  if (code < 0) return git_error("compare commits");
+  return code == 1;
+}
+
+Result<PolicySnapshot> Mirror::snapshot(const std::string& commit, const std::string& path) const {
+  auto found = find_commit(repository_.get(), commit);
+  if (!found) return fail(ErrorKind::not_found, "there is no such commit: " + printable(commit));
+  KNOCK_ASSIGN(git_oid root, tree_at(found.get(), path));
+  TreeReader reader(repository_.get());
+  KNOCK_CHECK(reader.open());
+  KNOCK_CHECK(reader.folder(root, "", 0));
+  PolicySnapshot out;
+  out.files = std::move(reader.files);
+  KNOCK_CHECK(finish_policy_files(out.files));
+  const git_signature* author = git_commit_author(found.get());
+  out.revision = PolicyRevision(commit);
+  out.author = fmt::format("{} <{}>", bounded(author->name), bounded(author->email));
+  out.subject = bounded(git_commit_summary(found.get()));
+  out.committed = Instant::from_seconds(git_commit_time(found.get()));
+  return out;
+}
+
+bool valid_ref(const std::string& name) {
+  int valid = 0;
+  return library_ready() && git_reference_name_is_valid(&valid, name.c_str()) == 0 && valid == 1 &&
+         name.find('\0') == std::string::npos;
+}
+
+}  // namespace knock::git

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bare repository that fetches go into, read through libgit2. Internal to store/git, and the
+// only file that knows libgit2. Ids are 40 lower-case hex digits. One thread at a time per value.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "reconciler/interfaces/policy_source.h"
+
+struct git_repository;
+
+namespace knock::git {
+
+class Mirror {
+ public:
+  /// Made when missing. Refused when it belongs to another user, who could have put anything into
+  /// its configuration.
+  static Result<Mirror> open(const std::string& folder);
+
+  /// The commit a ref leads to (through tags); nothing when there is no such ref.
+  Result<std::optional<std::string>> commit_at(const std::string& ref) const;
+  Status point(const std::string& ref, const std::string& commit) const;
+  /// True when `older` is `newer` or one of its ancestors; false also when either is no commit of
+  /// this mirror.
+  Result<bool> leads_to(const std::string& older, const std::string& newer) const;
+  /// The policy files below `path` ("" = the root) in that commit's tree.
+  Result<PolicySnapshot> snapshot(const std::string& commit, const std::string& path) const;
+
+ private:
+  struct Close {
+    void operator()(git_repository* repository) const;
+  };
+  explicit Mirror(git_repository* repository) : repository_(repository) {}
+  std::unique_ptr<git_repository, Close> repository_;
+};
+
+/// Whether a whole ref name ("refs/heads/main") is one that Git would accept.
+bool valid_ref(const std::string& name);
+
+}  // namespace knock::git
