@@ -52,7 +52,7 @@ owner: "0badc0ffee15dead"
 listen: "$server:$portal_port"
 public_url: $portal
 tls: {cert: $folder/tls.crt, key: $folder/tls.key}
-policy: {repo: $folder/policy, ref: main, poll: 1s}
+policy: {dir: $policy, poll: 1s}
 store: sqlite://$2
 socket: $folder/state/admin.sock
 sign_in:

@@ -111,12 +111,12 @@ hands_off_the_firewall() {
   nft delete element inet knock "$set" "{ $bob }"
 }
 
-policy_revision() { knock_here --json status | grep -o '"[0-9a-f]\{40\}"' | head -n 1 | tr -d '"'; }
+policy_revision() { knock_here --json status | sed -n 's/.*"revision": *"\([^"]*\)".*/\1/p' | head -n 1; }
 
 policy_changes() {
   heading 'A policy commit that is wrong, and one that is right'
   local good
-  good=$(git -C "$policy" rev-parse HEAD)
+  good=$(policy_revision)
   sed -i 's/who: \[admins\], to: \[ssh\]/who: [admin], to: [ssh]/' "$policy/main.yaml"
   commit_policy 'admins: tidy up'
   show_command knock validate policy/
@@ -140,35 +140,30 @@ policy_changes() {
   check_within policy.merged 'after it the app opens for her, without a new sign-in' open $alice $app_port 5000
 }
 
+# When the session that was just granted ends, in Unix milliseconds.
+granted_until() { date -d "$(sed -n '1s/.* until //p' "$folder/grant.txt")" +%s000; }
+
 break_glass() {
   heading 'Break glass: an operator lets Bob in for four seconds'
-  local deadline cut
   show_command "knock session grant bob --from $bob --ttl 4s --group web-team --reason \"ticket 4711\""
-  deadline=$(($(date +%s) * 1000 + 4000))
   knock_here session grant bob --from $bob --ttl 4s --group web-team --reason 'ticket 4711' >"$folder/grant.txt" 2>&1 || true
   show_answer <"$folder/grant.txt"
   check_port grant.open 'the app is open for Bob at once' open $bob $app_port
   hold bob $bob $app_port 30
   hold_ended bob 8000 || true
-  cut=$(hold_cut_at bob)
-  check grant.cut 'his open connection is cut when the time is over' 'on time' \
-    "$([ -n "$cut" ] && within 'on time' "$cut" "$deadline" 1300 || echo 'still open')"
+  check_cut grant.cut 'his open connection is cut when the time is over' bob "$(granted_until)"
   check_port grant.closed 'and the app is closed for him' filtered $bob $app_port
 }
 
 killed() {
   heading 'The controller is killed with -9, and the door closes on time by itself'
-  local deadline cut
-  deadline=$(($(date +%s) * 1000 + 5000))
-  knock_here session grant bob --from $bob --ttl 5s --group web-team --reason 'ticket 4712' >/dev/null 2>&1 || true
+  knock_here session grant bob --from $bob --ttl 5s --group web-team --reason 'ticket 4712' >"$folder/grant.txt" 2>&1 || true
   hold bob $bob $app_port 30
   kill_controller
   check killed.dead 'nobody is left to close anything' 'no controller' "$(knock_here status >/dev/null 2>&1 && echo running || echo 'no controller')"
   check_port killed.open "Bob's door is still open" open $bob $app_port
   hold_ended bob 9000 || true
-  cut=$(hold_cut_at bob)
-  check killed.cut 'the kernel cuts his connection at the deadline' 'on time' \
-    "$([ -n "$cut" ] && within 'on time' "$cut" "$deadline" 1300 || echo 'still open')"
+  check_cut killed.cut 'the kernel cuts his connection at the deadline' bob "$(granted_until)"
   check_port killed.closed 'the app is closed for him' filtered $bob $app_port
   check killed.alice 'Alice, who has hours left, noticed nothing' alive "$(hold_state alice)"
 }
@@ -193,7 +188,7 @@ alice_signs_out() {
   begun=$(now_ms)
   hold_ended alice 3000 || true
   check signout.cut 'her open connection is cut' cut "$(hold_state alice)" \
-    "$(awk -v a="$(hold_cut_at alice)" -v b="$begun" 'BEGIN {d = a - b; print d > 0 ? d : 0}')"
+    "$(awk -v a="$(hold_cut_at alice)" -v b="$begun" 'BEGIN {d = a - b; print (d > 0 ? d : 0)}')"
   check_port signout.closed 'ssh is closed to her' filtered $alice $ssh_port
 }
 

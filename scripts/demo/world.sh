@@ -88,12 +88,28 @@ hold_ended() {
   [ "$(hold_state "$1")" = cut ]
 }
 
+# check_cut STEP WHAT NAME DEADLINE: the held connection's last echo came at its deadline. Never a quarter of a second later;
+# up to a second earlier, because a busy machine may keep the prober itself waiting.
+check_cut() {
+  local cut off seen='still open'
+  cut=$(hold_cut_at "$3")
+  if [ -n "$cut" ]; then
+    off=$((cut - $4))
+    seen='on time'
+    if [ $off -gt 250 ]; then seen='too late'; fi
+    if [ $off -lt -1000 ]; then seen='too early'; fi
+  fi
+  check "$1" "$2" 'on time' "$seen" "${off:-}"
+}
+
 now_ms() { date +%s%3N; }
 sleep_until_ms() { sleep "$(awk -v t="$1" -v n="$(now_ms)" 'BEGIN {d = (t - n) / 1000; printf "%.3f", d > 0 ? d : 0}')"; }
 
 # Everything we started, by its number, and what those started: children of the controller are its roles.
 end_world() {
   local pid
+  trap - ERR
+  set +e
   for pid in "${children[@]}" "${controller:-}"; do
     if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; fi
   done
