@@ -52,7 +52,7 @@ owner: "0badc0ffee15dead"
 listen: "$server:$portal_port"
 public_url: $portal
 tls: {cert: $folder/tls.crt, key: $folder/tls.key}
-policy: {dir: $policy, poll: 1s}
+policy: {repo: $policy, ref: main, poll: 1s}
 store: sqlite://$2
 socket: $folder/state/admin.sock
 sign_in:
@@ -80,6 +80,10 @@ wait_for_controller() {
     sleep 0.02
   done
 }
+
+# status_shows PATTERN: the controller's own JSON, one line.
+status_shows() { knock_here --json status 2>/dev/null | grep -qE "$1"; }
+policy_revision() { knock_here --json status | sed -n 's/.*"revision": *"\([^"]*\)".*/\1/p' | head -n 1; }
 
 # Every process of the controller: itself and its roles.
 controller_pids() {

@@ -3,13 +3,13 @@
 #
 #   server  198.51.100.10, 2001:db8:1::10     controller and portal (443), echo servers on 2222 ("ssh") and 8443 ("app")
 #   internet 203.0.113.7   alice at home      203.0.113.8   bob        203.0.113.50  the operator (a `keep` address)
-#            203.0.113.9, 2001:db8:2::9       somebody who scans
+#            203.0.113.9, 2001:db8:2::9       somebody who scans      203.0.113.200  a network that policy denies
 #
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # folder, prober and knock: set by scripts/demo.sh; the addresses: used by the others
 
 server=198.51.100.10 server6=2001:db8:1::10
-alice=203.0.113.7 bob=203.0.113.8 stranger=203.0.113.9 operator=203.0.113.50 stranger6=2001:db8:2::9
+alice=203.0.113.7 bob=203.0.113.8 stranger=203.0.113.9 operator=203.0.113.50 denied=203.0.113.200 stranger6=2001:db8:2::9
 ssh_port=2222 app_port=8443 portal_port=443
 children=()
 
@@ -26,7 +26,7 @@ make_world() {
   outside ip link set lo up
   outside ip link set eth0 up
   local address
-  for address in $alice $bob $stranger $operator; do outside ip address add "$address/32" dev eth0; done
+  for address in $alice $bob $stranger $operator $denied; do outside ip address add "$address/32" dev eth0; done
   outside ip address add $stranger6/128 dev eth0 nodad
   outside ip route add 198.51.100.0/24 dev eth0
   outside ip route add 2001:db8:1::/64 dev eth0
@@ -53,8 +53,16 @@ wait_for() {
   done
 }
 
-# scan SOURCE PORT [HOST]: open, closed or filtered
-scan() { outside "$prober" scan "${3:-$server}" "$2" --source "$1" | awk '{print $2}'; }
+# wait_quietly MS COMMAND…: as above, but says whether.
+wait_quietly() {
+  local tries=$(($1 / 50))
+  shift
+  until "$@"; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || return 1
+    sleep 0.05
+  done
+}
 
 # check_port STEP WHAT EXPECTED SOURCE PORT [HOST]
 check_port() {
@@ -68,6 +76,21 @@ check_within() {
   local ms seen=$3
   ms=$(outside "$prober" "wait-$3" "$server" "$5" --source "$4" --within "$6") || seen="not $3 within $6 ms"
   if [ "$seen" = "$3" ]; then check "$1" "$2" "$3" "$seen" "$ms"; else check "$1" "$2" "$3" "$seen"; fi
+}
+
+# race SOURCE PORT: a prober that opens a fresh socket every 100 us from now on; what is timed comes after `race_begins`.
+race() {
+  outside "$prober" first-syn-ack $server "$2" --source "$1" --within 10000 --start-file "$folder/race.begun" \
+    >"$folder/race.out" 2>/dev/null &
+  racer=$!
+  wait_for 'the prober' 3000 grep -q ready "$folder/race.out"
+}
+race_begins() { "$prober" stamp >"$folder/race.begun"; }
+# check_race STEP WHAT: it opened; milliseconds from race_begins to the first SYN-ACK.
+check_race() {
+  local seen=open
+  wait "$racer" || seen='not open'
+  check "$1" "$2" open "$seen" "$(awk '$1 + 0 > 0 {printf "%.1f", $1 / 1000}' "$folder/race.out")"
 }
 
 # hold NAME SOURCE PORT SECONDS: a connection that stays, reported in $folder/NAME.hold. Returns when it stands.
@@ -103,7 +126,6 @@ check_cut() {
 }
 
 now_ms() { date +%s%3N; }
-sleep_until_ms() { sleep "$(awk -v t="$1" -v n="$(now_ms)" 'BEGIN {d = (t - n) / 1000; printf "%.3f", d > 0 ? d : 0}')"; }
 
 # Everything we started, by its number, and what those started: children of the controller are its roles.
 end_world() {
