@@ -244,6 +244,9 @@ std::string lower(std::string text) {
 /// value is: so a line that speaks of a secret, and the one below it, are not shown.
 bool speaks_of_secrets(std::string_view line) {
   static constexpr std::array<std::string_view, 4> kWords{"secr", "passw", "token", "cred"};
+  if (auto url = line.find("://"); url != std::string_view::npos)
+    if (line.find('@', url) != std::string_view::npos)
+      return true;  // a user and perhaps a password
   auto text = lower(std::string(line));
   return std::ranges::any_of(
       kWords, [&](std::string_view word) { return text.find(word) != std::string::npos; });

@@ -41,6 +41,8 @@ std::string_view name_of(Check check) {
       return "duplicate-key";
     case Check::key_not_text:
       return "key-not-text";
+    case Check::open_quote:
+      return "open-quote";
     case Check::syntax:
       return "syntax";
     case Check::unknown_key:

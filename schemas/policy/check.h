@@ -30,6 +30,7 @@ enum class Check : std::uint8_t {
   nodes,
   duplicate_key,
   key_not_text,
+  open_quote,
   syntax,
   // Keys and scalars: "policy.…" or "config.…".
   unknown_key,

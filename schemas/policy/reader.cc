@@ -103,6 +103,7 @@ void Fields::refuse(std::initializer_list<std::string_view> keys) {
 }
 
 void Fields::report_unknown(const YamlNode& key) {
+  if (!findings_.room()) return findings_.error(Check::unknown_key, key.place, "");  // counted only
   if (std::ranges::find(refused_, key.text) != refused_.end()) {
     findings_.error(Check::not_supported, key.place,
                     fmt::format("this version does not enforce {}, so it is refused rather than "
@@ -125,7 +126,7 @@ void Fields::finish() {
   for (std::size_t i = 0; i + 1 < node_->children.size(); i += 2) {
     const auto& key = node_->children[i];
     if (key.text.starts_with("x-") || std::ranges::find(known_, key.text) != known_.end()) continue;
-    if (findings_.room()) report_unknown(key);
+    report_unknown(key);
   }
   for (auto key : missing_) {
     if (std::ranges::any_of(unknown_, [&](const auto& pair) { return pair.second == key; }))

@@ -80,21 +80,21 @@ Place place_at(std::string_view text, std::size_t offset) {
   return {line, std::uint32_t(column + 1), 1};
 }
 
-/// Where the raw token that starts at `at` ends on its line.
-std::size_t token_end(std::string_view source, std::size_t at, std::string_view text) {
-  if (at >= source.size()) return at;
+/// The end of a quoted text that begins at `at`; nothing when its line ends first. yaml-cpp takes a
+/// text whose quote is never closed, together with all the keys that follow, so a quote must be
+/// closed on the line where it was opened.
+std::optional<std::size_t> quote_end(std::string_view source, std::size_t at) {
   char quote = source[at];
-  if (quote != '"' && quote != '\'')
-    return source.substr(at).starts_with(text) && text.find('\n') == std::string_view::npos
-               ? at + text.size()
-               : at;
   for (std::size_t i = at + 1; i < source.size() && source[i] != '\n'; ++i) {
-    if (quote == '"' && source[i] == '\\')
+    if (quote == '"' && source[i] == '\\') {
       ++i;
-    else if (source[i] == quote)
-      return i + 1;
+    } else if (source[i] == quote) {
+      bool doubled = quote == '\'' && source.substr(i + 1).starts_with('\'');
+      if (!doubled) return i + 1;
+      ++i;
+    }
   }
-  return at + 1;
+  return std::nullopt;
 }
 
 class Builder final : public YAML::EventHandler {
@@ -133,9 +133,9 @@ class Builder final : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse_alias(place_of(mark)); }
 
-  void OnAnchor(const YAML::Mark& mark, const std::string& name) override {
-    throw Refused{Check::anchor, place_of(mark), "anchors are refused: " + shown("&" + name),
-                  "write the value where it is needed; groups, networks and services have names"};
+  void OnAnchor(const YAML::Mark& mark, const std::string&) override {
+    throw Refused{Check::anchor, place_of(mark), "anchors are refused",
+                  "write the value where it is needed; a text that begins with & needs quotes"};
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
@@ -144,8 +144,7 @@ class Builder final : public YAML::EventHandler {
     YamlNode node;
     node.plain = tag == "?";
     node.place = place_of(mark);
-    auto at = offset_of(mark);
-    node.place.length = columns_.between(at, token_end(source_, at, value));
+    node.place.length = length_of(mark, value);
     node.text = value;
     add(std::move(node), false);
   }
@@ -164,6 +163,10 @@ class Builder final : public YAML::EventHandler {
     close();
   }
 
+  [[noreturn]] static void refuse_open_quote(Place place) {
+    throw Refused{Check::open_quote, place, "a quote is not closed in the line where it was opened",
+                  "close it; a text is one line"};
+  }
   [[noreturn]] static void refuse_alias(Place place) {
     throw Refused{Check::alias, place, "aliases are refused",
                   "write the value here; a text that begins with * needs quotes: \"*\""};
@@ -172,6 +175,16 @@ class Builder final : public YAML::EventHandler {
  private:
   std::size_t offset_of(const YAML::Mark& mark) const {
     return std::min(std::size_t(std::max(mark.pos, 0)), source_.size());
+  }
+
+  std::uint32_t length_of(const YAML::Mark& mark, const std::string& value) const {
+    auto at = offset_of(mark);
+    bool quote = at < source_.size() && (source_[at] == '"' || source_[at] == '\'');
+    if (!quote)
+      return source_.substr(at).starts_with(value) ? columns_.between(at, at + value.size()) : 1;
+    auto end = quote_end(source_, at);
+    if (!end) refuse_open_quote(place_of(mark));
+    return columns_.between(at, *end);
   }
 
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
@@ -219,7 +232,7 @@ class Builder final : public YAML::EventHandler {
 
   [[noreturn]] static void refuse_key(Place place) {
     throw Refused{Check::key_not_text, place, "a key must be a text",
-                  "write `name: value`; lists and maps cannot be keys"};
+                  "write `name: value`; if no key is meant here, a bracket is not closed"};
   }
 
   void add(YamlNode node, bool null) {
@@ -357,6 +370,11 @@ std::optional<YamlNode> parse_checked(std::string_view text, Findings& findings)
   } catch (const YAML::Exception& problem) {
     auto place = problem.mark.is_null() ? Place{} : builder.place_of(problem.mark);
     if (problem.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR) Builder::refuse_alias(place);
+    if (problem.msg == YAML::ErrorMsg::ALIAS_NOT_FOUND) {
+      place.column -= place.column > 1 ? 1 : 0;  // reported behind the star
+      Builder::refuse_alias(place);
+    }
+    if (problem.msg == YAML::ErrorMsg::EOF_IN_SCALAR) Builder::refuse_open_quote(place);
     throw Refused{Check::syntax, place, "this is not YAML: " + problem.msg,
                   "look at indentation, brackets and quotes here and just above"};
   }

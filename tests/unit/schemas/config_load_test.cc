@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "schemas/config/config.h"
+#include "schemas/config/url.h"
+
+namespace knock {
+namespace {
+
+using Kind = SecretReference::Kind;
+
+constexpr std::string_view kSmallest = "owner: 00112233445566ff\npolicy: {dir: policy}\n";
+
+constexpr std::string_view kEverything = R"(x-note: every key once
+owner: "00112233445566ff"
+listen: "[2001:db8::1]:443"
+public_url: https://Knock.Example.org:443/
+tls: {cert: tls/cert.pem, key: /srv/key.pem}
+insecure_http: false
+trusted_proxies: [192.0.2.9/32, 172.16.0.0/12]
+store: sqlite://state/knock.db
+socket: run/admin.sock
+front_user: knock-front
+policy: {repo: "git@git.example.org:policy.git", ref: release/2027, poll: 10s}
+sign_in:
+  sso:
+    type: oidc
+    issuer: https://id.example.org/realm
+    client_id: knock
+    client_secret: "file:secret.txt"
+    algorithms: [ES256, EdDSA, ES256]
+    scopes: [openid, groups]
+    groups_claim: "https://example.org/groups"
+    allow_networks: [10.0.0.0/8]
+    max_session: 8h
+    title: The Company
+  lab: {type: oidc, issuer: "http://127.0.0.1:9000", client_id: lab, client_secret: "exec:pass show lab"}
+  public: {type: oidc, issuer: "http://[::1]:9000", client_id: p}
+  env: {type: oidc, issuer: "https://e.example", client_id: p, client_secret: "env:SSO_SECRET"}
+  local: {type: local, enabled: false, max_session: 1h}
+keep:
+  - {prefix: 192.0.2.0/28, owner: sre, reason: the operators' office}
+  - {prefix: "2001:db8:5::/64", owner: sre, reason: their other office}
+)";
+
+ConfigLoad load(std::string_view text) { return load_config("knock.yaml", text, "/etc/knock"); }
+
+TEST(ConfigLoad, TheSmallestHasDefaultsOnLoopback) {
+  auto result = load(kSmallest);
+  ASSERT_TRUE(result.config) << to_text(result.diagnostics);
+  const auto& config = *result.config;
+  EXPECT_EQ(config.owner.to_string(), "00112233445566ff");
+  EXPECT_TRUE(config.listen.address.is_loopback());
+  EXPECT_EQ(config.listen.port, 8443);
+  EXPECT_EQ(config.public_url, "http://127.0.0.1:8443");
+  EXPECT_EQ(config.store_path(), "/var/lib/knock/knock.db");
+  EXPECT_EQ(config.socket, "/run/knock/admin.sock");
+  EXPECT_EQ(config.front_user, "nobody");
+  EXPECT_EQ(config.policy.directory, "/etc/knock/policy");
+  EXPECT_EQ(config.policy.poll, Duration::seconds(30));
+  EXPECT_TRUE(config.local.enabled);
+  EXPECT_TRUE(config.oidc.empty());
+  EXPECT_FALSE(config.tls);
+  EXPECT_FALSE(config.insecure_http);
+}
+
+TEST(ConfigLoad, ReadsEveryKey) {
+  auto result = load(kEverything);
+  ASSERT_TRUE(result.config) << to_text(result.diagnostics);
+  const auto& config = *result.config;
+  EXPECT_EQ(config.listen.address.to_string(), "2001:db8::1");
+  EXPECT_EQ(config.listen.port, 443);
+  EXPECT_EQ(config.public_url, "https://knock.example.org:443");
+  EXPECT_EQ(config.tls->certificate, "/etc/knock/tls/cert.pem");
+  EXPECT_EQ(config.tls->key, "/srv/key.pem");
+  ASSERT_EQ(config.trusted_proxies.size(), 2u);
+  EXPECT_EQ(config.trusted_proxies[0].to_string(), "172.16.0.0/12");
+  EXPECT_EQ(config.store_path(), "/etc/knock/state/knock.db");
+  EXPECT_EQ(config.socket, "/etc/knock/run/admin.sock");
+  EXPECT_EQ(config.front_user, "knock-front");
+  EXPECT_EQ(config.policy.repository, "git@git.example.org:policy.git");
+  EXPECT_EQ(config.policy.directory, "");
+  EXPECT_EQ(config.policy.ref, "release/2027");
+  EXPECT_EQ(config.policy.poll, Duration::seconds(10));
+  EXPECT_FALSE(config.local.enabled);
+  EXPECT_EQ(config.local.max_session, Duration::hours(1));
+  ASSERT_EQ(config.keep.size(), 2u);
+  EXPECT_EQ(config.keep[0].prefix.to_string(), "192.0.2.0/28");
+  EXPECT_EQ(config.keep[0].reason, "the operators' office");
+  EXPECT_EQ(config.keep[1].origin.to_string(), "knock.yaml:30:14");
+}
+
+TEST(ConfigLoad, ReadsSignInSources) {
+  auto result = load(kEverything);
+  ASSERT_TRUE(result.config) << to_text(result.diagnostics);
+  const auto& sources = result.config->oidc;
+  ASSERT_EQ(sources.size(), 4u);  // by name
+  EXPECT_EQ(sources[0].name, SignInName("env"));
+  EXPECT_EQ(sources[0].client_secret->kind, Kind::environment);
+  EXPECT_EQ(sources[0].client_secret->value, "SSO_SECRET");
+  EXPECT_EQ(sources[1].client_secret->kind, Kind::command);
+  EXPECT_EQ(sources[1].client_secret->value, "pass show lab");
+  EXPECT_EQ(sources[1].algorithms, std::vector<std::string>{"RS256"});
+  EXPECT_EQ(sources[1].max_session, Duration::hours(12));
+  EXPECT_FALSE(sources[2].client_secret);
+  const auto& sso = sources[3];
+  EXPECT_EQ(sso.issuer, "https://id.example.org/realm");
+  EXPECT_EQ(sso.client_secret->kind, Kind::file);
+  EXPECT_EQ(sso.client_secret->value, "/etc/knock/secret.txt");
+  EXPECT_EQ(sso.algorithms, (std::vector<std::string>{"ES256", "EdDSA"}));
+  EXPECT_EQ(sso.scopes, (std::vector<std::string>{"openid", "groups"}));
+  EXPECT_EQ(sso.groups_claim, "https://example.org/groups");
+  EXPECT_EQ(sso.allow_networks[0].to_string(), "10.0.0.0/8");
+  EXPECT_EQ(sso.title, "The Company");
+  EXPECT_EQ(sso.origin.to_string(), "knock.yaml:13:3");
+}
+
+TEST(ConfigLoad, ThePublicUrlFollowsFromALoopbackAddress) {
+  auto with = [](std::string_view more) {
+    return load(std::string(kSmallest) + std::string(more));
+  };
+  EXPECT_EQ(with("listen: \"[::1]:9\"\n").config->public_url, "http://[::1]:9");
+  EXPECT_EQ(with("listen: 127.0.0.1:9\ntls: {cert: a, key: b}\n").config->public_url,
+            "https://127.0.0.1:9");
+  EXPECT_EQ(with("public_url: \"http://[::1]:80/\"\n").config->public_url, "http://[::1]:80");
+  auto lab = with("listen: 0.0.0.0:80\ninsecure_http: true\npublic_url: http://lab.example\n");
+  ASSERT_TRUE(lab.config) << to_text(lab.diagnostics);
+  EXPECT_EQ(lab.config->public_url, "http://lab.example");
+}
+
+TEST(ConfigLoad, RepositoriesThatGitUnderstands) {
+  struct Form {
+    std::string written, read;
+  };
+  for (const auto& form :
+       std::vector<Form>{{"https://git.example/p.git", "https://git.example/p.git"},
+                         {"ssh://git@git.example:2222/p", "ssh://git@git.example:2222/p"},
+                         {"git.example:p/q", "git.example:p/q"},
+                         {"file:///srv/p.git", "file:///srv/p.git"},
+                         {"/srv/p.git", "/srv/p.git"},
+                         {"../p.git", "/etc/p.git"},
+                         {"http://127.0.0.1:3000/p", "http://127.0.0.1:3000/p"}}) {
+    auto result = load("owner: 00112233445566ff\npolicy: {repo: \"" + form.written + "\"}\n");
+    ASSERT_TRUE(result.config) << form.written << to_text(result.diagnostics);
+    EXPECT_EQ(result.config->policy.repository, form.read);
+    EXPECT_EQ(result.config->policy.ref, "main");
+  }
+}
+
+TEST(PlainUrl, TakesApartWhatItUnderstandsAndNothingElse) {
+  auto url = parse_plain_url("HTTPS://Id.Example.org:8443/realm/x");
+  ASSERT_TRUE(url);
+  EXPECT_EQ(url->scheme, "https");
+  EXPECT_EQ(url->host, "id.example.org");
+  EXPECT_EQ(url->port, 8443);
+  EXPECT_EQ(url->path, "/realm/x");
+  EXPECT_FALSE(url->userinfo || url->extra || url->on_loopback());
+  EXPECT_TRUE(parse_plain_url("http://127.9.9.9")->on_loopback());
+  EXPECT_TRUE(parse_plain_url("http://[::1]")->on_loopback());
+  EXPECT_TRUE(parse_plain_url("http://localhost")->on_loopback());
+  EXPECT_FALSE(parse_plain_url("http://127.0.0.1.example")->on_loopback());
+  EXPECT_FALSE(parse_plain_url("http://127.0.0.1@a.example")->on_loopback());
+  EXPECT_TRUE(parse_plain_url("http://127.0.0.1@a.example")->userinfo);
+  EXPECT_TRUE(parse_plain_url("http://a.example#b")->extra);
+  for (std::string_view text :
+       {"", "a", "://a", "http://", "http://:80", "http://a:", "http://a:0", "http://a:080",
+        "http://a:65536", "http://a b", "http://a\\b", "http://[::1", "http://[1.2.3.4]",
+        "http://[::1]x", "http://a..b", "http://-a", "http://a_b", "http://é", "h ttp://a"})
+    EXPECT_FALSE(parse_plain_url(text)) << text;
+}
+
+}  // namespace
+}  // namespace knock

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+# The loader of policy and configuration. The JSON Schemas are checked in one file: valijson takes seconds to compile.
+knock_test(policy_diagnostic_test SOURCES policy_diagnostic_test.cc LINK knock_policy)
+knock_test(policy_yaml_test SOURCES policy_yaml_test.cc LINK knock_policy)
+knock_test(policy_hostile_test SOURCES policy_hostile_test.cc LINK knock_policy)
+knock_test(policy_load_test SOURCES policy_load_test.cc LINK knock_policy)
+knock_test(config_hostile_test SOURCES config_hostile_test.cc LINK knock_config)
+knock_test(config_load_test SOURCES config_load_test.cc LINK knock_config)
