@@ -147,9 +147,13 @@ Why groups_are_a_list_of_text(const Work& work) {
   auto* value = work.claims.if_contains(claim);
   if (value == nullptr) return std::nullopt;
   auto* list = value->if_array();
+  auto is_name = [](const json::value& each) {
+    return each.is_string() && each.as_string().size() <= kLongestGroup;
+  };
   if (list == nullptr || list->size() > kMostGroups ||
-      !std::all_of(list->begin(), list->end(), [](auto& each) { return each.is_string(); }))
-    return fmt::format("the claim {} is not a list of at most {} names", shown(claim), kMostGroups);
+      !std::all_of(list->begin(), list->end(), is_name))
+    return fmt::format("the claim {} is not a list of at most {} names of at most {} bytes",
+                       shown(claim), kMostGroups, kLongestGroup);
   return std::nullopt;
 }
 

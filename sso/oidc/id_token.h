@@ -17,6 +17,7 @@ namespace knock::sso {
 /// How far the provider's clock and ours may be apart.
 inline constexpr Duration kClockSkew = Duration::seconds(60);
 inline constexpr std::size_t kMostGroups = 5000;
+inline constexpr std::size_t kLongestGroup = 512;  // bytes
 
 struct Expectations {
   std::string issuer;

@@ -176,6 +176,8 @@ std::vector<Row> hostile_rows() {
       {"token.groups", "an object", token({{"groups", "{\"eng\":true}"}})},
       {"token.groups", "null", token({{"groups", "null"}})},
       {"token.groups", "too many", token({{"groups", many}})},
+      {"token.groups", "too long",
+       token({{"groups", "[\"" + std::string(kLongestGroup + 1, 'g') + "\"]"}})},
       {"token.groups", "kept elsewhere",
        token({{"groups", ""}, {"_claim_names", "{\"groups\":\"src1\"}"}})},
   };
