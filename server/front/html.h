@@ -59,7 +59,7 @@ template <class... Args>
 struct HtmlBuilder {
   static Html build(std::string_view rest, const Args&... args) {
     Html out;
-    auto put = [&](const std::string& piece) {
+    [[maybe_unused]] auto put = [&](const std::string& piece) {
       auto hole = rest.find("{}");
       out.text_ += rest.substr(0, hole);
       out.text_ += piece;

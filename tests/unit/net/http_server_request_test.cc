@@ -116,7 +116,10 @@ TEST(RequestHead, RefusesWhatTwoReadersCouldReadDifferently) {
   };
   for (const auto& row : rows) {
     auto head = read_head(row.raw, false);
-    ASSERT_FALSE(head.has_value()) << row.name;
+    if (head) {
+      ADD_FAILURE() << "was read: " << row.name;
+      continue;
+    }
     EXPECT_EQ(head.error().status, row.status) << row.name;
     EXPECT_EQ(head.error().code, row.code) << row.name;
   }
