@@ -4,6 +4,9 @@
 # shellcheck disable=SC2154  # set by scripts/demo.sh and scripts/demo/world.sh
 
 portal=https://$server
+# What people type: with --keep a port of this machine's loopback that leads here. Pages of another origin change nothing.
+public_url=$portal
+if [ -n "${KNOCK_DEMO_PORTAL:-}" ]; then public_url=https://127.0.0.1:$KNOCK_DEMO_PORTAL; fi
 alice_password='four old words here'
 controller=''
 
@@ -50,7 +53,7 @@ write_config() {
   cat >"$1" <<YAML
 owner: "0badc0ffee15dead"
 listen: "$server:$portal_port"
-public_url: $portal
+public_url: $public_url
 tls: {cert: $folder/tls.crt, key: $folder/tls.key}
 policy: {repo: $policy, ref: main, poll: 1s}
 store: sqlite://$2
@@ -131,7 +134,7 @@ form_token() { sed -n 's/.*name="form" value="\([^"]*\)".*/\1/p' | head -n 1; }
 sign_in() {
   local token
   token=$(browse "$1" "$2" / | form_token)
-  browse "$1" "$2" /auth/local -o "$folder/$1.html" -w '%{http_code}' -H "Origin: $portal" \
+  browse "$1" "$2" /auth/local -o "$folder/$1.html" -w '%{http_code}' -H "Origin: $public_url" \
     --data-urlencode "user=$1" --data-urlencode "password=$3" --data-urlencode "form=$token"
 }
 
@@ -139,5 +142,5 @@ sign_in() {
 sign_out() {
   local token
   token=$(browse "$1" "$2" / | form_token)
-  browse "$1" "$2" /auth/sign-out -o /dev/null -w '%{http_code}' -H "Origin: $portal" --data-urlencode "form=$token"
+  browse "$1" "$2" /auth/sign-out -o /dev/null -w '%{http_code}' -H "Origin: $public_url" --data-urlencode "form=$token"
 }

@@ -26,13 +26,38 @@ run_in_namespaces() {
   # The sockets of the admin interface live there.
   chmod 700 "$KNOCK_DEMO_FOLDER"
   export KNOCK_DEMO_FOLDER
-  trap 'rm -rf "$KNOCK_DEMO_FOLDER"' EXIT
+  relays=()
+  trap 'end_relays; rm -rf "$KNOCK_DEMO_FOLDER"' EXIT
   trap : INT TERM # the inner script gets them too and ends; we only clean up behind it
+  if [ -n "$keep" ]; then bring_out; fi
   # shellcheck disable=SC2086
   KNOCK_DEMO_INSIDE=1 unshare $flags "$root/scripts/demo.sh" "$@" || status=$?
   if [ -f "$KNOCK_DEMO_FOLDER/demo.jsonl" ]; then cp "$KNOCK_DEMO_FOLDER/demo.jsonl" "$root/demo.jsonl"; fi
   if [ -n "$here" ]; then plan_for_this_machine || status=1; fi
   exit "$status"
+}
+
+# --keep: two ports of this machine's loopback lead into the demo, to the portal and to ssh, both as from Alice's address. A Unix
+# socket's path reaches into another network namespace, so nothing is done to this machine's network.
+bring_out() {
+  KNOCK_DEMO_PORTAL=$(free_port 8443)
+  KNOCK_DEMO_SSH=$(free_port 2222)
+  export KNOCK_DEMO_PORTAL KNOCK_DEMO_SSH
+  "$prober" relay "tcp:127.0.0.1:$KNOCK_DEMO_PORTAL" "unix:$KNOCK_DEMO_FOLDER/portal.sock" >/dev/null &
+  relays+=($!)
+  "$prober" relay "tcp:127.0.0.1:$KNOCK_DEMO_SSH" "unix:$KNOCK_DEMO_FOLDER/ssh.sock" >/dev/null &
+  relays+=($!)
+}
+
+free_port() {
+  local port=$1
+  while (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; do port=$((port + 1)); done
+  echo "$port"
+}
+
+end_relays() {
+  local pid
+  for pid in "${relays[@]}"; do kill "$pid" 2>/dev/null || true; done
 }
 
 # --here: what knock would do on this very machine. Reads, asks nothing, writes nothing.

@@ -64,7 +64,7 @@ alice_signs_in() {
   token=$(browse alice $alice / | form_token)
   race $alice $ssh_port
   race_begins
-  status=$(browse alice $alice /auth/local -o /dev/null -w '%{http_code}' -H "Origin: $portal" --data-urlencode user=alice \
+  status=$(browse alice $alice /auth/local -o /dev/null -w '%{http_code}' -H "Origin: $public_url" --data-urlencode user=alice \
     --data-urlencode "password=$alice_password" --data-urlencode "form=$token")
   check signin.status 'the portal accepts her' 303 "$status"
   check_race signin.open 'ssh opens for her (curl, TLS, password hash and log included)'
@@ -235,16 +235,20 @@ summary() {
   [ "$failed" -eq 0 ] || exit 1
 }
 
-# --keep: the world stays until Enter or Ctrl-C.
+# --keep: the world stays until Ctrl-C.
 keep_running() {
   start_controller
+  outside "$prober" relay "unix:$folder/portal.sock" "tcp:$server:$portal_port" --source $alice >/dev/null &
+  children+=($!)
+  outside "$prober" relay "unix:$folder/ssh.sock" "tcp:$server:$ssh_port" --source $alice >/dev/null &
+  children+=($!)
+  heading 'Still running, until you press Ctrl-C'
   cat <<TEXT
-
-Running until you press Ctrl-C. The portal is $portal inside the demo's Internet, for example:
-  nsenter -t $$ -m -n ip netns exec internet curl --cacert $folder/tls.crt --interface $alice $portal/
-  user alice, password "$alice_password"
-and the command line on the server:
-  nsenter -t $$ -m -n $knock --config $folder/knock.yaml status
+  the portal     $public_url   (the demo's own certificate: your browser will warn)
+                 user alice, password "$alice_password"
+  her ssh port   127.0.0.1:$KNOCK_DEMO_SSH, an echo server that answers while she is signed in:
+                 bash -c 'exec 3<>/dev/tcp/127.0.0.1/$KNOCK_DEMO_SSH; echo hello >&3; head -n 1 <&3'
+  the server     $knock --socket $folder/state/admin.sock status
 TEXT
   wait "$controller" || true
 }

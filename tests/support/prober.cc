@@ -6,46 +6,39 @@
 // A port is open when a SYN-ACK came, closed when the other side refused (RST), filtered when
 // nothing came in time. Times are monotonic inside one run; events carry Unix time in seconds so
 // that they can be laid beside a log.
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
 #include <fstream>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/ip.h"
 #include "base/text.h"
+#include "tests/support/probe_relay.h"
+#include "tests/support/probe_socket.h"
 
 namespace knock::prober {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
-using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-constexpr int kUsage = 64;
 constexpr std::string_view kHelp =
     R"(knock-prober scan HOST PORT… [--timeout-ms 300] [--source ADDRESS]
     prints "tcp/PORT open|closed|filtered MS" per port; exit 0 all open, 2 all closed, 3 all filtered, 4 mixed
@@ -58,161 +51,12 @@ knock-prober wait-open|wait-closed HOST PORT --within MS [--source ADDRESS] [--a
 knock-prober first-syn-ack HOST PORT --within MS [--every-us 100] [--start-file FILE] [--source ADDRESS]
     a fresh socket every 100 us; prints "ready", then microseconds to the first SYN-ACK, counted from its own start or
     from the monotonic nanoseconds that FILE holds by then (see "stamp"); exit 0, or 3 when none came
+knock-prober relay FROM TO [--source ADDRESS]
+    joins each connection to FROM with one to TO, until SIGTERM; FROM and TO are tcp:ADDRESS:PORT or unix:PATH, and a
+    path reaches from one network namespace into another
 knock-prober stamp
     the monotonic clock in nanoseconds
 )";
-
-volatile std::sig_atomic_t told_to_end = 0;
-void on_signal(int) { told_to_end = 1; }
-
-void end_on_signals() {
-  struct sigaction action{};
-  action.sa_handler = on_signal;  // no SA_RESTART: poll() returns at once
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGINT, &action, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-}
-
-[[noreturn]] void give_up(const std::string& sentence) {
-  std::fprintf(stderr, "knock-prober: %s\n", sentence.c_str());
-  std::exit(kUsage);
-}
-
-class Socket {
- public:
-  Socket() = default;
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Socket& operator=(Socket&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  ~Socket() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int fd() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
-
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-SocketAddress socket_address(const IpAddress& address, std::uint16_t port) {
-  SocketAddress out;
-  auto bytes = address.bytes();
-  if (address.family() == Family::v4) {
-    sockaddr_in v4{};
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
-    std::memcpy(&v4.sin_addr, bytes.data(), bytes.size());
-    std::memcpy(&out.storage, &v4, sizeof v4);
-    out.size = sizeof v4;
-  } else {
-    sockaddr_in6 v6{};
-    v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
-    std::memcpy(&v6.sin6_addr, bytes.data(), bytes.size());
-    std::memcpy(&out.storage, &v6, sizeof v6);
-    out.size = sizeof v6;
-  }
-  return out;
-}
-
-int family_of(const IpAddress& address) {
-  return address.family() == Family::v4 ? AF_INET : AF_INET6;
-}
-
-/// Where to, and from which of this machine's addresses.
-struct Peer {
-  IpAddress host;
-  std::uint16_t port = 0;
-  std::optional<IpAddress> source;
-};
-
-enum class Seen { pending, open, closed, filtered };
-std::string_view to_string(Seen seen) {
-  switch (seen) {
-    case Seen::pending:
-      return "pending";
-    case Seen::open:
-      return "open";
-    case Seen::closed:
-      return "closed";
-    case Seen::filtered:
-      return "filtered";
-  }
-  return "";
-}
-
-Seen from_errno(int error) {
-  if (error == 0) return Seen::open;
-  if (error == EINPROGRESS) return Seen::pending;
-  return error == ECONNREFUSED || error == ECONNRESET ? Seen::closed : Seen::filtered;
-}
-
-struct Attempt {
-  Socket socket;
-  Seen seen = Seen::pending;
-  Clock::time_point begun;
-};
-
-/// Sends one SYN and does not wait.
-Attempt begin_connect(const Peer& peer) {
-  Attempt attempt;
-  attempt.socket =
-      Socket(socket(family_of(peer.host), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (attempt.socket.fd() < 0) give_up("socket: " + std::string(std::strerror(errno)));
-  if (peer.source) {
-    // The port is chosen at connect() and by the whole four-tuple, or binding would use up the
-    // source ports.
-    int on = 1;
-    setsockopt(attempt.socket.fd(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    auto from = socket_address(*peer.source, 0);
-    if (bind(attempt.socket.fd(), from.get(), from.size) != 0) {
-      give_up("cannot use the source address " + peer.source->to_string() + ": " +
-              std::strerror(errno));
-    }
-  }
-  auto to = socket_address(peer.host, peer.port);
-  attempt.begun = Clock::now();
-  attempt.seen = from_errno(connect(attempt.socket.fd(), to.get(), to.size) == 0 ? 0 : errno);
-  return attempt;
-}
-
-/// To be called when poll() reported the socket.
-Seen finished(const Attempt& attempt) {
-  int error = 0;
-  socklen_t size = sizeof error;
-  getsockopt(attempt.socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
-  return from_errno(error);
-}
-
-int milliseconds_until(Clock::time_point when) {
-  auto left = std::chrono::ceil<milliseconds>(when - Clock::now()).count();
-  return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
-}
-
-/// Waits for one attempt; filtered when its time is over.
-Attempt connect_within(const Peer& peer, milliseconds time) {
-  Attempt attempt = begin_connect(peer);
-  auto end = attempt.begun + time;
-  while (attempt.seen == Seen::pending && told_to_end == 0) {
-    pollfd ready{attempt.socket.fd(), POLLOUT, 0};
-    if (poll(&ready, 1, milliseconds_until(end)) > 0) {
-      attempt.seen = finished(attempt);
-    } else if (Clock::now() >= end) {
-      attempt.seen = Seen::filtered;
-    }
-  }
-  return attempt;
-}
 
 // Arguments: words in order, and --name VALUE pairs anywhere.
 struct Arguments {
@@ -340,18 +184,6 @@ struct EchoClient {
   Socket socket;
   bool gone = false;
 };
-
-Socket listen_on(const IpAddress& address, std::uint16_t port) {
-  Socket listener(socket(family_of(address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  int on = 1;
-  setsockopt(listener.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  auto local = socket_address(address, port);
-  if (bind(listener.fd(), local.get(), local.size) != 0 || listen(listener.fd(), 512) != 0) {
-    give_up("cannot listen on " + address.to_string() + " port " + std::to_string(port) + ": " +
-            std::strerror(errno));
-  }
-  return listener;
-}
 
 void echo(EchoClient& client) {
   std::array<char, 4096> buffer;
@@ -600,6 +432,25 @@ int first_syn_ack(const Arguments& arguments) {
   return 0;
 }
 
+// relay
+
+/// "tcp:ADDRESS:PORT", or "unix:PATH" with an empty peer.
+RelayEnd read_end(const std::string& text) {
+  if (text.starts_with("unix:")) return {text.substr(5), {}};
+  auto colon = text.rfind(':');
+  if (!text.starts_with("tcp:") || colon < 4) give_up("write tcp:ADDRESS:PORT or unix:PATH");
+  return {"", {read_address(text.substr(4, colon - 4)), read_port(text.substr(colon + 1)), {}}};
+}
+
+int relay(const Arguments& arguments) {
+  if (arguments.words.size() != 2) give_up("FROM and TO are needed");
+  auto from = read_end(arguments.words[0]), to = read_end(arguments.words[1]);
+  if (auto source = arguments.flags.find("source"); source != arguments.flags.end()) {
+    to.peer.source = read_address(source->second);
+  }
+  return run_relay(from, to);
+}
+
 int stamp() {
   say(std::to_string(duration_cast<nanoseconds>(Clock::now().time_since_epoch()).count()));
   return 0;
@@ -622,6 +473,7 @@ int run(int argc, char** argv) {
   if (verb == "first-syn-ack") {
     return first_syn_ack(arguments({"within", "every-us", "start-file", "source"}));
   }
+  if (verb == "relay") return relay(arguments({"source"}));
   if (verb == "stamp") return stamp();
   bool asked = verb == "help" || verb == "--help" || verb == "-h";
   std::fputs(kHelp.data(), asked ? stdout : stderr);
