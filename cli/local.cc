@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "store/directory/directory_source.h"
+#include "store/git/git_source.h"
 #include "store/sqlite/sqlite_store.h"
 
 namespace knock::cli {
@@ -30,12 +31,13 @@ Result<std::unique_ptr<PolicySource>> directory_source(const std::string& path) 
 }
 
 Result<std::unique_ptr<PolicySource>> policy_source(const PolicyLocation& location,
-                                                    const Config&) {
+                                                    const Config& config) {
   if (!location.directory.empty()) return open_directory_source(location.directory);
   if (location.repository.empty())
     return fail(ErrorKind::invalid,
                 "no policy is named: --policy DIR, --repo URL, or `policy:` in the configuration");
-  return fail(ErrorKind::unsupported, "policy from a Git repository");
+  auto state = std::filesystem::path(config.store_path()).parent_path() / "policy.git";
+  return open_git_source({location.repository, location.ref, state.string(), ""});
 }
 
 std::optional<LoadedPolicy> load_or_say(PolicySource& source, const PolicyContext& context,

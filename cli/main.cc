@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/role.h"
 
 namespace {
 
@@ -58,7 +59,7 @@ int main(int argc, char** argv) {
 
   Commands commands{app, global, {}};
   for (auto add : {add_init, add_validate, add_plan, add_apply, add_show, add_serve, add_status,
-                   add_session, add_user, add_why, add_who, add_audit, add_version})
+                   add_session, add_user, add_why, add_who, add_audit, add_version, add_role})
     add(commands);
   try {
     app.parse(argc, argv);

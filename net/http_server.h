@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP/1.1 over TCP, TLS or a Unix socket, behind plain values: nothing outside net/ sees Asio or Beast.
-// One thread runs a server; handlers are called on it and must not block. A handler answers now or later, from any
-// thread, exactly once, through the Respond it was given (dropping it answers 500).
+// HTTP/1.1 over TCP, TLS or a Unix socket, behind plain values: nothing outside net/ sees Asio or
+// Beast. One thread runs a server; handlers are called on it and must not block. A handler answers
+// now or later, from any thread, exactly once, through the Respond it was given (dropping it
+// answers 500).
 #pragma once
 
 #include <cstdint>
@@ -31,18 +32,20 @@ struct Headers {
 
 struct HttpRequest {
   std::string method;
-  std::string target;                  // as sent: path and query
-  std::string path;                    // percent-decoded once; a target that decodes to NUL or "/../" is answered 400
-  std::string query;                   // after '?', not decoded
+  std::string target;  // as sent: path and query
+  /// Percent-decoded once; a target that decodes to a control character or climbs ("/../") is
+  /// answered 400.
+  std::string path;
+  std::string query;  // after '?', not decoded
   Headers headers;
   std::string body;
-  std::optional<IpAddress> peer;       // TCP
+  std::optional<IpAddress> peer;          // TCP
   std::optional<std::uint32_t> peer_uid;  // Unix socket (SO_PEERCRED)
   bool tls = false;
 };
 
-/// Content-Length, Date and Connection are the server's: what a handler sets of them is ignored. A field that could split
-/// the response (a control character) turns the whole into a plain 500.
+/// Content-Length, Date and Connection are the server's: what a handler sets of them is ignored. A
+/// field that could split the response (a control character) turns the whole into a plain 500.
 struct HttpResponse {
   int status = 200;
   Headers headers;
@@ -55,18 +58,22 @@ using HttpHandler = std::function<void(HttpRequest, Respond)>;
 struct HttpLimits {
   std::size_t header_bytes = 16 << 10;
   std::size_t body_bytes = 64 << 10;
-  Duration header_time = Duration::seconds(10);   // from accept or the previous answer's next byte to a whole header
+  /// From accept, or from the first byte after an answer, to a whole header.
+  Duration header_time = Duration::seconds(10);
   Duration body_time = Duration::seconds(10);
   Duration idle_time = Duration::seconds(60);
-  std::size_t connections = 10'000;  // at the limit the one longest at rest is closed, or else the newcomer
+  /// At the limit the one longest at rest is closed, or else the newcomer.
+  std::size_t connections = 10'000;
 };
 
 struct HttpListen {
-  std::optional<IpAddress> address;    // TCP; or
-  std::uint16_t port = 0;              // 0: any free one
-  std::string unix_path;               // Unix socket: made fresh with `unix_mode`, an old socket file is replaced
+  std::optional<IpAddress> address;  // TCP; or
+  std::uint16_t port = 0;            // 0: any free one
+  int listening = -1;  // a TCP socket that listens already; `address` says where. Taken over
+  /// Unix socket: made fresh with `unix_mode`; an old socket file is replaced.
+  std::string unix_path;
   std::uint32_t unix_mode = 0660;
-  std::string unix_group;              // "" or a group that must exist
+  std::string unix_group;                // "" or a group that must exist
   std::string certificate_pem, key_pem;  // TLS when set (contents, not paths)
   HttpLimits limits;
 };
@@ -83,7 +90,8 @@ class HttpServer {
   virtual std::uint16_t port() const = 0;
 };
 
-/// Decoded pairs of a query string or of an application/x-www-form-urlencoded body, in order; nothing when malformed.
+/// Decoded pairs of a query string or of an application/x-www-form-urlencoded body, in order;
+/// nothing when malformed.
 std::optional<std::vector<std::pair<std::string, std::string>>> parse_form(std::string_view text);
 /// Value of one cookie; nothing when absent, repeated or malformed.
 std::optional<std::string> cookie(const HttpRequest& request, std::string_view name);

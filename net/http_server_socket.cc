@@ -164,6 +164,12 @@ void OwnedFd::reset() {
 Result<ListeningSocket> listen_on(const HttpListen& listen) {
   if (listen.address.has_value() != listen.unix_path.empty())
     return fail(ErrorKind::invalid, "listen: give either an address or a Unix socket's path");
+  if (listen.address && listen.listening >= 0) {
+    ListeningSocket given;
+    given.fd = OwnedFd(listen.listening);
+    given.port = listen.port;
+    return given;
+  }
   if (listen.address) return listen_tcp(*listen.address, listen.port);
   return listen_unix(listen);
 }

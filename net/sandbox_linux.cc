@@ -176,12 +176,12 @@ constexpr std::initializer_list<const char*> kFront = {
     "getpeername", "ioctl"};
 
 constexpr std::initializer_list<const char*> kVerifier = {
-    "socket",      "connect",  "bind",          "getsockopt", "setsockopt", "getsockname",
-    "getpeername", "openat",   "open",          "fstat",      "newfstatat", "stat",
-    "statx",       "access",   "readlink",      "getdents64", "ioctl",      "socketpair",
-    "pipe2",       "eventfd2", "epoll_create1", "epoll_ctl",  "epoll_wait", "epoll_pwait",
-    "uname",       "sendmmsg", "pread64",       "statfs",     "sysinfo",    "mlock",
-    "munlock",     "select",   "pselect6"};
+    "socket",        "connect",    "bind",       "getsockopt",  "setsockopt", "getsockname",
+    "getpeername",   "fstat",      "newfstatat", "stat",        "statx",      "access",
+    "readlink",      "getdents64", "ioctl",      "socketpair",  "pipe2",      "eventfd2",
+    "epoll_create1", "epoll_ctl",  "epoll_wait", "epoll_pwait", "uname",      "sendmmsg",
+    "pread64",       "statfs",     "sysinfo",    "mlock",       "munlock",    "select",
+    "pselect6"};
 
 constexpr std::initializer_list<const char*> kApply = {"socket",     "bind",       "getsockname",
                                                        "getsockopt", "setsockopt", "ioctl"};
@@ -208,11 +208,21 @@ class Filter {
   /// Sockets of one family only.
   void socket_family(int family) {
     int number = seccomp_syscall_resolve_name("socket");
-    if (seccomp_rule_add(context_.get(), SCMP_ACT_ALLOW, number, 1,
-                         SCMP_A0(SCMP_CMP_EQ, scmp_datum_t(family), 0)) != 0)
-      bad_ = true;
+    scmp_arg_cmp same{0, SCMP_CMP_EQ, scmp_datum_t(family), 0};
+    if (seccomp_rule_add(context_.get(), SCMP_ACT_ALLOW, number, 1, same) != 0) bad_ = true;
+  }
+  /// Files for reading only.
+  void open_for_reading() {
+    for (auto [name, argument] : {std::pair("openat", 2u), std::pair("open", 1u)}) {
+      int number = seccomp_syscall_resolve_name(name);
+      if (number == __NR_SCMP_ERROR || number < 0) continue;
+      scmp_arg_cmp reading{argument, SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY};
+      if (seccomp_rule_add(context_.get(), SCMP_ACT_ALLOW, number, 1, reading) != 0) bad_ = true;
+    }
   }
   Status load() {
+    // Every thread, those that libraries started included.
+    if (seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_TSYNC, 1) != 0) bad_ = true;
     if (bad_ || seccomp_load(context_.get()) != 0)
       return fail(ErrorKind::internal, "the system call filter cannot be loaded");
     return {};
@@ -238,6 +248,7 @@ Status confine(Confinement kind) {
     case Confinement::verifier:
       filter.rules(SCMP_ACT_ALLOW, kThreads);
       filter.rules(SCMP_ACT_ALLOW, kVerifier);
+      filter.open_for_reading();
       break;
     case Confinement::apply:
       for (const char* name : kApply)

@@ -115,9 +115,13 @@ class SocketLink {
       buffer.append(part.data(), std::size_t(got));
       if (!take_frames(buffer)) break;
     }
-    std::lock_guard lock(mutex_);
-    gone_ = true;
-    arrived_.notify_all();
+    {
+      std::lock_guard lock(mutex_);
+      gone_ = true;
+      arrived_.notify_all();
+    }
+    std::lock_guard lock(moved_mutex_);
+    for (const auto& [who, tell] : moved_) tell("");
   }
 
   /// False when the other side does not keep to the format: then nothing it says can be trusted.

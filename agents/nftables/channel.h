@@ -22,7 +22,8 @@ class ApplyChannel {
   /// The answer to this message (its `request` is chosen by the channel). An error means that no
   /// answer came: what the message asked for may have been done. Any thread.
   virtual Result<role::FromApply> call(const role::ToApply& message, Deadline deadline) = 0;
-  /// Called when somebody else changed a table that was named in an earlier call. Not called any
+  /// Called when somebody else changed a table that was named in an earlier call, and with "" when
+  /// nobody watches any more (the apply role has ended): anything may have changed. Not called any
   /// more once the channel is gone.
   virtual void on_moved(Moved moved) = 0;
 };

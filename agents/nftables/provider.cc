@@ -85,7 +85,7 @@ class NftablesProvider final : public Provider {
         channel_(std::move(channel)) {
     channel_->on_moved([table = settings_.table, target_name = target_,
                         tell = std::move(moved)](const std::string& name) {
-      if (name == table && tell) tell(target_name);
+      if ((name == table || name.empty()) && tell) tell(target_name);
     });
   }
 

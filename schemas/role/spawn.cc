@@ -8,7 +8,7 @@
 namespace knock::role {
 namespace {
 
-enum Kind : std::uint8_t { kSpawnApply = 1, kSpawnVerifier, kSpawned, kFrontStart };
+enum Kind : std::uint8_t { kSpawnApply = 1, kSpawnVerifier, kSpawnFront, kSpawned, kFrontStart };
 
 tl::unexpected<Error> out_of_shape(std::string_view what) {
   return fail(ErrorKind::invalid, "a message about roles is out of shape: " + std::string(what));
@@ -34,12 +34,13 @@ std::string encode(const ToParent& message) {
     out.text(apply->netns);
     return body_of(std::move(out));
   }
-  return body_of(wire::Writer(kSpawnVerifier));
+  return body_of(wire::Writer(std::holds_alternative<SpawnFront>(message) ? kSpawnFront : kSpawnVerifier));
 }
 
 Result<ToParent> decode_to_parent(std::string_view body) {
   wire::Reader in(body);
   if (in.kind() == kSpawnVerifier && in.ok()) return SpawnVerifier{};
+  if (in.kind() == kSpawnFront && in.ok()) return SpawnFront{};
   if (in.kind() != kSpawnApply) return out_of_shape("unknown kind");
   SpawnApply out{in.text(200)};
   if (!in.ok() || !good_netns(out.netns)) return out_of_shape("network namespace");

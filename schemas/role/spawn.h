@@ -18,7 +18,8 @@ struct SpawnApply {
   std::string netns;
 };  // "", a name, or an absolute path
 struct SpawnVerifier {};
-using ToParent = std::variant<SpawnApply, SpawnVerifier>;
+struct SpawnFront {};
+using ToParent = std::variant<SpawnApply, SpawnVerifier, SpawnFront>;
 
 struct Spawned {
   bool made = false;       // then a descriptor comes with it

@@ -64,7 +64,7 @@ Controller::Controller(ControllerParts parts)
                                         [this] { return not_ready(); })) {}
 
 Status Controller::start() {
-  std::vector<Fact> facts{ControllerStarted{KNOCK_VERSION, join(parts_.remarks, "; ")}};
+  std::vector<Fact> facts{ControllerStarted{KNOCK_VERSION, join(remarks(), "; ")}};
   if (auto written = parts_.store.append("core", parts_.clock.now(), facts); !written)
     return fail_within("log", written);
   KNOCK_CHECK(reconciler_.start());
@@ -86,6 +86,10 @@ std::string Controller::not_ready() const {
   return "";
 }
 
+std::vector<std::string> Controller::remarks() const {
+  return parts_.remarks ? parts_.remarks() : std::vector<std::string>();
+}
+
 ControllerStatus Controller::status() const {
   ControllerStatus status;
   status.version = KNOCK_VERSION;
@@ -98,7 +102,7 @@ ControllerStatus Controller::status() const {
   status.live_sessions = reconciler_.live_sessions().size();
   status.log_head = parts_.store.head().value_or(0);
   status.clock_behind = parts_.clock.behind();
-  status.remarks = parts_.remarks;
+  status.remarks = remarks();
   if (status.clock_behind > Duration::seconds(1))
     status.remarks.push_back("the machine's clock is " + for_people(status.clock_behind) +
                              " behind the newest record; deadlines follow the records");

@@ -3,6 +3,7 @@
 // through SignIn (front) or through the functions here (the admin API and the command line).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ struct ControllerParts {
   const SteadyWall& clock;
   Random& random;
   ProviderFactory providers;
-  std::vector<std::string> remarks;  // for status
+  std::function<std::vector<std::string>()> remarks;  // for status
 };
 
 struct GrantRequest {
@@ -74,7 +75,7 @@ class Controller {
                               std::span<const TargetName> only, Diagnostics& problems);
 
  private:
-  PolicyContext context() const;
+  std::vector<std::string> remarks() const;
 
   ControllerParts parts_;
   Reconciler reconciler_;

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Policy, store, loop and the admin socket: what decides. Holds no listening socket of the public
+// side, no way to the firewall but the apply roles, and no password or token: those are front's and
+// the verifier's.
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <thread>
+
+#include "base/log.h"
+#include "cli/apply_pool.h"
+#include "cli/local.h"
+#include "cli/log_sink.h"
+#include "cli/registry.h"
+#include "cli/role.h"
+#include "net/http_server.h"
+#include "net/sandbox.h"
+#include "server/admin/admin_api.h"
+#include "server/core/controller.h"
+#include "server/roles/links.h"
+
+namespace knock::cli {
+namespace {
+
+net::HttpListen admin_listener(const Config& config) {
+  net::HttpListen listen;
+  listen.unix_path = config.socket;
+  listen.unix_mode = 0660;
+  listen.limits.body_bytes = 80u << 20;  // a candidate policy
+  return listen;
+}
+
+/// Front, started through the parent, and started again when it ends.
+class FrontKeeper {
+ public:
+  FrontKeeper(server::Spawner& spawner, SignIn& sign_in)
+      : spawner_(spawner),
+        sign_in_(sign_in),
+        thread_([this](std::stop_token stop) { keep(stop); }) {}
+  ~FrontKeeper() {
+    thread_.request_stop();
+    ended_.notify_all();
+  }
+
+ private:
+  void keep(std::stop_token stop) {
+    std::unique_lock lock(mutex_);
+    while (!stop.stop_requested()) {
+      gone_ = false;
+      auto socket = spawner_.spawn(role::SpawnFront{});
+      if (socket) {
+        server::FrontLink link(*socket, sign_in_, [this] {
+          std::lock_guard inner(mutex_);
+          gone_ = true;
+          ended_.notify_all();
+        });
+        ended_.wait(lock, stop, [&] { return gone_; });
+        lock.unlock();  // the link's thread may still be telling us that it is gone
+      } else {
+        log(LogLevel::error, "front.not-started",
+            "The portal cannot be started; it is tried again.",
+            {{"problem", socket.error().text()}});
+        lock.unlock();
+      }
+      lock.lock();
+      if (!stop.stop_requested())
+        ended_.wait_for(lock, stop, std::chrono::milliseconds(200), [] { return false; });
+    }
+  }
+
+  server::Spawner& spawner_;
+  SignIn& sign_in_;
+  std::mutex mutex_;
+  std::condition_variable_any ended_;
+  bool gone_ = false;
+  std::jthread thread_;  // last
+};
+
+std::vector<std::string> remarks(const server::Spawner& spawner) {
+  std::vector<std::string> out;
+  if (spawner.users_shared())
+    out.push_back("roles share one user id: no other could be taken on this machine");
+  if (!net::can_confine())
+    out.push_back("this build runs without system call filters (sanitizers)");
+  return out;
+}
+
+int core_failed(const Error& error) {
+  log(LogLevel::error, "core.failed", "The controller cannot work.", {{"problem", error.text()}});
+  return code_for(error);
+}
+
+}  // namespace
+
+int run_core_role(const Global& global) {
+  net::forbid_dumps();
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  prctl(PR_SET_NAME, "knock-core");
+  start_logging(global.verbose);
+  auto config = read_config(global);
+  if (!config) return kPolicyInvalid;
+  // Signals are read from a descriptor below; blocked first, so that every thread inherits it.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  SystemRandom random;
+  SystemClock machine;
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(config->store_path()).parent_path(),
+                                      ignored);
+  std::filesystem::create_directories(std::filesystem::path(config->socket).parent_path(), ignored);
+  auto store = open_store(*config, true, random);
+  if (!store) return core_failed(store.error());
+  auto last = (*store)->last_time();
+  if (!last) return core_failed(last.error());
+  SteadyWall clock(machine, *last ? **last : Instant{});
+  auto source = policy_source(config->policy, *config);
+  if (!source) return core_failed(source.error());
+
+  std::atomic<AdminApi*> admin{nullptr};
+  auto socket = net::HttpServer::bind(
+      admin_listener(*config), [&](net::HttpRequest request, net::Respond respond) {
+        admin.load()->handle(std::move(request), std::move(respond));
+      });
+  if (!socket) return core_failed(socket.error());
+  // Everything that needs a privilege is open. No thread runs yet, so this binds all of them.
+  if (auto became = net::become({}); !became) return core_failed(became.error());
+
+  server::Spawner spawner(kFirstDescriptor);
+  server::SocketVerifier verifier(spawner);
+  ApplyPool pool(spawner);
+  if (auto started = verifier.start(); !started) return core_failed(started.error());
+  Controller controller(
+      {*config, **store, **source, verifier, clock, random,
+       provider_factory(config->owner, [&](const std::string& netns) { return pool.open(netns); }),
+       [&] { return remarks(spawner); }});
+  AdminApi api(controller);
+  admin = &api;
+  if (auto started = controller.start(); !started) return core_failed(started.error());
+  std::jthread admin_thread([&] { (*socket)->run(); });
+  {
+    FrontKeeper front(spawner, controller.sign_in());
+    log(LogLevel::info, "controller.serving", "The controller serves.",
+        {{"portal", public_url(*config)},
+         {"socket", config->socket},
+         {"policy", (*source)->describe()}});
+    int descriptor = signalfd(-1, &signals, SFD_CLOEXEC);
+    for (signalfd_siginfo info{}; read(descriptor, &info, sizeof info) == ssize_t(sizeof info);)
+      if (info.ssi_signo == SIGHUP)
+        (void)controller.policy_keeper().look("signal");
+      else
+        break;
+    close(descriptor);
+    log(LogLevel::info, "controller.stopping",
+        "The controller stops; what is open stays open until its time.");
+  }
+  (*socket)->stop();
+  admin_thread.join();
+  controller.stop();
+  return kDone;
+}
+
+}  // namespace knock::cli

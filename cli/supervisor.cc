@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parent process: small, single-threaded, and the only one that keeps the privileges it was
+// started with. It makes roles and hands their sockets to core; it reads nothing that comes from
+// outside but core's three kinds of wish.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <map>
+
+#include "base/log.h"
+#include "cli/log_sink.h"
+#include "cli/role.h"
+#include "net/fd_passing.h"
+#include "net/http_server_socket.h"
+#include "net/sandbox.h"
+#include "sso/secret_source.h"
+#include "schemas/role/spawn.h"
+#include "schemas/role/verifier_start.h"
+#include "server/core/controller.h"
+
+namespace knock::cli {
+namespace {
+
+using net::OwnedFd;
+
+tl::unexpected<Error> system_error(const char* what) {
+  return fail(ErrorKind::internal, std::string(what) + ": " + std::strerror(errno));
+}
+
+struct SocketPair {
+  OwnedFd ours, theirs;
+};
+
+Result<SocketPair> socket_pair(int type) {
+  int ends[2];
+  if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) return system_error("socketpair");
+  return SocketPair{OwnedFd(ends[0]), OwnedFd(ends[1])};
+}
+
+struct Role {
+  std::string name;
+  net::Identity identity;
+  bool changes_identity = true;
+  std::vector<int> descriptors;  // become 3, 4, …
+  std::vector<std::string> arguments;
+};
+
+class Supervisor {
+ public:
+  Supervisor(const Global& global, const Config& config) : global_(global), config_(config) {}
+
+  int run() {
+    if (auto ready = prepare(); !ready) {
+      log(LogLevel::error, "controller.not-started", "The controller cannot be started.",
+          {{"problem", ready.error().text()}});
+      return code_for(ready.error());
+    }
+    return watch();
+  }
+
+ private:
+  Status prepare() {
+    self_ = OwnedFd(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    if (self_.get() < 0) return system_error("opening our own executable");
+    KNOCK_CHECK(read_secrets());
+    net::HttpListen listen;
+    listen.address = config_.listen.address;
+    listen.port = config_.listen.port;
+    auto listening = net::listen_on(listen);
+    if (!listening) return fail_within("the portal's address", listening);
+    listening_ = std::move(listening->fd);
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
+    sigprocmask(SIG_BLOCK, &signals, &before_);
+    signals_ = OwnedFd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    KNOCK_ASSIGN(auto pair, socket_pair(SOCK_SEQPACKET));
+    wishes_ = std::move(pair.ours);
+    Role core{"core", {}, false, {pair.theirs.get()}, {"--config", global_.config_file}};
+    if (global_.verbose) core.arguments.push_back("--verbose");
+    KNOCK_ASSIGN(auto started, start(core));
+    core_ = started.pid;
+    return {};
+  }
+
+  Status read_secrets() {
+    role::FrontStart front;
+    front.public_url = public_url(config_);
+    front.secure = config_.tls.has_value() || front.public_url.starts_with("https://");
+    front.trusted_proxies = config_.trusted_proxies;
+    if (config_.tls) {
+      KNOCK_ASSIGN(front.certificate_pem, read_text_file(config_.tls->certificate));
+      KNOCK_ASSIGN(front.key_pem, read_text_file(config_.tls->key));
+    }
+    KNOCK_ASSIGN(int front_start, net::sealed_memory("knock-front", role::encode(front)));
+    front_start_ = OwnedFd(front_start);
+    std::vector<role::VerifierSource> sources;
+    for (const OidcSettings& oidc : config_.oidc) {
+      role::VerifierSource source{oidc, {}};
+      if (oidc.client_secret) {
+        auto secret = sso::resolve(*oidc.client_secret, Deadline::in(Duration::seconds(30)));
+        if (!secret) return fail_within("sign_in " + oidc.name.value + ": client_secret", secret);
+        source.client_secret = std::move(*secret);
+      }
+      sources.push_back(std::move(source));
+    }
+    KNOCK_ASSIGN(int verifier_start, net::sealed_memory("knock-verifier", role::encode(sources)));
+    verifier_start_ = OwnedFd(verifier_start);
+    return {};
+  }
+
+  struct Started {
+    pid_t pid;
+    bool user_kept;
+  };
+
+  /// Forks; the child becomes who the role is and executes this program again. What it could not
+  /// become comes back through a pipe that a successful exec closes.
+  Result<Started> start(const Role& role) {
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) != 0) return system_error("pipe");
+    OwnedFd reading(report[0]), writing(report[1]);
+    pid_t pid = fork();
+    if (pid < 0) return system_error("fork");
+    if (pid == 0) {
+      auto problem = become_role(role, writing.get());
+      (void)!write(writing.get(), problem.data(), problem.size());
+      _exit(127);
+    }
+    writing.reset();
+    std::string said;
+    char buffer[512];
+    for (ssize_t got; (got = read(reading.get(), buffer, sizeof buffer)) > 0;)
+      said.append(buffer, std::size_t(got));
+    if (said == "k") return Started{pid, true};
+    if (!said.empty()) {
+      waitpid(pid, nullptr, 0);
+      return fail(ErrorKind::unavailable, "role " + role.name + ": " + said);
+    }
+    return Started{pid, false};
+  }
+
+  /// In the child, single-threaded. Returns only with a problem.
+  std::string become_role(const Role& role, int report) {
+    sigprocmask(SIG_SETMASK, &before_, nullptr);
+    // Out of the way of 3, 4, … first, then into place.
+    std::vector<int> high;
+    for (int descriptor : role.descriptors) high.push_back(fcntl(descriptor, F_DUPFD_CLOEXEC, 100));
+    int pipe_end = fcntl(report, F_DUPFD_CLOEXEC, 100);
+    int program = fcntl(self_.get(), F_DUPFD_CLOEXEC, 100);
+    for (std::size_t i = 0; i < high.size(); ++i) dup2(high[i], kFirstDescriptor + int(i));
+    if (role.changes_identity) {
+      auto became = net::become(role.identity);
+      if (!became) return became.error().text();
+      if (became->user_kept) (void)!write(pipe_end, "k", 1);
+    }
+    std::vector<std::string> words{"knock", "role", role.name};
+    words.insert(words.end(), role.arguments.begin(), role.arguments.end());
+    std::vector<char*> argv;
+    for (auto& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    fexecve(program, argv.data(), environ);
+    return std::string("exec: ") + std::strerror(errno);
+  }
+
+  // ---- what core wishes ----
+
+  Result<role::Spawned> grant(const role::ToParent& wish, OwnedFd& for_core) {
+    KNOCK_ASSIGN(auto pair, socket_pair(SOCK_STREAM));
+    Role role;
+    if (const auto* apply = std::get_if<role::SpawnApply>(&wish))
+      role = {"apply", {config_.front_user, apply->netns, true}, true, {pair.theirs.get()}, {}};
+    else if (std::holds_alternative<role::SpawnVerifier>(wish))
+      role = {"verifier",
+              {config_.front_user, "", false},
+              true,
+              {pair.theirs.get(), verifier_start_.get()},
+              {}};
+    else
+      role = {"front",
+              {config_.front_user, "", false},
+              true,
+              {pair.theirs.get(), listening_.get(), front_start_.get()},
+              {}};
+    KNOCK_ASSIGN(auto started, start(role));
+    others_[started.pid] = role.name;
+    for_core = std::move(pair.ours);
+    return role::Spawned{true, started.user_kept, ""};
+  }
+
+  /// False when core has closed its end.
+  bool serve_wish() {
+    auto received = net::receive_with_descriptor(wishes_.get());
+    if (!received || received->body.empty()) return false;
+    if (received->descriptor >= 0) close(received->descriptor);
+    auto wish = role::decode_to_parent(received->body);
+    OwnedFd for_core;
+    Result<role::Spawned> granted =
+        wish ? grant(*wish, for_core) : Result<role::Spawned>(fail(wish.error()));
+    role::Spawned answer =
+        granted ? *granted : role::Spawned{false, false, granted.error().text().substr(0, 1500)};
+    return net::send_with_descriptor(wishes_.get(), role::encode(answer), for_core.get())
+        .has_value();
+  }
+
+  // ---- watching ----
+
+  int watch() {
+    bool wishes_open = true;
+    while (true) {
+      pollfd wait[2] = {{signals_.get(), POLLIN, 0}, {wishes_open ? wishes_.get() : -1, POLLIN, 0}};
+      if (poll(wait, 2, -1) < 0 && errno != EINTR) return kError;
+      if (wait[1].revents != 0) wishes_open = serve_wish();
+      signalfd_siginfo info{};
+      while (read(signals_.get(), &info, sizeof info) == ssize_t(sizeof info))
+        if (info.ssi_signo != SIGCHLD) kill(core_, int(info.ssi_signo));
+      if (auto code = reap(); code >= 0) return end_all(code);
+    }
+  }
+
+  /// core's exit code when it has ended, else -1. The others are made anew when core wishes.
+  int reap() {
+    int status = 0, code = -1;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+      if (pid == core_) {
+        code = WIFEXITED(status) ? WEXITSTATUS(status) : kError;
+        if (WIFSIGNALED(status))
+          log(LogLevel::error, "core.killed", "Core has ended; what is open closes at its time.",
+              {{"signal", std::to_string(WTERMSIG(status))}});
+        continue;
+      }
+      auto at = others_.find(pid);
+      if (at == others_.end()) continue;
+      if (WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0))
+        log(LogLevel::warning, "role.ended", "A role has ended and is made anew when it is needed.",
+            {{"role", at->second},
+             {"status",
+              std::to_string(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status))}});
+      others_.erase(at);
+    }
+    return code;
+  }
+
+  int end_all(int code) {
+    for (const auto& [pid, name] : others_) kill(pid, SIGTERM);
+    for (const auto& [pid, name] : others_) waitpid(pid, nullptr, 0);
+    return code;
+  }
+
+  const Global& global_;
+  const Config& config_;
+  OwnedFd self_, listening_, signals_, wishes_, front_start_, verifier_start_;
+  sigset_t before_{};
+  pid_t core_ = -1;
+  std::map<pid_t, std::string> others_;
+};
+
+}  // namespace
+
+int supervise(const Global& global, const Config& config) {
+  return Supervisor(global, config).run();
+}
+
+}  // namespace knock::cli
