@@ -22,6 +22,9 @@
 
 namespace knock::sqlite {
 
+/// Refuses a file that is not a store of ours, or of a newer version, before anything in it is
+/// touched. Empty is fine.
+Status check_ours(Database& database);
 /// Brings an empty or older store up to date, in one transaction.
 Status migrate(Database& database);
 /// Refuses what is no store, or not of this version.

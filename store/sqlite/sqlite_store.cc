@@ -142,32 +142,33 @@ Status sync_folder(const std::string& path) {
   return {};
 }
 
-/// Creates the file for its owner alone, and takes other people's rights away from an older one:
-/// SQLite would create with the umask, and its -wal and -shm files copy the mode. An existing file
-/// is not opened here, because closing it would drop the POSIX locks of any connection this process
-/// has to it.
-Status own_file(const std::string& path) {
+/// Creates the file for its owner alone: SQLite would create with the umask, and its -wal and -shm
+/// files copy the mode. An existing file is not opened here, because closing it would drop the
+/// POSIX locks of any connection this process has.
+Status create_file(const std::string& path) {
   int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd >= 0) {
-    close(fd);
-    return sync_folder(path);
-  }
-  if (errno != EEXIST) return cannot("create", path);
-  if (chmod(path.c_str(), 0600) != 0) return cannot("make private", path);
-  return {};
+  if (fd < 0) return errno == EEXIST ? Status() : cannot("create", path);
+  close(fd);
+  return sync_folder(path);
+}
+
+Status use_wal(Database& database) {
+  auto mode = database.query("PRAGMA journal_mode = WAL");
+  KNOCK_ASSIGN(bool answered, mode.next());
+  if (answered && mode.text(0) == "wal") return {};
+  return fail(ErrorKind::unsupported,
+              "this file system cannot hold the write-ahead log; use a local one");
 }
 
 Status SqliteFactStore::open_writer() {
   KNOCK_ASSIGN(lock_, sqlite::Lock::take(path_));
-  KNOCK_CHECK(own_file(path_));
+  KNOCK_CHECK(create_file(path_));
   KNOCK_ASSIGN(writer_, Database::open(path_, Database::Access::read_write, vfs_));
-  auto mode = writer_->query("PRAGMA journal_mode = WAL");
-  KNOCK_ASSIGN(bool answered, mode.next());
-  if (!answered || mode.text(0) != "wal")
-    return fail(ErrorKind::unsupported,
-                "this file system cannot hold the write-ahead log; use a local one");
+  KNOCK_CHECK(sqlite::check_ours(*writer_));
+  if (chmod(path_.c_str(), 0600) != 0) return cannot("make private", path_);
+  KNOCK_CHECK(use_wal(*writer_));
   KNOCK_CHECK(writer_->execute("PRAGMA synchronous = FULL"));
-  return {};
+  return sqlite::migrate(*writer_);
 }
 
 Status SqliteFactStore::load_head() {
@@ -187,7 +188,6 @@ Status SqliteFactStore::load_head() {
 Status SqliteFactStore::open(SqliteMode mode) {
   if (mode == SqliteMode::create_or_open) {
     KNOCK_CHECK(open_writer());
-    KNOCK_CHECK(sqlite::migrate(*writer_));
     KNOCK_CHECK(load_head());
   } else if (access(path_.c_str(), F_OK) != 0) {
     return fail(ErrorKind::not_found,

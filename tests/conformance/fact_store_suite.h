@@ -665,6 +665,12 @@ TEST_P(FactStoreSuite, KilledAtAnyMomentItHoldsWholeAppendsOnly) {
     ASSERT_EQ(waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status)) << "exit " << WEXITSTATUS(status);
 
+    {
+      auto reader =
+          GetParam().open(folder_.path(), Opening::reader);  // with nobody to tidy up first
+      ASSERT_TRUE(reader) << reader.error().text();
+      EXPECT_GE(*(*reader)->head() / 4, told);
+    }
     reopen();
     auto head = store_->head();
     ASSERT_TRUE(head);
