@@ -135,6 +135,5 @@ end_world() {
   for pid in "${children[@]}" "${controller:-}"; do
     if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; fi
   done
-  for pid in $(cat "$folder"/*.pids 2>/dev/null); do kill -9 "$pid" 2>/dev/null || true; done
   wait 2>/dev/null || true
 }
