@@ -16,7 +16,7 @@ make_controller() {
   make_policy_repository
   write_config "$folder/knock.yaml" "$folder/state/knock.db"
   mkdir -p "$folder/state"
-  printf '%s\n' "$alice_password" | knock_here user add alice --group admins --password-stdin >"$folder/user.log" 2>&1 || {
+  printf '%s\n' "$alice_password" | knock_here user add alice --group family --password-stdin >"$folder/user.log" 2>&1 || {
     cat "$folder/user.log"
     fatal "knock user add failed"
   }
@@ -32,15 +32,16 @@ make_certificate() {
     fatal "openssl could not make a certificate: $(tail -n 1 "$folder/openssl.log")"
 }
 
-# A repository as `knock init` would begin one, with two services.
+# The example that is shipped, with ports that need no rights to listen on.
 make_policy_repository() {
   policy=$folder/policy
   mkdir -p "$policy"
-  cp "$root/scripts/demo/policy/main.yaml" "$policy/"
+  cp "$root"/examples/policies/homelab/*.yaml "$policy/"
+  sed -i "s|tcp/22\b|tcp/$ssh_port|; s|tcp/443\b|tcp/$photos_port|" "$policy/machines.yaml"
   git -C "$policy" init -q -b main
   git -C "$policy" config user.name "Olga Operator"
   git -C "$policy" config user.email olga@example.org
-  commit_policy "demo: protect ssh and the app"
+  commit_policy "begin with the homelab example"
 }
 
 commit_policy() {

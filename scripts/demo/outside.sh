@@ -37,15 +37,15 @@ run_in_namespaces() {
   exit "$status"
 }
 
-# --keep: two ports of this machine's loopback lead into the demo, to the portal and to ssh, both as from Alice's address. A Unix
+# --keep: two ports of this machine's loopback lead into the demo, to the portal and to the photos, both as from Alice's address. A Unix
 # socket's path reaches into another network namespace, so nothing is done to this machine's network.
 bring_out() {
   KNOCK_DEMO_PORTAL=$(free_port 8443)
-  KNOCK_DEMO_SSH=$(free_port 2222)
-  export KNOCK_DEMO_PORTAL KNOCK_DEMO_SSH
+  KNOCK_DEMO_PHOTOS=$(free_port 8500)
+  export KNOCK_DEMO_PORTAL KNOCK_DEMO_PHOTOS
   "$prober" relay "tcp:127.0.0.1:$KNOCK_DEMO_PORTAL" "unix:$KNOCK_DEMO_FOLDER/portal.sock" >/dev/null &
   relays+=($!)
-  "$prober" relay "tcp:127.0.0.1:$KNOCK_DEMO_SSH" "unix:$KNOCK_DEMO_FOLDER/ssh.sock" >/dev/null &
+  "$prober" relay "tcp:127.0.0.1:$KNOCK_DEMO_PHOTOS" "unix:$KNOCK_DEMO_FOLDER/photos.sock" >/dev/null &
   relays+=($!)
 }
 

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # The world of the demo. This shell's network namespace is the server; "internet" is the other end of one cable.
 #
-#   server  198.51.100.10, 2001:db8:1::10     controller and portal (443), echo servers on 2222 ("ssh") and 8443 ("app")
-#   internet 203.0.113.7   alice at home      203.0.113.8   bob        203.0.113.50  the operator (a `keep` address)
-#            203.0.113.9, 2001:db8:2::9       somebody who scans      203.0.113.200  a network that policy denies
+#   server   198.51.100.10, 2001:db8:1::10   controller and portal (443), echo servers on 2222 ("ssh") and 8443 ("photos")
+#   internet 203.0.113.7    alice at home    203.0.113.8   bob    203.0.113.50   the operator (a `keep` address)
+#            203.0.113.9    the uptime probe (a `static` rule)    192.168.77.5   the guest network (denied)
+#            203.0.113.99, 2001:db8:2::9     somebody who scans
 #
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034  # folder, prober and knock: set by scripts/demo.sh; the addresses: used by the others
 
 server=198.51.100.10 server6=2001:db8:1::10
-alice=203.0.113.7 bob=203.0.113.8 stranger=203.0.113.9 operator=203.0.113.50 denied=203.0.113.200 stranger6=2001:db8:2::9
-ssh_port=2222 app_port=8443 portal_port=443
+alice=203.0.113.7 bob=203.0.113.8 probe=203.0.113.9 stranger=203.0.113.99 operator=203.0.113.50 denied=192.168.77.5 stranger6=2001:db8:2::9
+ssh_port=2222 photos_port=8443 portal_port=443
 children=()
 
 make_world() {
@@ -26,16 +27,17 @@ make_world() {
   outside ip link set lo up
   outside ip link set eth0 up
   local address
-  for address in $alice $bob $stranger $operator $denied; do outside ip address add "$address/32" dev eth0; done
+  for address in $alice $bob $probe $stranger $operator $denied; do outside ip address add "$address/32" dev eth0; done
   outside ip address add $stranger6/128 dev eth0 nodad
   outside ip route add 198.51.100.0/24 dev eth0
   outside ip route add 2001:db8:1::/64 dev eth0
   ip route add 203.0.113.0/24 dev wan
+  ip route add 192.168.77.0/24 dev wan
   ip route add 2001:db8:2::/64 dev wan
 
-  "$prober" echo-server 0.0.0.0 $ssh_port $app_port >"$folder/echo4.log" &
+  "$prober" echo-server 0.0.0.0 $ssh_port $photos_port >"$folder/echo4.log" &
   children+=($!)
-  "$prober" echo-server $server6 $ssh_port $app_port >"$folder/echo6.log" &
+  "$prober" echo-server $server6 $ssh_port $photos_port >"$folder/echo6.log" &
   children+=($!)
   wait_for "the echo servers" 5000 grep -qs ready "$folder/echo4.log" "$folder/echo6.log"
 }
