@@ -11,7 +11,7 @@ here=$(dirname "$(readlink -f "$0")")
 . "$here/say.sh"
 
 cases() {
-  cat "$reports"/cases/*.xml 2>/dev/null
+  cat "$reports"/cases/*.xml 2>/dev/null || true # none: ctest ran no GoogleTest executable
 }
 
 # One line per case: passed|failed|skipped TAB Suite.Case TAB message
@@ -41,16 +41,24 @@ gtest_cases=$(cases | awk '
   /<\/testcase>/ { finish() }
 ')
 
-# ctest.xml: <testcase name="x" … status="run|fail|notrun|disabled">. Executables with a report of their own are already
-# counted, unless they died before the report was complete: those show as failed here only.
+# ctest.xml: <testcase name="x" … status="run|fail|notrun|disabled">, its output in <system-out>. Executables with a report
+# of their own are already counted, unless they died before the report was complete: those show as failed here only. A
+# script that skips says why as GoogleTest cases do: "needs netns: …".
 other_cases=$(awk -v reported="$(cd "$reports/cases" && ls 2>/dev/null)" '
+  function finish() {
+    if (name != "" && !(name in known)) printf "%s\t%s\t%s\n", state, name, message
+    name = ""
+  }
   BEGIN { n = split(reported, files, "\n"); for (i = 1; i <= n; i++) { sub(/(_[0-9]+)?\.xml$/, "", files[i]); known[files[i]] = 1 } }
   /<testcase / {
+    finish()
     match($0, / name="[^"]*"/); name = substr($0, RSTART + 7, RLENGTH - 8)
     match($0, / status="[^"]*"/); state = substr($0, RSTART + 9, RLENGTH - 10)
-    if (name in known) next
-    printf "%s\t%s\t%s\n", state == "run" ? "passed" : state == "fail" ? "failed" : "skipped", name, "not run"
-  }' "$reports/ctest.xml")
+    state = state == "run" ? "passed" : state == "fail" ? "failed" : "skipped"
+    message = state == "skipped" ? "not run" : ""
+  }
+  state == "skipped" && match($0, /needs [a-z]+: .*/) { message = substr($0, RSTART) }
+  END { finish() }' "$reports/ctest.xml")
 
 all=$(printf '%s\n%s\n' "$gtest_cases" "$other_cases" | grep -v '^$' | grep -v '^disabled' || true)
 count() { grep -c "^$1"$'\t' <<<"$all" || true; }

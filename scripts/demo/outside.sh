@@ -32,7 +32,7 @@ run_in_namespaces() {
   if [ -n "$keep" ]; then bring_out; fi
   # shellcheck disable=SC2086
   KNOCK_DEMO_INSIDE=1 unshare $flags "$root/scripts/demo.sh" "$@" || status=$?
-  if [ -f "$KNOCK_DEMO_FOLDER/demo.jsonl" ]; then cp "$KNOCK_DEMO_FOLDER/demo.jsonl" "$root/demo.jsonl"; fi
+  if [ -f "$KNOCK_DEMO_FOLDER/demo.jsonl" ]; then cp "$KNOCK_DEMO_FOLDER/demo.jsonl" "${KNOCK_DEMO_RESULT:-$root/demo.jsonl}"; fi
   if [ -n "$here" ]; then plan_for_this_machine || status=1; fi
   exit "$status"
 }

@@ -54,3 +54,16 @@ expect 1 '3 run, 1 skipped of which 1 expected'
 rm "$folder/cases/b_test.xml"
 echo '	<testcase name="b_test" classname="b_test" time="0.1" status="fail">' >>"$folder/ctest.xml"
 expect 1 '3 run, 1 skipped of which 1 expected'
+
+# A script that skips says why, and is judged like any other case.
+rm "$folder/cases/a_test.xml"
+cat >"$folder/ctest.xml" <<'XML'
+	<testcase name="demo" classname="demo" time="0.1" status="notrun">
+		<skipped message="SKIP_RETURN_CODE=77"/>
+		<system-out>needs oidc: there is none
+</system-out>
+	</testcase>
+XML
+expect 0 '0 run, 1 skipped of which 1 expected'
+sed -i 's/needs oidc/needs moon/' "$folder/ctest.xml"
+expect 1 '0 run, 1 skipped of which 0 expected'
