@@ -30,13 +30,24 @@ Decoded decode(std::string_view text, std::size_t at) {
   return {point, length};
 }
 
-/// Characters that show as nothing or change how their neighbours show (Unicode 15: Cc, Cf, Zl, Zp,
-/// variation tags).
+struct Span {
+  char32_t first, last;
+};
+/// Characters that show as nothing or change how their neighbours show: controls (Cc), line and
+/// paragraph separators, interlinear marks, and all that Unicode 15 calls
+/// Default_Ignorable_Code_Point (bidi controls, joiners, fillers that look like a space, variation
+/// selectors, tags). Sorted.
+constexpr Span kDeceptive[] = {
+    {0x0, 0x1f},      {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},    {0x61c, 0x61c},
+    {0x115f, 0x1160}, {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},  {0x2028, 0x202e},
+    {0x2060, 0x206f}, {0x3164, 0x3164},   {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},  {0xffa0, 0xffa0},
+    {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}};
+
 bool deceptive(char32_t c) {
-  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c || c == 0x180e ||
-         (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-         (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
-         (c >= 0xe0000 && c <= 0xe0fff);
+  if (c > 0x1f && c < 0x7f) return false;  // nearly everything
+  for (const auto& span : kDeceptive)
+    if (c <= span.last) return c >= span.first;
+  return false;
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -23,8 +23,8 @@ std::size_t display_width(std::string_view text);
 /// For HTML text and double-quoted attributes.
 std::string html_escape(std::string_view text);
 
-/// The candidate a person most likely meant: edit distance at most a third of the length; nothing
-/// otherwise.
+/// The candidate a person most likely meant: at an edit distance of a third of the length or one
+/// more; nothing otherwise.
 std::optional<std::string> did_you_mean(std::string_view written,
                                         const std::vector<std::string>& candidates);
 

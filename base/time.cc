@@ -56,8 +56,13 @@ struct Civil {
   std::int64_t hour, minute, second, ms;
 };
 
+/// RFC 3339 ends with the year 9999, and chrono's year with 32767: Instant::max() is shown as the
+/// end of the former.
+constexpr Instant kFirstShown{-62'167'219'200'000}, kLastShown{253'402'300'799'999};
+
 Civil civil(Instant instant) {
   using namespace std::chrono;
+  instant = std::clamp(instant, kFirstShown, kLastShown);
   sys_time<milliseconds> time{milliseconds(instant.ms)};
   auto day = floor<days>(time);
   year_month_day date{day};
@@ -154,10 +159,13 @@ SteadyWall::SteadyWall(const Clock& machine, Instant floor)
       start_monotonic_(machine.monotonic()) {}
 
 Instant SteadyWall::now() const {
+  // The wall first: a pause between the two readings (a busy machine, a stopped one) then makes the
+  // wall look behind, which is forgotten, and not ahead, which would stay.
+  Instant wall = machine_.now();
   auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(machine_.monotonic() -
                                                                        start_monotonic_);
   Instant paced = start_ + Duration{elapsed.count()};
-  std::int64_t ahead = (machine_.now() - paced).ms;
+  std::int64_t ahead = (wall - paced).ms;
   std::int64_t lead = lead_ms_.load();
   while (ahead > lead && !lead_ms_.compare_exchange_weak(lead, ahead)) {
   }
