@@ -65,7 +65,7 @@ class SetWriter {
   void elements(const Changes& changes) {
     ElementWriter out(batch_, NFT_MSG_NEWSETELEM, table_, set_, kind_);
     for (const auto* change : changes)
-      out.element(change->prefix, std::min(change->left_ms, kLongestLifeMs), change->marker);
+      out.element(change->prefix, std::min(change->left_ms, role::kLongestLifeMs), change->marker);
     out.flush();
   }
 

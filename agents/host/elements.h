@@ -14,8 +14,6 @@ namespace knock::host {
 /// Lives shorter than this are removals: the kernel counts in ticks of up to 10 ms, and a life that
 /// rounds to none would mean for ever.
 inline constexpr std::uint64_t kShortestLifeMs = 100;
-/// A year; longer lives are renewed by whoever still wants them then.
-inline constexpr std::uint64_t kLongestLifeMs = 365ull * 24 * 3600 * 1000;
 
 /// Keys that are known to be in an interval set. Removing what is not there costs nothing in a hash
 /// set; in an interval set the attempt fails where another element covers the key.

@@ -10,14 +10,15 @@
 #include <utility>
 
 #include "agents/nftables/disjoint.h"
+#include "schemas/role/apply.h"
 #include "base/text.h"
 #include "reconciler/core/marker.h"
 
 namespace knock {
 namespace {
 
-// A message of so many changes stays below a frame's limit with the longest addresses and markers.
-constexpr std::size_t kBatch = 100'000;
+// Changes in one transaction: a tenth of a second in which no other program's tables can change.
+constexpr std::size_t kBatch = 20'000;
 
 std::optional<std::uint32_t> parse_fence(std::string_view text) {
   std::uint32_t out = 0;
@@ -93,6 +94,7 @@ class NftablesProvider final : public Provider {
     Capabilities out;
     out.granularity = Capabilities::Granularity::entry;
     out.native_expiry = true;
+    out.longest_life = Duration{std::int64_t(role::kLongestLifeMs)};
     out.atomic = true;
     out.compare_and_swap = true;
     out.closes_by_default = true;

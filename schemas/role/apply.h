@@ -19,6 +19,9 @@
 
 namespace knock::role {
 
+/// A year: the kernel is asked for no longer life; whoever still wants an entry then renews it.
+inline constexpr std::uint64_t kLongestLifeMs = 365ull * 24 * 3600 * 1000;
+
 /// Slots are service names; the codec refuses what is not [a-z0-9][a-z0-9._-]{0,62}, so nothing is
 /// ever interpreted.
 struct ApplySlot {
