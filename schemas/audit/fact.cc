@@ -14,8 +14,7 @@
 namespace knock {
 namespace {
 
-// ---- kinds: a promise to people's queries and alarms (docs/events.md)
-// -----------------------------------------------
+// ---- kinds: a promise to people's queries and alarms (docs/events.md) ----
 
 template <class T>
 constexpr std::string_view kKind = "";
@@ -50,8 +49,7 @@ constexpr std::string_view kKind<PlanUsed> = "plan.used";
 template <>
 constexpr std::string_view kKind<GuardAcknowledged> = "guard.acknowledged";
 
-// ---- words of enums
-// ---------------------------------------------------------------------------------------------------
+// ---- words of enums ----
 
 std::string_view word(Step step) { return to_string(step); }
 std::string_view word(Action action) { return to_string(action); }
@@ -59,8 +57,7 @@ std::string_view word(Reason reason) { return to_string(reason); }
 std::string_view word(Proof proof) { return to_string(proof); }
 std::string_view word(EndCause cause) { return to_string(cause); }
 
-// ---- values to canonical JSON
-// -----------------------------------------------------------------------------------------
+// ---- values to canonical JSON ----
 
 std::string quoted(std::string_view text) {
   std::string out;
@@ -161,8 +158,7 @@ class Encoder {
   Members public_, personal_;
 };
 
-// ---- and back
-// ---------------------------------------------------------------------------------------------------------
+// ---- and back ----
 
 void read(ObjectReader& in, std::string_view key, std::string& out) { out = in.text(key); }
 template <class Tag>
@@ -281,8 +277,7 @@ class Decoder {
   ObjectReader public_, personal_;
 };
 
-// ---- whose key commits the personal part
-// --------------------------------------------------------------------------------
+// ---- whose key commits the personal part ----
 
 std::string holder_of(const ControllerStarted&) { return ""; }
 std::string holder_of(const PolicyAdopted& f) { return "author " + f.author; }

@@ -30,8 +30,7 @@ namespace {
 
 constexpr std::size_t kNonceBytes = 16;
 
-// ---- writing
-// ------------------------------------------------------------------------------------------------------
+// ---- writing ----
 
 class SavedWriter {
  public:
@@ -98,8 +97,7 @@ class SavedWriter {
   std::size_t lines_ = 0;
 };
 
-// ---- reading
-// ------------------------------------------------------------------------------------------------------
+// ---- reading ----
 
 tl::unexpected<Error> refuse(std::string_view reason, std::string_view sentence) {
   return fail(ErrorKind::invalid, fmt::format("saved-plan.{}: {}", reason, sentence));

@@ -17,8 +17,7 @@ struct Context {
   Instant at;
 };
 
-// ---- sessions
-// -----------------------------------------------------------------------------------------------------
+// ---- sessions ----
 
 Status project_one(Context& c, const SessionOpened& fact) {
   const auto& s = fact.session;
@@ -52,8 +51,7 @@ Status project_one(Context& c, const SessionEnded& fact) {
       .run();
 }
 
-// ---- intents
-// ------------------------------------------------------------------------------------------------------
+// ---- intents ----
 
 Status project_one(Context& c, const ChangeIntended& fact) {
   const auto& change = fact.change;
@@ -87,8 +85,7 @@ Status project_one(Context& c, const ChangeRejected& fact) {
   return answer(c, fact.batch, fact.target, fact.change, fact.unknown);
 }
 
-// ---- applied entries
-// ----------------------------------------------------------------------------------------------
+// ---- applied entries ----
 
 /// What the table holds of an entry now.
 struct Standing {
@@ -173,6 +170,19 @@ Status end_interval(Context& c, const Standing& was, Instant removed, std::strin
       .run();
 }
 
+/// An add, an extension or a shortening. An entry whose deadline had passed was gone, told or not,
+/// and stands anew; one that is shortened into the past is gone.
+Status stand(Context& c, const ChangeApplied& fact, const std::optional<Standing>& was) {
+  if (!was) return begin_interval(c, fact);
+  if (was->until <= c.at) {
+    KNOCK_CHECK(end_interval(c, *was, was->until, to_string(Reason::expiry)));
+    return begin_interval(c, fact);
+  }
+  if (deadline_of(fact.change, was->until) <= c.at)
+    return end_interval(c, *was, c.at, to_string(fact.change.reason));
+  return change_interval(c, fact, *was);
+}
+
 Status project_applied(Context& c, const ChangeApplied& fact) {
   const auto& change = fact.change;
   KNOCK_ASSIGN(auto was, standing(c, fact.target, change.slot, change.prefix));
@@ -180,7 +190,7 @@ Status project_applied(Context& c, const ChangeApplied& fact) {
     case Action::add:
     case Action::extend:
     case Action::shorten:
-      return was ? change_interval(c, fact, *was) : begin_interval(c, fact);
+      return stand(c, fact, was);
     case Action::remove:
       if (!was) return {};
       return end_interval(c, *was, c.at, to_string(change.reason));
@@ -205,8 +215,7 @@ Status project_one(Context& c, const EntryExpired& fact) {
   return end_interval(c, *was, fact.at, to_string(Reason::expiry));
 }
 
-// ---- the rest
-// -----------------------------------------------------------------------------------------------------
+// ---- the rest ----
 
 Status project_one(Context& c, const PolicyAdopted& fact) {
   return c.database

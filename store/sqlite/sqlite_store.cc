@@ -121,8 +121,7 @@ class SqliteFactStore final : public FactStore {
   std::unique_ptr<Database> reader_;
 };
 
-// ---- opening
-// ------------------------------------------------------------------------------------------------------
+// ---- opening ----
 
 tl::unexpected<Error> cannot(std::string_view what, const std::string& path) {
   int code = errno;
@@ -204,8 +203,7 @@ SqliteFactStore::~SqliteFactStore() {
   reader_.reset();  // first, so that the writer is the last one out and leaves one clean file
 }
 
-// ---- writing
-// ------------------------------------------------------------------------------------------------------
+// ---- writing ----
 
 Error SqliteFactStore::finish(Error cause) {
   writable_ = false;
@@ -369,8 +367,7 @@ Status SqliteFactStore::remove_account(const Actor& actor, Instant at, const std
   return status;
 }
 
-// ---- reading
-// ------------------------------------------------------------------------------------------------------
+// ---- reading ----
 
 template <class Question>
 auto SqliteFactStore::ask(Question question) const {

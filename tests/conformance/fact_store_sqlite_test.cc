@@ -12,8 +12,9 @@ Result<std::unique_ptr<FactStore>> open(const std::string& folder, Opening openi
       opening == Opening::writer ? SqliteMode::create_or_open : SqliteMode::read_only, random);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sqlite, FactStoreSuite, ::testing::Values(FactStoreKind{"sqlite", open}),
-                         [](const auto& info) { return info.param.name; });
+const FactStoreKind kSqlite{"sqlite", open};
+INSTANTIATE_TEST_SUITE_P(Sqlite, FactStoreSuite, ::testing::Values(kSqlite));
+INSTANTIATE_TEST_SUITE_P(Sqlite, FactStoreStory, ::testing::Values(kSqlite));
 
 }  // namespace
 }  // namespace knock::test

@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <thread>
 
@@ -86,8 +88,7 @@ class FactStoreSuite : public ::testing::TestWithParam<FactStoreKind> {
   std::unique_ptr<FactStore> store_;
 };
 
-// ---- the log
-// ------------------------------------------------------------------------------------------------------
+// ---- the log ----
 
 TEST_P(FactStoreSuite, AnEmptyStoreIsEmpty) {
   EXPECT_TRUE(store_->writable());
@@ -187,8 +188,7 @@ TEST_P(FactStoreSuite, ReadsFromOtherThreadsWhileAppending) {
   EXPECT_EQ(bad, 0);
 }
 
-// ---- sessions
-// -----------------------------------------------------------------------------------------------------
+// ---- sessions ----
 
 TEST_P(FactStoreSuite, ASessionLivesAndEnds) {
   auto session = sample_session("s-1", "dora", "2001:db8::7", kNoon, after(60));
@@ -251,8 +251,7 @@ TEST_P(FactStoreSuite, ASessionIdIsUsedOnce) {
   EXPECT_EQ((**store_->session(session.id)).principal.subject, "dora");
 }
 
-// ---- intents
-// ------------------------------------------------------------------------------------------------------
+// ---- intents ----
 
 TEST_P(FactStoreSuite, AnIntentIsOpenUntilItIsAnswered) {
   auto a = add("203.0.113.7", after(60)), b = add("203.0.113.8", after(60)),
@@ -315,8 +314,7 @@ TEST_P(FactStoreSuite, TargetsDoNotMixUp) {
   EXPECT_EQ(open->front().target, TargetName("other-fw"));
 }
 
-// ---- applied entries
-// ----------------------------------------------------------------------------------------------
+// ---- applied entries ----
 
 TEST_P(FactStoreSuite, AnEntryStandsUntilItIsRemoved) {
   auto entry = add("203.0.113.7", after(60));
@@ -399,8 +397,7 @@ TEST_P(FactStoreSuite, StructureIsNoEntry) {
   EXPECT_TRUE(store_->open_intents()->empty());
 }
 
-// ---- who could reach it at T
-// --------------------------------------------------------------------------------------
+// ---- who could reach it at T ----
 
 TEST_P(FactStoreSuite, KnowsWhatStoodAtAnyTime) {
   write(after(1), {done(1, add("203.0.113.7", after(60)))});
@@ -470,8 +467,150 @@ TEST_P(FactStoreSuite, AnotherSlotIsFoundByItsCauses) {
   EXPECT_EQ(stood_at(after(1), "ssh-prod").size(), 0u);
 }
 
-// ---- policy, accounts, plans
-// --------------------------------------------------------------------------------------
+TEST_P(FactStoreSuite, AnEntryThatRanOutUnnoticedStandsAnew) {
+  write(kNoon, {done(1, add("203.0.113.7", after(60)))});
+  write(after(100), {done(2, sample_change(Action::extend, Reason::sign_in, "203.0.113.7",
+                                           "payroll", after(200)))});
+  ASSERT_EQ(applied().size(), 1u);
+  EXPECT_EQ(applied()[0].since, after(100));
+  EXPECT_EQ(stood_at(after(59)).size(), 1u);
+  EXPECT_TRUE(stood_at(after(80)).empty())
+      << "nothing was open between the deadline and the return";
+  EXPECT_EQ(stood_at(after(100)).size(), 1u);
+}
+
+TEST_P(FactStoreSuite, AnEntryShortenedIntoThePastIsGone) {
+  write(kNoon, {done(1, add("203.0.113.7", after(60)))});
+  write(after(30), {done(2, sample_change(Action::shorten, Reason::policy, "203.0.113.7", "payroll",
+                                          after(20)))});
+  EXPECT_TRUE(applied().empty());
+  EXPECT_EQ(stood_at(after(29)).size(), 1u) << "it did stand until it was shortened";
+  EXPECT_TRUE(stood_at(after(30)).empty());
+}
+
+/// The same story kept in plain maps, as an oracle of its own.
+class FactStoreModel {
+ public:
+  struct Entry {
+    Instant until;
+    std::vector<Attribution> causes;
+    int readded = 0;
+  };
+  using Entries = std::map<std::string, Entry>;  // by prefix
+
+  void apply(const Change& change, Instant at) {
+    auto key = change.prefix.to_string();
+    auto found = entries_.find(key);
+    bool stands = found != entries_.end() && found->second.until > at;
+    if (change.action == Action::remove || (stands && *change.until <= at)) {
+      entries_.erase(key);
+      return;
+    }
+    if (change.action == Action::add || !stands)
+      readded_[key] = change.reason == Reason::drift ? readded_[key] + 1 : 0;
+    entries_[key] = {*change.until, change.causes, readded_[key]};
+  }
+  /// True when the entry was there and had run out.
+  bool expire(const std::string& key, Instant now) {
+    auto found = entries_.find(key);
+    if (found == entries_.end() || found->second.until > now) return false;
+    entries_.erase(found);
+    return true;
+  }
+  const Entries& entries() const { return entries_; }
+  Entries open_at(Instant at) const {
+    Entries out;
+    for (const auto& [key, entry] : entries_)
+      if (entry.until > at) out.emplace(key, entry);
+    return out;
+  }
+
+ private:
+  Entries entries_;
+  std::map<std::string, int> readded_;
+};
+
+class FactStoreStory : public FactStoreSuite {
+ protected:
+  int pick(int n) { return int(random_() % unsigned(n)); }
+
+  void tell(int step) {
+    constexpr Action kActions[] = {Action::add, Action::add, Action::extend, Action::shorten,
+                                   Action::remove};
+    constexpr Reason kReasons[] = {Reason::sign_in, Reason::drift, Reason::policy};
+    auto now = after(step * 10);
+    auto address = "203.0.113." + std::to_string(pick(5));
+    if (pick(8) == 0) {
+      if (!model_.expire(address + "/32", now)) return;
+      write(now, {EntryExpired{TargetName("edge-fw"), "payroll", *Prefix::parse(address), now}});
+      written_ += 1;
+      return;
+    }
+    auto until = after(step * 10 - 5 + pick(300));
+    auto change = sample_change(kActions[pick(5)], kReasons[pick(3)], address, "payroll", until);
+    change.until = until;
+    change.causes[0].who = "person " + std::to_string(pick(3));
+    write(now, {intended(written_, change), done(written_, change)});
+    model_.apply(change, now);
+    written_ += 2;
+  }
+
+  void expect_now() {
+    auto entries = applied();
+    ASSERT_EQ(entries.size(), model_.entries().size());
+    for (const auto& entry : entries) {
+      auto want = model_.entries().find(entry.prefix.to_string());
+      ASSERT_NE(want, model_.entries().end());
+      EXPECT_EQ(entry.until, want->second.until);
+      EXPECT_EQ(entry.causes, want->second.causes);
+      EXPECT_EQ(entry.readded, want->second.readded);
+    }
+  }
+
+  void expect_then(Instant at, const FactStoreModel::Entries& entries) {
+    auto intervals = stood_at(at);
+    ASSERT_EQ(intervals.size(), entries.size());
+    for (const auto& interval : intervals) {
+      auto want = entries.find(interval.entry.prefix.to_string());
+      ASSERT_NE(want, entries.end());
+      EXPECT_EQ(interval.entry.causes, want->second.causes);
+      EXPECT_TRUE(!interval.removed || *interval.removed <= interval.entry.until);
+    }
+  }
+
+  std::mt19937 random_;
+  FactStoreModel model_;
+  std::uint64_t written_ = 0;
+};
+
+TEST_P(FactStoreStory, AgreesWithAPlainModelAboutNowAndThen) {
+  for (unsigned seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    TemporaryFolder fresh;
+    auto opened = GetParam().open(fresh.path(), Opening::writer);
+    ASSERT_TRUE(opened) << opened.error().text();
+    store_ = *std::move(opened);
+    random_.seed(seed);
+    model_ = {};
+    written_ = 0;
+    std::map<Instant, FactStoreModel::Entries> history;
+    for (int step = 1; step <= 150; ++step) {
+      SCOPED_TRACE("step " + std::to_string(step));
+      tell(step);
+      expect_now();
+      history[after(step * 10)] = model_.open_at(after(step * 10));
+    }
+    EXPECT_TRUE(store_->open_intents()->empty());
+    for (const auto& [at, entries] : history) {
+      SCOPED_TRACE("at " + to_string(at));
+      expect_then(at, entries);
+    }
+    expect_good_chain(written_);
+    store_.reset();
+  }
+}
+
+// ---- policy, accounts, plans ----
 
 inline AdoptedPolicy sample_policy(const std::string& revision, const std::string& text) {
   return {PolicyRevision(revision),
@@ -565,8 +704,7 @@ TEST_P(FactStoreSuite, APlanIsUsedOnce) {
   EXPECT_FALSE(*store_->plan_used("n2"));
 }
 
-// ---- one writer, many readers
-// -------------------------------------------------------------------------------------
+// ---- one writer, many readers ----
 
 TEST_P(FactStoreSuite, ASecondWriterIsRefusedAndTheHolderNamed) {
   auto second = GetParam().open(folder_.path(), Opening::writer);
@@ -614,8 +752,7 @@ TEST_P(FactStoreSuite, AReaderDoesNotMakeAStore) {
   EXPECT_EQ(reader.error().kind, ErrorKind::not_found);
 }
 
-// ---- kill -9
-// ------------------------------------------------------------------------------------------------------
+// ---- kill -9 ----
 
 /// What the child appends each time: four facts that belong together.
 inline std::vector<Fact> one_story(std::uint64_t n) {

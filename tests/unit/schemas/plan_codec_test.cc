@@ -112,8 +112,7 @@ TEST(SavedPlan, AnyCutIsNoticed) {
     EXPECT_FALSE(read_saved(std::string_view(text).substr(0, size))) << size << " bytes";
 }
 
-// ---- one hostile row for each check of the reader
-// -----------------------------------------------------------------
+// ---- one hostile row for each check of the reader ----
 
 constexpr std::string_view kHeader =
     R"({"knock_plan":"1.0","owner":"feedbeef01234567","nonce":"AAECAwQFBgcICQoLDA0ODw",)"
