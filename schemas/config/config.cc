@@ -55,10 +55,10 @@ void read_owner(Findings& findings, const YamlNode& node, Config& config) {
     config.owner = *owner;
     return;
   }
-  findings.error(Check::bad_owner, node.place,
-                 fmt::format("{} is not an installation's id", shown(*word)),
-                 "it is 16 hexadecimal digits, made once by `knock init`; two installations must "
-                 "not share one");
+  findings.error(
+      Check::bad_owner, node.place, fmt::format("{} is not an installation's id", shown(*word)),
+      "it is 16 lower-case hexadecimal digits, made once by `knock init`; two installations must "
+      "not share one");
 }
 
 void read_tls(Findings& findings, const YamlNode& node, std::string_view base, Config& config) {

@@ -18,9 +18,9 @@ constexpr std::size_t kMostStarred = 1'000'000;  // services named by expanding 
 
 template <class T>
 struct Slot {
+  std::string_view name;
   const Declared<T>* declared;
   std::size_t file;
-  std::string_view name() const { return declared->value.name.value; }
 };
 
 /// Declared names of one kind, in order, and which of them something refers to.
@@ -29,7 +29,7 @@ class Names {
   template <class T>
   void fill(const std::vector<Slot<T>>& slots) {
     index_.reserve(slots.size());
-    for (const auto& slot : slots) index_.emplace(slot.name(), index_.size());
+    for (const auto& slot : slots) index_.emplace(slot.name, index_.size());
     used_.assign(slots.size(), false);
   }
   bool use(std::string_view name) {
@@ -180,22 +180,24 @@ class Merger {
     for (const auto& source : sources_) count += (*source.parsed.*member).size();
     slots.reserve(count);
     for (std::size_t i = 0; i < sources_.size(); ++i)
-      for (const auto& declared : *source_of(i).*member) slots.push_back({&declared, i});
-    std::ranges::sort(slots, [](const Slot<T>& a, const Slot<T>& b) {
-      if (auto by_name = a.name() <=> b.name(); by_name != 0) return by_name < 0;
+      for (const auto& declared : *source_of(i).*member)
+        slots.push_back({declared.value.name.value, &declared, i});
+    auto before = [](const Slot<T>& a, const Slot<T>& b) {
+      if (auto by_name = a.name <=> b.name; by_name != 0) return by_name < 0;
       return std::tie(a.file, a.declared->place) < std::tie(b.file, b.declared->place);
-    });
+    };
+    if (!std::ranges::is_sorted(slots, before)) std::ranges::sort(slots, before);
     std::vector<Slot<T>> unique;
     unique.reserve(slots.size());
     for (const auto& slot : slots) {
-      if (unique.empty() || unique.back().name() != slot.name()) {
+      if (unique.empty() || unique.back().name != slot.name) {
         unique.push_back(slot);
         continue;
       }
       const auto& first = unique.back();
       report(Check::duplicate_name, slot.file, slot.declared->place,
-             fmt::format("the {} {} is declared twice; the first is at {}", kind,
-                         shown(slot.name()), place_text(first.file, first.declared->place)),
+             fmt::format("the {} {} is declared twice; the first is at {}", kind, shown(slot.name),
+                         place_text(first.file, first.declared->place)),
              "rename one of them, or put both contents in one place");
     }
     return unique;
@@ -251,7 +253,7 @@ class Merger {
       report(Check::group_from_missing, slot.file, slot.declared->place,
              fmt::format("group {} does not say whose word counts, and knock.yaml has {} sign-in "
                          "sources",
-                         shown(slot.name()), sign_ins_.size()),
+                         shown(slot.name), sign_ins_.size()),
              fmt::format("add `from: [{}]`, naming one or more of {}", sign_ins_.front(),
                          join(sign_ins_, ", ")));
     }
@@ -267,7 +269,7 @@ class Merger {
       report(Check::same_table, slot.file, slot.declared->place,
              fmt::format("target {} is the same table {} of the same network namespace as target "
                          "{} at {}",
-                         shown(slot.name()), shown(nft->table), shown(other->second->name()),
+                         shown(slot.name), shown(nft->table), shown(other->second->name),
                          place_text(other->second->file, other->second->declared->place)),
              "two targets would undo each other's work: give one another `table` or `netns`");
     }
@@ -303,7 +305,7 @@ class Merger {
     for (std::size_t i = 0; i < slots.size(); ++i)
       if (!names(kind).used(i))
         report(check, slots[i].file, slots[i].declared->place,
-               fmt::format("no rule uses the {} {}", kind_name(kind), shown(slots[i].name())),
+               fmt::format("no rule uses the {} {}", kind_name(kind), shown(slots[i].name)),
                "remove it, or write the rule that was meant", Diagnostic::Severity::warning);
   }
 

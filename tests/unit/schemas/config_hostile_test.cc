@@ -147,6 +147,9 @@ std::vector<Row> config_rows() {
   const std::string wide = "listen: 0.0.0.0:8443\n";
   return {
       {"a short owner", "owner: 0011\npolicy: {dir: p}\n", {"config.bad-owner", "1:8"}},
+      {"an owner in capitals",
+       "owner: 00112233445566FF\npolicy: {dir: p}\n",
+       {"config.bad-owner", "1:8"}},
       {"a word for an owner", "owner: knock\npolicy: {dir: p}\n", {"config.bad-owner", "1:8"}},
       {"a name to listen on", with("listen: localhost:8443\n"), {"config.bad-listen", "3:9"}},
       {"no port to listen on", with("listen: 127.0.0.1\n"), {"config.bad-listen", "3:9"}},

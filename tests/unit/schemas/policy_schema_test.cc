@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// The published JSON Schemas are for editors. They must take what the loaders take, and notice the
+// shape of a mistake where a schema can: each row below is refused by both.
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <charconv>
+#include <valijson/adapters/boost_json_adapter.hpp>
+#include <valijson/schema.hpp>
+#include <valijson/schema_parser.hpp>
+#include <valijson/validation_results.hpp>
+#include <valijson/validator.hpp>
+
+#include "schemas/config/config.h"
+#include "schemas/policy/load.h"
+#include "schemas/policy/yaml_document.h"
+#include "tests/support/requirement.h"
+
+namespace knock {
+namespace {
+
+namespace json = boost::json;
+
+/// As an editor sees it: YAML 1.2's core schema.
+json::value to_json(const YamlNode& node) {
+  if (node.is_sequence()) {
+    json::array out;
+    for (const auto& child : node.children) out.push_back(to_json(child));
+    return out;
+  }
+  if (node.is_map()) {
+    json::object out;
+    for (std::size_t i = 0; i + 1 < node.children.size(); i += 2)
+      out[node.children[i].text] = to_json(node.children[i + 1]);
+    return out;
+  }
+  if (node.plain && (node.text == "true" || node.text == "false")) return node.text == "true";
+  if (node.plain && (node.text.empty() || node.text == "null" || node.text == "~")) return nullptr;
+  std::int64_t number = 0;
+  const char* last = node.text.data() + node.text.size();
+  auto [end, problem] = std::from_chars(node.text.data(), last, number);
+  if (node.plain && problem == std::errc() && end == last) return number;
+  return json::string(node.text);
+}
+
+class Schema {
+ public:
+  explicit Schema(const std::string& path)
+      : text_(json::parse(test::read_file(test::source_dir() + path))) {
+    valijson::adapters::BoostJsonAdapter adapter(text_);
+    valijson::SchemaParser().populateSchema(adapter, schema_);
+  }
+
+  /// "" when the document fits.
+  std::string problems(std::string_view yaml) {
+    Findings findings(CheckArea::policy);
+    auto tree = parse_yaml(yaml, findings);
+    if (!tree) return "not YAML";
+    auto document = to_json(*tree);
+    valijson::Validator validator(valijson::Validator::kStrongTypes);
+    valijson::ValidationResults results;
+    valijson::adapters::BoostJsonAdapter adapter(document);
+    if (validator.validate(schema_, adapter, &results)) return "";
+    std::string out = "refused";
+    valijson::ValidationResults::Error error;
+    while (results.popError(error)) {
+      out += "\n";
+      for (const auto& step : error.context) out += step;
+      out += ": " + error.description;
+    }
+    return out;
+  }
+
+ private:
+  json::value text_;
+  valijson::Schema schema_;
+};
+
+Schema& policy_schema() {
+  static Schema schema("/schemas/policy/policy.v1.schema.json");
+  return schema;
+}
+Schema& config_schema() {
+  static Schema schema("/schemas/config/config.v1.schema.json");
+  return schema;
+}
+
+bool loads(const std::string& text) {
+  return load_policy({{"p.yaml", text, ""}}, PolicyRevision("r"), {}).policy.has_value();
+}
+
+constexpr std::string_view kPolicy =
+    "knock: 1\n"
+    "x-note: [1, {a: b}]\n"
+    "groups: {dba: {idp: dba, from: [sso], x-a: 1}, no: {idp: \"yes\"}}\n"
+    "networks: {office: [198.51.100.0/24, \"::1\", {cidr: 10.0.0.0/8, any: true}]}\n"
+    "services: {ssh: {ports: [tcp/22, udp/1-65535], targets: [edge]}}\n"
+    "targets: {edge: {type: nftables, table: k-1, netns: /proc/1/ns/net, protect: false, hooks: "
+    "[forward], "
+    "max_ttl: 8h, capacity: {entries: 10}}}\n"
+    "allow: {a: {who: [dba, no], to: [\"*\"], ttl: 1h, from: {not_in: [office]}}}\n"
+    "static: {s: {cidr: [{cidr: 10.0.0.0/8, any: true}], to: [ssh], owner: o, reason: r, until: "
+    "2027-01-31}}\n"
+    "deny: {d: {from: {in: [office]}, to: [ssh]}, e: {who: [dba], to: [\"*\"]}}\n";
+
+TEST(PolicySchema, TakesWhatTheLoaderTakes) {
+  EXPECT_TRUE(loads(std::string(kPolicy)));
+  EXPECT_EQ(policy_schema().problems(kPolicy), "");
+  for (std::string_view file : {"people", "machines", "rules"}) {
+    auto path = test::source_dir() + "/examples/policies/homelab/" + std::string(file) + ".yaml";
+    EXPECT_EQ(policy_schema().problems(test::read_file(path)), "") << path;
+  }
+}
+
+TEST(PolicySchema, TakesWhatIsPrinted) {
+  auto load = load_policy({{"p.yaml", std::string(kPolicy), ""}}, PolicyRevision("r"), {});
+  ASSERT_TRUE(load.policy) << to_text(load.diagnostics);
+  EXPECT_EQ(policy_schema().problems(to_yaml(*load.policy)), "");
+}
+
+TEST(PolicySchema, RefusesTheShapesThatTheLoaderRefuses) {
+  for (std::string body : {
+           "grups: {}",
+           "groups: []",
+           "groups: {DBA: {idp: a}}",
+           "groups: {x-a: {idp: a}}",
+           "groups: {a: {}}",
+           "groups: {a: {ipd: a}}",
+           "groups: {a: {idp: true}}",
+           "groups: {a: {idp: a, from: []}}",
+           "networks: {n: 192.0.2.0/24}",
+           "networks: {n: []}",
+           "networks: {n: [example.org]}",
+           "networks: {n: [{cidr: 10.0.0.0/8, any: yes}]}",
+           "networks: {n: [{any: true}]}",
+           "services: {s: {ports: [443], targets: [t]}}",
+           "services: {s: {ports: [tcp/0], targets: [t]}}",
+           "services: {s: {ports: [icmp/1], targets: [t]}}",
+           "services: {s: {ports: [tcp/1]}}",
+           "targets: {t: {type: nftable}}",
+           "targets: {t: {type: nftables, hooks: [output]}}",
+           "targets: {t: {type: nftables, hooks: []}}",
+           "targets: {t: {type: nftables, table: K}}",
+           "targets: {t: {type: nftables, protect: 'true'}}",
+           "targets: {t: {type: nftables, capacity: {entries: 0}}}",
+           "targets: {t: {type: nftables, capacity: 5}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8}}",
+           "allow: {a: {who: [a], to: [s]}}",
+           "allow: {a: {who: [], to: [s], ttl: 8h}}",
+           "allow: {a: {who: [a], to: [\"*\", s], ttl: 8h}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, from: {}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, approval: {}}}",
+           "static: {s: {cidr: [192.0.2.1/32], to: [s], owner: o, reason: r}}",
+           "static: {s: {cidr: [192.0.2.1/32], to: [s], owner: o, reason: r, until: tomorrow}}",
+           "deny: {d: {to: [s]}}",
+           "deny: {d: {from: {not_in: [n]}, to: [s]}}",
+           "tests: []",
+       }) {
+    auto text = "knock: 1\n" + body + "\n";
+    EXPECT_NE(policy_schema().problems(text), "") << body;
+    EXPECT_FALSE(loads(text)) << body;
+  }
+  EXPECT_NE(policy_schema().problems("knock: 2\n"), "");
+  EXPECT_NE(policy_schema().problems("groups: {}\n"), "");
+}
+
+constexpr std::string_view kConfig =
+    "owner: 00112233445566ff\n"
+    "x-note: 1\n"
+    "listen: \"[::1]:8443\"\n"
+    "public_url: https://knock.example.org/\n"
+    "tls: {cert: a.pem, key: b.pem}\n"
+    "insecure_http: false\n"
+    "trusted_proxies: [192.0.2.1]\n"
+    "store: sqlite://k.db\n"
+    "socket: k.sock\n"
+    "front_user: _knock\n"
+    "policy: {repo: \"git@h:p\", ref: main, poll: 30s}\n"
+    "sign_in:\n"
+    "  sso: {type: oidc, issuer: \"https://id.example.org/realm\", client_id: k, client_secret: "
+    "\"env:X\", "
+    "algorithms: [ES256], scopes: [openid, groups], groups_claim: g, allow_networks: [10.0.0.0/8], "
+    "max_session: 8h, title: T}\n"
+    "  local: {type: local, enabled: true, max_session: 8h}\n"
+    "keep: [{prefix: 192.0.2.0/28, owner: o, reason: r}]\n";
+
+TEST(ConfigSchema, TakesWhatTheLoaderTakes) {
+  auto load = load_config("knock.yaml", kConfig, "");
+  EXPECT_TRUE(load.config) << to_text(load.diagnostics);
+  EXPECT_EQ(config_schema().problems(kConfig), "");
+  EXPECT_EQ(config_schema().problems("owner: 00112233445566ff\npolicy: {dir: p}\n"), "");
+}
+
+TEST(ConfigSchema, RefusesTheShapesThatTheLoaderRefuses) {
+  const std::string source =
+      "sign_in: {s: {type: oidc, issuer: \"https://a.example\", client_id: k, ";
+  for (std::string body : {
+           std::string("lissten: 127.0.0.1:1"),
+           std::string("listen: localhost:8443"),
+           std::string("listen: 127.0.0.1"),
+           std::string("public_url: https://a.example/path"),
+           std::string("tls: {cert: a}"),
+           std::string("insecure_http: 'true'"),
+           std::string("trusted_proxies: [proxy]"),
+           std::string("store: postgres://a/b"),
+           std::string("front_user: root"),
+           std::string("keep: [{prefix: 192.0.2.1}]"),
+           std::string(
+               "sign_in: {grant: {type: oidc, issuer: \"https://a.example\", client_id: k}}"),
+           std::string(
+               "sign_in: {local: {type: oidc, issuer: \"https://a.example\", client_id: k}}"),
+           std::string("sign_in: {people: {type: local}}"),
+           std::string("sign_in: {s: {type: saml}}"),
+           std::string("sign_in: {s: {type: oidc, client_id: k}}"),
+           source + "client_secret: hunter2}}",
+           source + "client_secret: \"env:A-B\"}}",
+           source + "algorithms: [none]}}",
+           source + "algorithms: [HS256]}}",
+           source + "scopes: [email]}}",
+           source + "max_session: 8}}",
+           std::string("credentials: {}"),
+       }) {
+    auto text = "owner: 00112233445566ff\npolicy: {dir: p}\n" + body + "\n";
+    EXPECT_NE(config_schema().problems(text), "") << body;
+    EXPECT_FALSE(load_config("knock.yaml", text, "").config) << body;
+  }
+  for (std::string_view policy : {"{}", "{dir: p, repo: r}", "{dir: p, ref: main}", "p"}) {
+    auto text = "owner: 00112233445566ff\npolicy: " + std::string(policy) + "\n";
+    EXPECT_NE(config_schema().problems(text), "") << policy;
+    EXPECT_FALSE(load_config("knock.yaml", text, "").config) << policy;
+  }
+}
+
+}  // namespace
+}  // namespace knock
