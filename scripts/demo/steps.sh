@@ -44,7 +44,7 @@ plan_first() {
 controller_starts() {
   heading 'The controller starts: everything is closed'
   start_controller
-  check_within start.ssh 'ssh closes for a stranger' closed $stranger $ssh_port 5000
+  check_within start.ssh 'ssh closes for a stranger' closed $stranger $ssh_port 15000
   check_port start.photos 'so do the photos' filtered $stranger $photos_port
   check_port start.ssh6 'and ssh over IPv6' filtered $stranger6 $ssh_port $server6
   check_port start.static 'the uptime probe, a `static` rule, reaches the photos' open $probe $photos_port
@@ -94,12 +94,12 @@ hands_off_the_firewall() {
   local set
   set=$(set_with $alice)
   nft delete element inet knock "$set" "{ $alice }"
-  check_within drift.healed "Alice's entry was deleted by hand: it is back" open $alice $photos_port 3000
+  check_within drift.healed "Alice's entry was deleted by hand: it is back" open $alice $photos_port 15000
   check drift.logged 'and the log tells of it' 'drift.found' \
     "$(knock_here audit tail -n 40 2>/dev/null | grep -o -m 1 'drift\.found' || echo nothing)"
   nft add element inet knock "$set" "{ $bob timeout 1h }"
   local seen='not reported' left=gone
-  if wait_quietly 3000 status_shows '"foreign":1'; then seen=reported; fi
+  if wait_quietly 15000 status_shows '"foreign":1'; then seen=reported; fi
   check drift.reported 'an entry that somebody else made is reported' reported "$seen"
   if [ "$(set_with $bob)" = "$set" ]; then left='left alone'; fi
   check drift.foreign 'and left alone' 'left alone' "$left"
@@ -118,7 +118,7 @@ policy_changes() {
   show_answer <"$folder/validate.txt"
   check policy.invalid 'knock validate points at the line' 'exit 3' "exit $code"
   local said='not said'
-  if wait_quietly 5000 status_shows '"problem":"[^"]*refused'; then said=said; fi
+  if wait_quietly 15000 status_shows '"problem":"[^"]*refused'; then said=said; fi
   check policy.refused 'the controller refuses the commit and says so' said "$said"
   check policy.last-good 'the controller keeps the last good commit in force' "${good:0:12}" "$(policy_revision | cut -c 1-12)"
 
@@ -131,9 +131,9 @@ policy_changes() {
   check policy.review 'the review shows that Alice would gain ssh' 'exit 2' "exit $code"
   check_port policy.not-yet 'before the merge ssh is closed to Alice' filtered $alice $ssh_port
   commit_policy 'administration: the family too'
-  check_within policy.merged 'after it ssh opens for her, without a new sign-in' open $alice $ssh_port 5000
+  check_within policy.merged 'after it ssh opens for her, without a new sign-in' open $alice $ssh_port 15000
   git -C "$policy" revert --no-edit HEAD >/dev/null
-  check_within policy.reverted 'and closes when the commit is reverted' closed $alice $ssh_port 5000
+  check_within policy.reverted 'and closes when the commit is reverted' closed $alice $ssh_port 15000
   check policy.photos 'her connection to the photos lived through all of it' alive "$(hold_state alice)"
 }
 
@@ -149,7 +149,7 @@ break_glass() {
   show_answer <"$folder/grant.txt"
   check_race grant.open 'ssh is open for Bob (from pressing Enter)'
   hold bob $bob $ssh_port 30
-  hold_ended bob 8000 || true
+  hold_ended bob 15000 || true
   check_cut grant.cut 'his open connection is cut when the time is over' bob "$(granted_until)"
   check_port grant.closed 'and ssh is closed for him' filtered $bob $ssh_port
   knock_here session grant mallory --from $denied --ttl 1m --group admins --reason 'ticket 4713' >"$folder/denied.txt" 2>&1 || true
@@ -165,7 +165,7 @@ killed() {
   kill_controller
   check killed.dead 'nobody is left to close anything' 'no controller' "$(knock_here status >/dev/null 2>&1 && echo running || echo 'no controller')"
   check_port killed.open "Bob's door is still open" open $bob $ssh_port
-  hold_ended bob 9000 || true
+  hold_ended bob 15000 || true
   check_cut killed.cut 'the kernel cuts his connection at the deadline' bob "$(granted_until)"
   check_port killed.closed 'ssh is closed for him' filtered $bob $ssh_port
   check killed.alice 'Alice, who has hours left, noticed nothing' alive "$(hold_state alice)"
