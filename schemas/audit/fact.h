@@ -60,8 +60,10 @@ std::string_view kind_of(const Fact& fact);
 struct EncodedFact {
   std::string kind;
   std::string public_json;
-  std::string holder;         // whose key commits the personal part: Principal::key(), or "address 203.0.113.7/32"
-                              // for records of an entry (one entry may serve several people); "" when nobody is concerned
+  // Whose key commits the personal part; "" when nobody is concerned. Principal::key(); "address 203.0.113.7/32" for
+  // records of an entry (one entry may serve several people); "session <id>" where a fact names a session only;
+  // "author <name>" of a commit; "standing" for operators' keep lists. Erasing a person means erasing all of theirs.
+  std::string holder;
   std::string personal_json;  // "" when nobody is concerned
 };
 EncodedFact encode(const Fact& fact);
