@@ -8,6 +8,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <exception>
 #include <istream>
 #include <streambuf>
 
@@ -377,6 +378,11 @@ std::optional<YamlNode> parse_checked(std::string_view text, Findings& findings)
     if (problem.msg == YAML::ErrorMsg::EOF_IN_SCALAR) Builder::refuse_open_quote(place);
     throw Refused{Check::syntax, place, "this is not YAML: " + problem.msg,
                   "look at indentation, brackets and quotes here and just above"};
+  } catch (const std::exception& problem) {
+    throw Refused{Check::syntax,
+                  {},
+                  std::string("this cannot be read as YAML: ") + problem.what(),
+                  "make the file simpler"};
   }
   return builder.take_root();
 }

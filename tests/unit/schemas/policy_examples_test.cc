@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "schemas/policy/check.h"
 #include "schemas/policy/load.h"
 #include "tests/support/requirement.h"
 
@@ -65,6 +66,41 @@ TEST(PolicyExamples, TheHomelabSaysWhatItsCommentsSay) {
   ASSERT_EQ(policy.deny.size(), 1u);
   EXPECT_TRUE(policy.deny[0].to_all);
   EXPECT_EQ(policy.deny[0].to.size(), policy.services.size());
+}
+
+/// The pieces of docs/policy.md between fences.
+std::vector<std::string> fenced(const std::string& page) {
+  std::vector<std::string> out;
+  constexpr std::string_view kOpen = "```yaml\n";
+  for (auto at = page.find(kOpen); at != std::string::npos; at = page.find(kOpen, at + 1)) {
+    auto begin = at + kOpen.size();
+    out.push_back(page.substr(begin, page.find("```", begin) - begin));
+  }
+  return out;
+}
+
+std::string page() { return test::read_file(test::source_dir() + "/docs/policy.md"); }
+
+TEST(PolicyPage, ItsPiecesTogetherAreAPolicy) {
+  std::string text;
+  for (const auto& piece : fenced(page())) text += piece;
+  // Names that the page's rules use without declaring them.
+  text += "x-end: of the page\n";
+  PolicyFile rest{"rest.yaml",
+                  "knock: 1\ngroups: {leavers: {idp: leavers, from: [sso]}}\n"
+                  "networks: {guests: [192.0.2.0/24], blocked: [192.0.2.0/25]}\n"
+                  "services: {ssh: {ports: [tcp/22], targets: [inner]}}\n"
+                  "targets: {inner: {type: nftables, netns: inner}}\n",
+                  ""};
+  auto result = load_policy({{"page.yaml", text, ""}, rest}, PolicyRevision("r"),
+                            {{SignInName("local"), SignInName("sso")}, true});
+  EXPECT_TRUE(result.policy) << to_text(result.diagnostics);
+}
+
+TEST(PolicyPage, NamesEveryDiagnostic) {
+  auto text = page();
+  for (const auto& ids : {policy_diagnostic_ids(), config_diagnostic_ids()})
+    for (const auto& id : ids) EXPECT_NE(text.find("`" + id + "`"), std::string::npos) << id;
 }
 
 }  // namespace
