@@ -146,6 +146,24 @@ void Monitor::committed(const std::string& table) {
   if (at != changed_.end()) at->second = current_;
 }
 
+void Monitor::pause() {
+  int group = NFNLGRP_NFTABLES;
+  mnl_socket_setsockopt(socket_.get(), NETLINK_DROP_MEMBERSHIP, &group, sizeof group);
+}
+
+Status Monitor::resume(Netlink& netlink) {
+  int group = NFNLGRP_NFTABLES;
+  if (mnl_socket_setsockopt(socket_.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0) {
+    gap_ = true;
+    return fail(netlink_error(errno, "cannot listen to the firewall's events"));
+  }
+  auto now = netlink.settle();
+  gap_ = !now;  // the next drain looks again
+  if (!now) return fail(std::move(now.error()));
+  if (*now != current_) forget(*now);
+  return {};
+}
+
 std::vector<std::string> Monitor::take_moved() {
   std::vector<std::string> out(moved_.begin(), moved_.end());
   moved_.clear();

@@ -43,6 +43,12 @@ class Monitor {
   bool unchanged_since(const std::string& table, std::uint32_t fence) const;
   /// Our own batch with fence current() was committed and touched `table`.
   void committed(const std::string& table);
+  /// While anybody listens, the kernel writes an event of 4 KiB for each element of a batch, our
+  /// own included: for 100,000 that is ten times the work and gigabytes. So around a big batch of
+  /// ours nobody listens; its fence proves that nothing happened before it, and resume() looks
+  /// whether anything happened after.
+  void pause();
+  Status resume(Netlink& netlink);
   /// Watched tables that others changed since the last call.
   std::vector<std::string> take_moved();
 

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace knock::host {
 namespace {
@@ -208,7 +209,7 @@ Committed Netlink::commit(Batch& batch, std::uint32_t fence) {
   raise_buffer(socket_.get(), SO_SNDBUF, SO_SNDBUFFORCE,
                int(std::max<std::size_t>(bytes.size() + 4096, 256 * 1024)));
   if (mnl_socket_sendto(socket_.get(), bytes.data(), bytes.size()) < 0)
-    return {errno, 0, {}, false};
+    return {errno, 0, {}, false, 0};
   return collect(first, batch.count_);
 }
 
@@ -236,7 +237,7 @@ Committed Netlink::collect(std::uint32_t first, std::uint32_t count) {
       if (error->error == 0) {
         if (number >= 1 && number <= count) ++good;
       } else if (out.error == 0) {
-        out = {-error->error, number, extended_text(m, error), false};
+        out = {-error->error, number, extended_text(m, error), false, 0};
       }
     }
   }
@@ -244,7 +245,8 @@ Committed Netlink::collect(std::uint32_t first, std::uint32_t count) {
   return out;
 }
 
-Status Netlink::dump(Message& request, const std::function<void(const nlmsghdr*)>& visit) {
+Result<unsigned> Netlink::dump(Message& request, Walk walk,
+                               const std::function<void(const nlmsghdr*)>& visit) {
   bool many = (request.header()->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
   auto sequence = sequence_++;
   request.header()->nlmsg_seq = sequence;
@@ -252,27 +254,30 @@ Status Netlink::dump(Message& request, const std::function<void(const nlmsghdr*)
     return fail(netlink_error(errno, "asking the kernel for its tables"));
   std::vector<char> buffer(kReceiveBytes);
   bool interrupted = false;
+  unsigned pieces = 0;
   while (true) {
     ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail(netlink_error(errno, "reading the kernel's tables"));
     int rest = int(got);
+    bool counted = false;
     for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, rest);
          m = mnl_nlmsg_next(m, &rest)) {
       if (m->nlmsg_seq != sequence) continue;
       if ((m->nlmsg_flags & NLM_F_DUMP_INTR) != 0) interrupted = true;
       if (m->nlmsg_type == NLMSG_ERROR) {
         auto error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error;
-        if (error == 0) return {};
+        if (error == 0) return pieces;
         return fail(netlink_error(-error, "reading the kernel's tables"));
       }
       if (m->nlmsg_type == NLMSG_DONE) {
-        if (interrupted)
+        if (interrupted && walk == Walk::all_tables)
           return fail(ErrorKind::conflict, "the tables changed while they were read");
-        return {};
+        return pieces;
       }
+      if (!std::exchange(counted, true)) ++pieces;
       visit(m);
-      if (!many) return {};
+      if (!many) return pieces;
     }
   }
 }
@@ -280,7 +285,8 @@ Status Netlink::dump(Message& request, const std::function<void(const nlmsghdr*)
 Result<std::uint32_t> Netlink::generation() {
   Message ask(NFT_MSG_GETGEN, 0, AF_UNSPEC);
   std::uint32_t out = 0;
-  KNOCK_CHECK(dump(ask, [&](const nlmsghdr* m) { out = Attributes::of(m).u32(NFTA_GEN_ID); }));
+  KNOCK_CHECK(dump(ask, Walk::one_table,
+                   [&](const nlmsghdr* m) { out = Attributes::of(m).u32(NFTA_GEN_ID); }));
   if (out == 0) return fail(ErrorKind::internal, "the kernel named no generation of its tables");
   return out;
 }

@@ -55,6 +55,7 @@ class Batch {
   void add(Message&& message);
   bool empty() const { return count_ == 0; }
   std::uint32_t count() const { return count_; }
+  std::size_t size() const { return bytes_.size(); }
 
  private:
   friend class Netlink;
@@ -64,10 +65,11 @@ class Batch {
 
 /// What became of a batch.
 struct Committed {
-  int error = 0;              // errno; ERESTART: the generation was another one
-  std::uint32_t message = 0;  // the first that failed; 0: the batch as a whole
-  std::string text;           // what the kernel said besides
-  bool unknown = false;       // replies were lost: it may or may not stand
+  int error = 0;                 // errno; ERESTART: the generation was another one
+  std::uint32_t message = 0;     // the first that failed; 0: the batch as a whole
+  std::string text;              // what the kernel said besides
+  bool unknown = false;          // replies were lost: it may or may not stand
+  std::uint32_t generation = 0;  // done: the one it made
   bool done() const { return error == 0 && !unknown; }
 };
 
@@ -100,8 +102,14 @@ class Netlink {
 
   /// Sends the batch with generation `fence` and collects every acknowledgement.
   Committed commit(Batch& batch, std::uint32_t fence);
-  /// Calls `visit` with every message of the answer; `conflict` when the tables changed meanwhile.
-  Status dump(Message& request, const std::function<void(const nlmsghdr*)>& visit);
+  /// What a dump walks over. The kernel calls a dump interrupted when any table of the namespace
+  /// changed meanwhile; one that stays within a table is only disturbed by changes of that table,
+  /// which the monitor tells, and on a busy host nothing else would ever be read.
+  enum class Walk { one_table, all_tables };
+  /// Calls `visit` with every message of the answer, and tells in how many pieces it came.
+  /// `conflict`: interrupted (all_tables).
+  Result<unsigned> dump(Message& request, Walk walk,
+                        const std::function<void(const nlmsghdr*)>& visit);
   /// The generation as the kernel tells it. Another program's commit may be half-way: settle() is
   /// what fences are made of.
   Result<std::uint32_t> generation();

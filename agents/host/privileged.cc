@@ -15,7 +15,9 @@ namespace {
 
 // Other programs' commits make ours start again; so many in a row means a program gone wild.
 constexpr int kCommitAttempts = 200;
-constexpr int kReadAttempts = 20;
+constexpr int kReadAttempts = 100;
+// Bytes of a batch: some 1,000 elements.
+constexpr std::size_t kQuietFrom = 256 * 1024;
 
 tl::unexpected<Error> moved(const std::string& table) {
   return fail(ErrorKind::conflict,
@@ -120,10 +122,13 @@ Status Privileged::check_fence(const std::string& table, std::uint32_t fence) {
 Result<Committed> Privileged::commit(Batch& batch, const std::string& table, std::uint32_t since) {
   for (int attempt = 0; attempt < kCommitAttempts; ++attempt) {
     KNOCK_CHECK(check_fence(table, since));
+    bool big = batch.size() > kQuietFrom;
+    if (big) monitor_.pause();
     auto committed = netlink_.commit(batch, monitor_.current());
-    if (committed.error == ERESTART) continue;
     if (committed.done() && !batch.empty()) monitor_.committed(table);
-    return committed;
+    committed.generation = monitor_.current();
+    if (big && !monitor_.resume(netlink_)) committed.unknown = true;
+    if (committed.error != ERESTART) return committed;
   }
   return fail(ErrorKind::unavailable,
               "the firewall's tables change without a pause: another "
@@ -132,7 +137,7 @@ Result<Committed> Privileged::commit(Batch& batch, const std::string& table, std
 
 // ---------------------------------------------------------------- structure
 
-Status Privileged::ensure_once(const role::Ensure& message) {
+Result<std::uint32_t> Privileged::ensure_once(const role::Ensure& message) {
   KNOCK_CHECK(monitor_.drain(netlink_));
   auto since = monitor_.current();
   KNOCK_ASSIGN(auto have, read_table(netlink_, message.table));
@@ -149,15 +154,15 @@ Status Privileged::ensure_once(const role::Ensure& message) {
   mark.add(mark_rule(message.table, mark_of(built, message.owner)));
   KNOCK_ASSIGN(auto marked, commit(mark, message.table, since));
   if (!marked.done()) return fail(commit_error(marked, message.table));
-  return {};
+  return marked.generation;
 }
 
 Result<role::FromApply> Privileged::run(const role::Ensure& message) {
   KNOCK_CHECK(check_fence(message.table, message.fence));
-  Status done;
+  Result<std::uint32_t> done;
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
     done = ensure_once(message);
-    if (done) return role::Done{message.request, monitor_.current()};
+    if (done) return role::Done{message.request, *done};
     // Somebody works on the very same table at this moment; a fence, if given, was good before.
     if (done.error().kind != ErrorKind::conflict) break;
   }
@@ -191,7 +196,7 @@ Result<role::FromApply> Privileged::run(const role::ChangeElements& message) {
     }
   }
   if (!committed.done()) return fail(commit_error(committed, message.table));
-  return role::Done{message.request, monitor_.current()};
+  return role::Done{message.request, committed.generation};
 }
 
 // ---------------------------------------------------------------- reading

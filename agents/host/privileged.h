@@ -34,7 +34,8 @@ class Privileged {
   Result<role::FromApply> run(const role::Ensure& message);
   Result<role::FromApply> run(const role::ChangeElements& message);
   Result<role::FromApply> run(const role::ReadBack& message);
-  Status ensure_once(const role::Ensure& message);
+  /// The generation it made.
+  Result<std::uint32_t> ensure_once(const role::Ensure& message);
   Result<role::TableFound> read_once(const std::string& table);
   /// Reads events, then compares. 0 is always good.
   Status check_fence(const std::string& table, std::uint32_t fence);

@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <map>
+#include <tuple>
 
 #include "base/sha256.h"
 
@@ -42,10 +44,11 @@ std::string comment_of(std::string_view data) {
   return {};
 }
 
-Status read_chains(Netlink& netlink, const std::string& table, TableImage& image) {
+Status read_chains_once(Netlink& netlink, const std::string& table, TableImage& image) {
   // Kernels do not filter chains by table.
   Message ask(NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_INET);
-  KNOCK_CHECK(netlink.dump(ask, [&](const nlmsghdr* m) {
+  image.chains.clear();
+  KNOCK_CHECK(netlink.dump(ask, Netlink::Walk::all_tables, [&](const nlmsghdr* m) {
     auto a = Attributes::of(m);
     if (a.text(NFTA_CHAIN_TABLE) != table) return;
     ChainImage chain;
@@ -62,10 +65,20 @@ Status read_chains(Netlink& netlink, const std::string& table, TableImage& image
   return {};
 }
 
+Status read_chains(Netlink& netlink, const std::string& table, TableImage& image) {
+  // The list is short, so between two commits of a busy neighbour there is room for it.
+  Status read;
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    read = read_chains_once(netlink, table, image);
+    if (read || read.error().kind != ErrorKind::conflict) break;
+  }
+  return read;
+}
+
 Status read_sets(Netlink& netlink, const std::string& table, TableImage& image) {
   Message ask(NFT_MSG_GETSET, NLM_F_DUMP, NFPROTO_INET);
   ask.text(NFTA_SET_TABLE, table);
-  KNOCK_CHECK(netlink.dump(ask, [&](const nlmsghdr* m) {
+  KNOCK_CHECK(netlink.dump(ask, Netlink::Walk::one_table, [&](const nlmsghdr* m) {
     auto a = Attributes::of(m);
     if (a.text(NFTA_SET_TABLE) != table) return;
     image.sets.push_back({a.text(NFTA_SET_NAME), a.u32(NFTA_SET_FLAGS), a.u32(NFTA_SET_KEY_TYPE),
@@ -79,7 +92,7 @@ Status read_rules(Netlink& netlink, const std::string& table, TableImage& image)
   Message ask(NFT_MSG_GETRULE, NLM_F_DUMP, NFPROTO_INET);
   ask.text(NFTA_RULE_TABLE, table);
   std::map<std::string, std::vector<RuleImage>> chains;
-  KNOCK_CHECK(netlink.dump(ask, [&](const nlmsghdr* m) {
+  KNOCK_CHECK(netlink.dump(ask, Netlink::Walk::one_table, [&](const nlmsghdr* m) {
     auto a = Attributes::of(m);
     if (a.text(NFTA_RULE_TABLE) != table) return;
     auto chain = a.text(NFTA_RULE_CHAIN);
@@ -117,6 +130,7 @@ class Digester {
 struct RawElement {
   IpAddress key;
   bool end = false;
+  std::size_t pass = 0;  // the reading that saw it last
   role::ElementFound found;
 };
 
@@ -135,6 +149,62 @@ std::optional<RawElement> parse_element(Attributes a, SetKind kind) {
   out.found.comment = comment_of(a.bytes(NFTA_SET_ELEM_USERDATA));
   return out;
 }
+
+// A set that changes in every pass while nobody commits to it does not exist; this is only an end.
+constexpr int kMostPasses = 10;
+
+/// The elements of one set, out of several readings.
+///
+/// A long list comes in pieces, and between two of them the kernel finds its place again by
+/// counting. When it removes an expired element or grows its hash table meanwhile, live elements
+/// are skipped, or come twice, and nothing tells so. What is missed would look like a removal by
+/// hand. So a list in pieces is read again until a reading finds nothing new; nobody's commit is
+/// between (the fence is checked), so what was seen once stands until its life is over.
+class ElementCollector {
+ public:
+  void start_pass() {
+    sort_and_unite();
+    known_ = all_.size();
+    started_.push_back(std::chrono::steady_clock::now());
+  }
+  void add(RawElement element) {
+    element.pass = started_.size() - 1;
+    all_.push_back(std::move(element));
+  }
+  /// True after the first pass, and after each that saw something for the first time.
+  bool found_more() {
+    sort_and_unite();
+    return all_.size() > known_;
+  }
+  /// Sorted by key; an end stands before a start.
+  std::vector<RawElement> take() && {
+    sort_and_unite();
+    auto now = std::chrono::steady_clock::now();
+    std::erase_if(all_, [&](const RawElement& element) {
+      auto age =
+          std::chrono::duration_cast<std::chrono::milliseconds>(now - started_[element.pass]);
+      return element.found.timed && element.found.left_ms <= std::uint64_t(age.count()) &&
+             element.pass + 1 < started_.size();
+    });
+    return std::move(all_);
+  }
+
+ private:
+  void sort_and_unite() {
+    auto key = [](const RawElement& e) { return std::make_tuple(e.key, !e.end); };
+    // Of several sightings the latest is kept.
+    std::sort(all_.begin(), all_.end(), [&](const RawElement& a, const RawElement& b) {
+      auto ka = key(a), kb = key(b);
+      return ka != kb ? ka < kb : a.pass > b.pass;
+    });
+    auto same = [&](const RawElement& a, const RawElement& b) { return key(a) == key(b); };
+    all_.erase(std::unique(all_.begin(), all_.end(), same), all_.end());
+  }
+
+  std::vector<RawElement> all_;
+  std::vector<std::chrono::steady_clock::time_point> started_;
+  std::size_t known_ = 0;
+};
 
 std::optional<IpAddress> before(const IpAddress& address) {
   std::array<std::uint8_t, 16> bytes{};
@@ -162,10 +232,7 @@ void add_range(const IpAddress& first, const IpAddress& last, const role::Elemen
   }
 }
 
-std::vector<role::ElementFound> join_intervals(std::vector<RawElement> raw) {
-  std::sort(raw.begin(), raw.end(), [](const RawElement& a, const RawElement& b) {
-    return a.key != b.key ? a.key < b.key : a.end > b.end;  // an end stands before a start
-  });
+std::vector<role::ElementFound> join_intervals(const std::vector<RawElement>& raw) {
   std::vector<role::ElementFound> out;
   const RawElement* open = nullptr;
   for (const auto& element : raw) {
@@ -205,7 +272,7 @@ Result<TableImage> read_table(Netlink& netlink, const std::string& table) {
   TableImage image;
   Message ask(NFT_MSG_GETTABLE, 0, NFPROTO_INET);
   ask.text(NFTA_TABLE_NAME, table);
-  auto found = netlink.dump(ask, [&](const nlmsghdr* m) {
+  auto found = netlink.dump(ask, Netlink::Walk::one_table, [&](const nlmsghdr* m) {
     image.exists = true;
     image.comment = comment_of(Attributes::of(m).bytes(NFTA_TABLE_USERDATA));
   });
@@ -247,23 +314,26 @@ std::string mark_of(const TableImage& image, OwnerId owner) {
 
 Result<std::vector<role::ElementFound>> read_elements(Netlink& netlink, const std::string& table,
                                                       std::string_view set, SetKind kind) {
-  std::vector<RawElement> raw;
-  Message ask(NFT_MSG_GETSETELEM, NLM_F_DUMP, NFPROTO_INET);
-  ask.text(NFTA_SET_ELEM_LIST_TABLE, table).text(NFTA_SET_ELEM_LIST_SET, set);
-  KNOCK_CHECK(netlink.dump(ask, [&](const nlmsghdr* m) {
-    Attributes::of(m).nest(NFTA_SET_ELEM_LIST_ELEMENTS).each(NFTA_LIST_ELEM, [&](Attributes a) {
-      if (auto element = parse_element(a, kind)) raw.push_back(std::move(*element));
-    });
-  }));
-  if (kind.interval) return join_intervals(std::move(raw));
+  ElementCollector all;
+  for (int pass = 0; pass < kMostPasses; ++pass) {
+    Message ask(NFT_MSG_GETSETELEM, NLM_F_DUMP, NFPROTO_INET);
+    ask.text(NFTA_SET_ELEM_LIST_TABLE, table).text(NFTA_SET_ELEM_LIST_SET, set);
+    all.start_pass();
+    KNOCK_ASSIGN(auto pieces, netlink.dump(ask, Netlink::Walk::one_table, [&](const nlmsghdr* m) {
+      Attributes::of(m).nest(NFTA_SET_ELEM_LIST_ELEMENTS).each(NFTA_LIST_ELEM, [&](Attributes a) {
+        if (auto element = parse_element(a, kind)) all.add(std::move(*element));
+      });
+    }));
+    if (pieces <= 1 || !all.found_more()) break;
+  }
+  auto raw = std::move(all).take();
+  if (kind.interval) return join_intervals(raw);
   std::vector<role::ElementFound> out;
   out.reserve(raw.size());
   for (auto& element : raw) {
     out.push_back(std::move(element.found));
     out.back().prefix = Prefix::host(element.key);
   }
-  std::sort(out.begin(), out.end(),
-            [](const auto& a, const auto& b) { return a.prefix < b.prefix; });
   return out;
 }
 
