@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +59,9 @@ std::vector<std::pair<std::string, std::string>> environment() {
 std::string install() {
   std::error_code ignored;
   fs::create_directories(lab(), ignored);
+  struct stat about;  // the temporary folder is everybody's, and what lies here is run
+  if (lstat(lab().c_str(), &about) != 0 || !S_ISDIR(about.st_mode) || about.st_uid != getuid())
+    return lab() + " is not a folder of ours: remove it, or name another in KNOCK_IDENTITY_LAB";
   int lock = open((lab() + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0 || flock(lock, LOCK_EX) != 0) return "cannot write to " + lab();
   std::string why;
@@ -81,7 +85,7 @@ std::string install() {
 }
 
 const std::string& problem() {
-  static const std::string why = installed() ? std::string() : install();
+  static const std::string why = install();
   return why;
 }
 
