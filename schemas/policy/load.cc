@@ -99,10 +99,19 @@ PolicyLoad load_policy(const std::vector<PolicyFile>& files, const PolicyRevisio
   if (state != nullptr) state->forget_old();
 
   auto merged = merge_policy(sources, context);
-  for (std::size_t i = 0; i < sources.size() && out.diagnostics.size() < kMostReported; ++i)
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (out.diagnostics.size() >= kMostReported) {
+      out.diagnostics.push_back(whole_policy(
+          Check::too_many_problems,
+          fmt::format("more than {} problems; those of the remaining files are not listed",
+                      kMostReported),
+          "repair the ones above first"));
+      break;
+    }
     for (const auto& finding : sources[i].parsed->findings.all())
       out.diagnostics.push_back(
           to_diagnostic(finding, CheckArea::policy, ordered[i]->path, ordered[i]->content));
+  }
   for (const auto& [finding, index] : merged.findings)
     out.diagnostics.push_back(
         to_diagnostic(finding, CheckArea::policy, ordered[index]->path, ordered[index]->content));

@@ -65,6 +65,10 @@ class Columns {
   std::vector<std::uint32_t> before_;
 };
 
+std::string first_line(CheckArea area) {
+  return area == CheckArea::policy ? "`knock: 1`" : "`owner: …`; `knock init` writes such a file";
+}
+
 struct Refused {
   Check check;
   Place place;
@@ -265,7 +269,7 @@ class Builder final : public YAML::EventHandler {
     root_was_empty_ = node.is_missing();
     if (!node.is_map() && !root_was_empty_)
       throw Refused{Check::root_not_map, node.place, "the file must be a map of keys and values",
-                    "begin with `knock: 1`"};
+                    "begin with " + first_line(findings_.area())};
     root_ = std::move(node);
   }
 
@@ -367,7 +371,7 @@ std::optional<YamlNode> parse_checked(std::string_view text, Findings& findings)
       throw Refused{Check::empty,
                     {1, 1, 0},
                     "the file is empty",
-                    "remove the file, or begin with `knock: 1`"};
+                    "remove the file, or begin with " + first_line(findings.area())};
   } catch (const YAML::Exception& problem) {
     auto place = problem.mark.is_null() ? Place{} : builder.place_of(problem.mark);
     if (problem.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR) Builder::refuse_alias(place);

@@ -524,6 +524,21 @@ TEST(PolicyHostile, AFloodOfMistakesIsCutAndSaysSo) {
   EXPECT_EQ(load.diagnostics.back().id, "policy.too-many-problems");
 }
 
+TEST(PolicyHostile, FloodsInManyFilesAreCutToo) {
+  std::vector<PolicyFile> files;
+  for (int i = 0; i < 50; ++i)
+    files.push_back({fmt::format("p{:02}.yaml", i), many_unknown_keys(), ""});
+  auto load = load_policy(files, PolicyRevision("r"), {});
+  EXPECT_LT(load.diagnostics.size(), 1300u);
+  EXPECT_EQ(load.diagnostics.front().id, "policy.too-many-problems");  // of the whole policy: first
+  EXPECT_EQ(load.diagnostics.front().where.line, 0u);
+
+  std::string unknown = "knock: 1\ndeny: {a: {who: [";
+  for (int i = 0; i < 3000; ++i) unknown += fmt::format("g{}, ", i);
+  auto merged = load_policy(one(unknown + "z], to: [s]}}\n"), PolicyRevision("r"), {});
+  EXPECT_EQ(merged.diagnostics.size(), 1001u);
+}
+
 TEST(PolicyHostile, EveryIdHasARow) {
   std::set<std::string> seen{"policy.too-many-problems"};
   for (const auto& row : all_rows()) seen.insert(row.want.id);
