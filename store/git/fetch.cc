@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "base/text.h"
 #include "net/child_process.h"
@@ -25,10 +26,11 @@ constexpr const char* kSchemeLetters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-.";
 
 /// Never a question, never an unknown host, nothing a user's ssh configuration could start or keep
-/// open.
+/// open. The time limits, for https below too, end a fetch whose controller was killed.
 constexpr const char* kSsh =
     "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oClearAllForwardings=yes "
-    "-oPermitLocalCommand=no -oControlMaster=no -oControlPath=none";
+    "-oPermitLocalCommand=no -oControlMaster=no -oControlPath=none -oConnectTimeout=20 "
+    "-oServerAliveInterval=10 -oServerAliveCountMax=3";
 
 std::vector<std::pair<std::string, std::string>> environment(const std::string& home) {
   std::vector<std::pair<std::string, std::string>> out{
@@ -59,7 +61,8 @@ net::Command command(const Fetch& fetch) {
   for (const char* setting :
        {"core.hooksPath=/dev/null", "core.fsmonitor=false", "core.bigFileThreshold=1m",
         "pack.threads=1", "gc.auto=0", "maintenance.auto=false",
-        "credential.helper=", "fetch.writeCommitGraph=false", "submodule.recurse=false"})
+        "credential.helper=", "fetch.writeCommitGraph=false", "submodule.recurse=false",
+        "http.lowSpeedLimit=1", "http.lowSpeedTime=30"})
     out.argv.insert(out.argv.end(), {"-c", setting});
   for (const char* flag :
        {"fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-filter", "--no-auto-gc",
@@ -90,16 +93,21 @@ void remove_leftovers(const Fetch& fetch) {
     }
 }
 
-/// The line that says most: the first fatal one, else the last.
+/// What says most: the first fatal line, after the one before it, where ssh or a helper told why.
 std::string reason(const std::string& text) {
-  std::string_view best;
+  std::string_view before, last;
   for (auto line : split(text, '\n')) {
     line = trim(line);
     if (line.empty()) continue;
-    best = line;
+    before = std::exchange(last, line);
     if (line.starts_with("fatal: ")) break;
   }
-  return best.empty() ? "it said nothing" : printable(best.substr(0, 300));
+  auto shown = [](std::string_view line) {
+    if (line.ends_with('.')) line.remove_suffix(1);
+    return printable(line.substr(0, 300));
+  };
+  if (last.empty()) return "it said nothing";
+  return before.empty() ? shown(last) : shown(before) + "; " + shown(last);
 }
 
 struct Meaning {

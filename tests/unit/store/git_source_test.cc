@@ -465,6 +465,11 @@ TEST_F(GitSourceTest, UnreachableIsUnavailable) {
   ASSERT_TRUE(source);
   auto refused = poll(**source);
   expect_error(refused.error(), ErrorKind::unavailable, "127.0.0.1");
+  write_program("ssh", "echo 'ssh: connect to host x: Connection refused' >&2\nexit 255\n");
+  Variable ssh("GIT_SSH_COMMAND", folder_.path() + "/bin/ssh");
+  auto other = open_git_source({"ssh://policy.invalid/policy.git", "main", state(), ""});
+  expect_error(poll(**other).error(), ErrorKind::unavailable,
+               "Connection refused; fatal: Could not read from remote repository; it is tried");
 }
 
 TEST_F(GitSourceTest, LocksLeftByAKilledGitAreRemoved) {
