@@ -137,11 +137,12 @@ int run_core_role(const Global& global) {
   server::SocketVerifier verifier(spawner);
   ApplyPool pool(spawner);
   if (auto started = verifier.start(); !started) return core_failed(started.error());
+  Metrics metrics;
   Controller controller(
       {*config, **store, **source, verifier, clock, random,
        provider_factory(config->owner, [&](const std::string& netns) { return pool.open(netns); }),
-       [&] { return remarks(spawner); }});
-  AdminApi api(controller);
+       &metrics, [&] { return remarks(spawner); }});
+  AdminApi api(controller, metrics);
   admin = &api;
   if (auto started = controller.start(); !started) return core_failed(started.error());
   std::jthread admin_thread([&] { (*socket)->run(); });

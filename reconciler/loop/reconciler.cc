@@ -247,6 +247,7 @@ std::vector<TargetStatus> Reconciler::targets() const {
 // ---- dirt ----
 
 void Reconciler::mark(TargetState& state, const std::optional<IpAddress>& host) {
+  if (!state.waits()) state.dirty_since = clock_.monotonic();
   if (host)
     state.dirty_hosts.insert(*host);
   else {

@@ -25,6 +25,7 @@
 
 #include "base/random.h"
 #include "reconciler/interfaces/fact_store.h"
+#include "reconciler/loop/meter.h"
 #include "reconciler/loop/planner.h"
 #include "reconciler/loop/status.h"
 
@@ -35,6 +36,7 @@ struct ReconcilerSettings {
   Duration full_read_every = Duration::minutes(10);  // ± 5 %
   Duration verb_deadline = Duration::seconds(10);
   std::size_t workers = 16;
+  Meter* meter = nullptr;  // may be null; outlives the loop
 };
 
 /// Where one session stands on one target.
@@ -109,6 +111,7 @@ class Reconciler {
                     const Outcome& outcome);
   void settle_records(TargetState& state, const Run& run, const Canonical& desired,
                       const Observed& observed);
+  void measure(const TargetState& state, const Change& change) const;
   void note_failure(TargetState& state, const Error& error);
 
   // The timer.

@@ -52,6 +52,7 @@ Reconciler::TargetState* Reconciler::next_ready() {
 void Reconciler::run(TargetState& state, Lock& lock) {
   state.busy = true;
   auto generation = state.status.generation;
+  state.run_since = state.dirty_since;
   bool full = std::exchange(state.dirty, false);
   auto hosts = std::exchange(state.dirty_hosts, {});
   lock.unlock();
@@ -355,6 +356,16 @@ Status Reconciler::execute(TargetState& state, const Run& run, const TargetPlan&
   return {};
 }
 
+void Reconciler::measure(const TargetState& state, const Change& change) const {
+  if (settings_.meter == nullptr) return;
+  double seconds = std::chrono::duration<double>(clock_.monotonic() - state.run_since).count();
+  if (change.action == Action::add && change.reason == Reason::sign_in)
+    settings_.meter->granted(state.target.name, seconds);
+  if (change.action == Action::remove &&
+      (change.reason == Reason::sign_out || change.reason == Reason::revoked))
+    settings_.meter->revoked(state.target.name, seconds);
+}
+
 void Reconciler::note_outcome(TargetState& state, const Run& run, const TargetPlan& plan,
                               std::uint64_t batch, const Outcome& outcome) {
   std::vector<Fact> facts;
@@ -370,6 +381,7 @@ void Reconciler::note_outcome(TargetState& state, const Run& run, const TargetPl
         continue;
       }
       facts.push_back(ChangeApplied{batch, plan.target, run.policy->revision, change});
+      measure(state, change);
       TargetState::Key key{change.slot, change.prefix};
       switch (change.action) {
         case Action::add:

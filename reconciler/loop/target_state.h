@@ -71,6 +71,8 @@ struct Reconciler::TargetState {
   bool busy = false;
   bool dirty = false;               // everything
   std::set<IpAddress> dirty_hosts;  // these only
+  MonotonicTime dirty_since{};      // the oldest of it
+  MonotonicTime run_since{};        // what the present run answers to
   std::optional<TargetView> view;   // nothing: read before the next change
   std::map<Key, AppliedEntry> applied;
   std::shared_ptr<const Policy> in_force;  // whose entries stand here

@@ -29,9 +29,11 @@ void Reconciler::end_what_is_due(Lock& lock) {
     std::pop_heap(due_.begin(), due_.end());
     Due due = std::move(due_.back());
     due_.pop_back();
+    double late = double((now - due.at).ms) / 1000;
     if (!due.session.empty()) {
       auto at = live_.find(due.session);
       if (at == live_.end() || at->second.expires > now) continue;
+      if (settings_.meter != nullptr) settings_.meter->expired(late);
       facts.push_back(SessionEnded{due.session, {at->second.expires, EndCause::expired}, ""});
       ended_[due.session] = EndCause::expired;
       auto [first, last] = by_address_.equal_range(at->second.address);

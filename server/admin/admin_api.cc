@@ -265,7 +265,8 @@ class Call {
     return out;
   }
 
-  /// `text` is what a person reads (members `text`, `id`, `changes`, `guards`); `json` is the plan itself.
+  /// `text` is what a person reads (members `text`, `id`, `changes`, `guards`); `json` is the plan
+  /// itself.
   static Result<HttpResponse> plan_reply(const Plan& plan, const std::string& format, bool color) {
     if (format == "json") {
       std::string out;
@@ -323,7 +324,8 @@ constexpr Route kRoutes[] = {
 
 }  // namespace
 
-AdminApi::AdminApi(Controller& controller, std::size_t threads) : controller_(controller) {
+AdminApi::AdminApi(Controller& controller, Metrics& metrics, std::size_t threads)
+    : controller_(controller), metrics_(metrics) {
   for (std::size_t i = 0; i < threads; ++i)
     threads_.emplace_back([this](std::stop_token stop) {
       std::unique_lock lock(mutex_);
@@ -348,6 +350,8 @@ void AdminApi::handle(HttpRequest request, net::Respond respond) {
 }
 
 HttpResponse AdminApi::answer(const HttpRequest& request) {
+  if (request.path == "/metrics" && request.method == "GET")
+    return reply(200, metrics_.text(controller_.status()), "text/plain; version=0.0.4");
   bool path_known = false;
   for (const Route& route : kRoutes) {
     if (route.path != request.path) continue;

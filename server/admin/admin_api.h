@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "net/http_server.h"
+#include "server/admin/metrics.h"
 #include "server/core/controller.h"
 
 namespace knock {
@@ -22,7 +23,7 @@ namespace knock {
 class AdminApi {
  public:
   /// Answers on threads of its own: store and targets may block.
-  explicit AdminApi(Controller& controller, std::size_t threads = 4);
+  AdminApi(Controller& controller, Metrics& metrics, std::size_t threads = 4);
   ~AdminApi();
   void handle(net::HttpRequest request, net::Respond respond);
 
@@ -31,6 +32,7 @@ class AdminApi {
 
  private:
   Controller& controller_;
+  Metrics& metrics_;
   std::mutex mutex_;
   std::condition_variable_any ready_;
   std::deque<std::function<void()>> waiting_;

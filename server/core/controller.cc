@@ -12,8 +12,9 @@
 namespace knock {
 namespace {
 
-ReconcilerSettings settings_of(const Config& config) {
+ReconcilerSettings settings_of(const Config& config, Meter* meter) {
   ReconcilerSettings settings;
+  settings.meter = meter;
   for (const KeepPrefix& keep : config.keep) settings.keep.push_back(keep.prefix);
   std::sort(settings.keep.begin(), settings.keep.end());
   return settings;
@@ -56,7 +57,7 @@ std::string public_url(const Config& config) {
 Controller::Controller(ControllerParts parts)
     : parts_(std::move(parts)),
       reconciler_(parts_.store, parts_.clock, parts_.random, parts_.providers,
-                  settings_of(parts_.config)),
+                  settings_of(parts_.config, parts_.meter)),
       keeper_(parts_.policy, policy_context(parts_.config), parts_.store, reconciler_, parts_.clock,
               parts_.config.policy.poll),
       sign_in_(std::make_unique<SignIn>(parts_.config, public_url(parts_.config), parts_.store,

@@ -25,6 +25,7 @@ struct ControllerParts {
   const SteadyWall& clock;
   Random& random;
   ProviderFactory providers;
+  Meter* meter = nullptr;
   std::function<std::vector<std::string>()> remarks;  // for status
 };
 

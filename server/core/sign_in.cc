@@ -39,7 +39,8 @@ SignIn::SignIn(const Config& config, std::string public_url, FactStore& store,
       clock_(clock),
       random_(random),
       not_ready_(std::move(not_ready)),
-      by_address_(10, 0.2, 100'000) {}
+      by_address_(10, 0.2, 100'000),
+      records_(1000, 20, 1) {}
 
 SessionId SignIn::id_of_cookie(std::string_view cookie) {
   auto digest = sha256("knock session\n" + std::string(cookie));
@@ -65,12 +66,34 @@ bool SignIn::too_many(const IpAddress& address) {
   return !by_address_.take(address, clock_.monotonic());
 }
 
+/// A flood of refusals must not fill the disk: beyond a budget they are counted, and the count is
+/// logged.
+bool SignIn::may_record() {
+  std::uint64_t skipped = 0;
+  {
+    std::lock_guard lock(mutex_);
+    if (!records_.take(IpAddress(), clock_.monotonic())) {
+      ++unrecorded_;
+      return false;
+    }
+    skipped = std::exchange(unrecorded_, 0);
+  }
+  if (skipped > 0)
+    log(LogLevel::warning, "sign-in.unrecorded",
+        "Sign-ins were refused faster than they are recorded.",
+        {{"count", std::to_string(skipped)}});
+  return true;
+}
+
 void SignIn::refuse(std::uint64_t request, const SignInName& source, std::string code,
-                    const std::string& claimed, const std::string& address, const Answer& answer) {
-  std::vector<Fact> facts{SignInRefused{source, code, claimed, address}};
-  (void)store_.append("front", clock_.now(), facts);
-  log(LogLevel::info, "sign-in.refused", "A sign-in was refused.",
-      {{"source", source.value}, {"code", code}});
+                    const std::string& claimed, const std::string& address, const Answer& answer,
+                    const std::string& why) {
+  if (may_record()) {
+    std::vector<Fact> facts{SignInRefused{source, code, claimed, address}};
+    (void)store_.append("front", clock_.now(), facts);
+    log(LogLevel::info, "sign-in.refused", "A sign-in was refused.",
+        {{"source", source.value}, {"code", code}, {"why", why}});
+  }
   auto sentence = sentence_for(code);
   answer(role::Refused{request, std::move(code), std::move(sentence)});
 }
@@ -154,7 +177,7 @@ void SignIn::handle_one(const role::StartOidc& start, Answer answer) {
       return answer(role::GoTo{request, std::move(url->url)});
     auto* refused = std::get_if<role::NotProven>(&*result);
     refuse(request, source, refused != nullptr ? refused->code : "provider.verifier", "", "",
-           answer);
+           answer, refused != nullptr ? refused->why : "");
   });
 }
 
@@ -192,7 +215,7 @@ void SignIn::handle_one(const role::FinishOidc& finish, Answer answer) {
     if (proven == nullptr) {
       auto* refused = std::get_if<role::NotProven>(&*result);
       return refuse(request, source, refused != nullptr ? refused->code : "provider.verifier", "",
-                    address, answer);
+                    address, answer, refused != nullptr ? refused->why : "");
     }
     Session session;
     session.principal = {proven->issuer, proven->subject,

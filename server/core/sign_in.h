@@ -58,7 +58,9 @@ class SignIn {
 
   void open(std::uint64_t request, Session session, const Answer& answer);
   void refuse(std::uint64_t request, const SignInName& source, std::string code,
-              const std::string& claimed, const std::string& address, const Answer& answer);
+              const std::string& claimed, const std::string& address, const Answer& answer,
+              const std::string& why = "");
+  bool may_record();
   bool too_many(const IpAddress& address);
   std::optional<Pending> take(const std::string& state);
   const OidcSettings* oidc(const SignInName& name) const;
@@ -75,6 +77,8 @@ class SignIn {
   std::mutex mutex_;
   std::map<std::string, Pending> pending_;
   RateLimit by_address_;
+  RateLimit records_;
+  std::uint64_t unrecorded_ = 0;
 };
 
 }  // namespace knock

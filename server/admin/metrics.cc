@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/admin/metrics.h"
+
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <mutex>
+
+namespace knock {
+namespace {
+
+const prometheus::Histogram::BucketBoundaries kSeconds{
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
+
+template <class Make>
+auto& family(prometheus::Registry& registry, Make make, const char* name, const char* help) {
+  return make().Name(name).Help(help).Register(registry);
+}
+
+}  // namespace
+
+struct Metrics::State {
+  prometheus::Registry registry;
+  prometheus::Family<prometheus::Histogram>& grant =
+      family(registry, prometheus::BuildHistogram, "knock_grant_seconds",
+             "From a sign-in to the target's confirmation");
+  prometheus::Family<prometheus::Histogram>& revoke =
+      family(registry, prometheus::BuildHistogram, "knock_revoke_seconds",
+             "From a sign-out or revocation to the target's confirmation");
+  prometheus::Histogram& expiry =
+      family(registry, prometheus::BuildHistogram, "knock_expiry_lag_seconds",
+             "From a deadline to the loop's noticing it")
+          .Add({}, kSeconds);
+  prometheus::Family<prometheus::Gauge>& condition =
+      family(registry, prometheus::BuildGauge, "knock_target_condition",
+             "1 where a target's condition holds");
+  prometheus::Family<prometheus::Gauge>& entries =
+      family(registry, prometheus::BuildGauge, "knock_target_entries",
+             "Entries on a target, ours and foreign");
+  prometheus::Family<prometheus::Gauge>& age =
+      family(registry, prometheus::BuildGauge, "knock_last_full_read_age_seconds",
+             "Since a target was last read in full");
+  prometheus::Gauge& sessions =
+      family(registry, prometheus::BuildGauge, "knock_sessions", "Live sessions").Add({});
+  prometheus::Gauge& ready =
+      family(registry, prometheus::BuildGauge, "knock_ready", "1 when new grants can be made")
+          .Add({});
+  prometheus::Gauge& head =
+      family(registry, prometheus::BuildGauge, "knock_log_records", "Records in the log").Add({});
+  prometheus::Gauge& clock_behind =
+      family(registry, prometheus::BuildGauge, "knock_clock_behind_seconds",
+             "The machine's clock behind the newest record")
+          .Add({});
+  std::mutex writing;  // gauges and their text belong together
+
+  void set_target(const TargetStatus& t, Instant now) {
+    auto flag = [&](const char* name, bool holds) {
+      condition.Add({{"target", t.name.value}, {"condition", name}}).Set(holds ? 1 : 0);
+    };
+    flag("Ready", t.ready);
+    flag("Synced", t.synced);
+    flag("Drifted", t.drifted);
+    flag("Blocked", t.held > 0);
+    flag("Degraded", !t.problem.empty());
+    entries.Add({{"target", t.name.value}, {"owner", "knock"}}).Set(double(t.owned));
+    entries.Add({{"target", t.name.value}, {"owner", "foreign"}}).Set(double(t.foreign));
+    if (t.last_full_read)
+      age.Add({{"target", t.name.value}}).Set(double((now - *t.last_full_read).ms) / 1000);
+  }
+};
+
+Metrics::Metrics() : state_(std::make_unique<State>()) {}
+Metrics::~Metrics() = default;
+
+void Metrics::granted(const TargetName& target, double seconds) {
+  state_->grant.Add({{"target", target.value}}, kSeconds).Observe(seconds);
+}
+void Metrics::revoked(const TargetName& target, double seconds) {
+  state_->revoke.Add({{"target", target.value}}, kSeconds).Observe(seconds);
+}
+void Metrics::expired(double seconds) { state_->expiry.Observe(seconds); }
+
+std::string Metrics::text(const ControllerStatus& status) {
+  std::lock_guard lock(state_->writing);
+  state_->sessions.Set(double(status.live_sessions));
+  state_->ready.Set(status.ready ? 1 : 0);
+  state_->head.Set(double(status.log_head));
+  state_->clock_behind.Set(double(status.clock_behind.ms) / 1000);
+  for (const TargetStatus& target : status.targets) state_->set_target(target, status.now);
+  return prometheus::TextSerializer().Serialize(state_->registry.Collect());
+}
+
+}  // namespace knock
