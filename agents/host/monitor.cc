@@ -19,6 +19,8 @@
 namespace knock::host {
 namespace {
 
+constexpr std::size_t kReceiveBytes = 64 * 1024;
+
 // Every kind of nf_tables object names its table in attribute 1.
 constexpr int kTableAttribute = 1;
 static_assert(NFTA_TABLE_NAME == kTableAttribute && NFTA_CHAIN_TABLE == kTableAttribute &&
@@ -45,6 +47,9 @@ Status hide_own(int fd, std::uint32_t port) {
 
 void Monitor::Close::operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
 
+Monitor::Monitor(std::unique_ptr<mnl_socket, Close> socket)
+    : socket_(std::move(socket)), receive_(kReceiveBytes) {}
+
 Result<Monitor> Monitor::open(Netlink& netlink) {
   std::unique_ptr<mnl_socket, Close> socket(
       mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -69,9 +74,8 @@ int Monitor::fd() const { return mnl_socket_get_fd(socket_.get()); }
 void Monitor::watch(const std::string& table) { changed_.emplace(table, current_); }
 
 Status Monitor::drain(Netlink& netlink) {
-  std::vector<char> buffer(64 * 1024);
   while (true) {
-    ssize_t got = recv(fd(), buffer.data(), buffer.size(), 0);
+    ssize_t got = recv(fd(), receive_.data(), receive_.size(), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == ENOBUFS) {
       gap_ = true;
@@ -80,7 +84,7 @@ Status Monitor::drain(Netlink& netlink) {
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (got < 0) return fail(netlink_error(errno, "reading the firewall's events"));
     int rest = int(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, rest);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(receive_.data()); mnl_nlmsg_ok(m, rest);
          m = mnl_nlmsg_next(m, &rest))
       read(m);
   }

@@ -56,13 +56,14 @@ class Monitor {
   struct Close {
     void operator()(mnl_socket* socket) const;
   };
-  explicit Monitor(std::unique_ptr<mnl_socket, Close> socket) : socket_(std::move(socket)) {}
+  explicit Monitor(std::unique_ptr<mnl_socket, Close> socket);
   void read(const nlmsghdr* message);
   void end_of_commit(std::uint32_t generation);
   /// Events were lost: everything may have changed up to `generation`.
   void forget(std::uint32_t generation);
 
   std::unique_ptr<mnl_socket, Close> socket_;
+  std::vector<char> receive_;
   std::map<std::string, std::uint32_t> changed_;  // watched table → last generation that touched it
   std::set<std::string> in_this_commit_, moved_;
   std::uint32_t current_ = 0;

@@ -64,8 +64,9 @@ std::string extended_text(const nlmsghdr* message, const nlmsgerr* error) {
 
 // ---------------------------------------------------------------- messages
 
-Message::Message(int type, int flags, int family, std::size_t room) : buffer_(room) {
-  header_ = put_header(buffer_.data(), kSubsystem | type, flags, family, 0);
+Message::Message(int type, int flags, int family, std::size_t room)
+    : buffer_(std::make_unique_for_overwrite<char[]>(room)) {
+  header_ = put_header(buffer_.get(), kSubsystem | type, flags, family, 0);
 }
 
 Message& Message::text(int attribute, std::string_view value) {
@@ -94,7 +95,7 @@ Message& Message::end() {
   return *this;
 }
 std::size_t Message::size() const { return header_->nlmsg_len; }
-std::string_view Message::view() const { return {buffer_.data(), header_->nlmsg_len}; }
+std::string_view Message::view() const { return {buffer_.get(), header_->nlmsg_len}; }
 
 Batch::Batch() {
   alignas(nlmsghdr) char buffer[64] = {};
@@ -170,6 +171,9 @@ void Attributes::each(int attribute, const std::function<void(Attributes)>& visi
 
 void Netlink::Close::operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
 
+Netlink::Netlink(std::unique_ptr<mnl_socket, Close> socket)
+    : socket_(std::move(socket)), receive_(kReceiveBytes) {}
+
 Result<Netlink> Netlink::open() {
   std::unique_ptr<mnl_socket, Close> socket(mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC));
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0)
@@ -206,8 +210,10 @@ Committed Netlink::commit(Batch& batch, std::uint32_t fence) {
   sequence_ = end->nlmsg_seq + 1;
   if (sequence_ > 0x7fffffff) sequence_ = 1;
 
-  raise_buffer(socket_.get(), SO_SNDBUF, SO_SNDBUFFORCE,
-               int(std::max<std::size_t>(bytes.size() + 4096, 256 * 1024)));
+  if (auto room = bytes.size() + 4096; room > send_room_) {
+    send_room_ = std::max<std::size_t>(room, 256 * 1024);
+    raise_buffer(socket_.get(), SO_SNDBUF, SO_SNDBUFFORCE, int(send_room_));
+  }
   if (mnl_socket_sendto(socket_.get(), bytes.data(), bytes.size()) < 0)
     return {errno, 0, {}, false, 0};
   return collect(first, batch.count_);
@@ -218,10 +224,9 @@ Committed Netlink::collect(std::uint32_t first, std::uint32_t count) {
   Committed out;
   std::uint32_t good = 0;
   bool lost = false;
-  std::vector<char> buffer(kReceiveBytes);
   int fd = mnl_socket_get_fd(socket_.get());
-  while (true) {
-    ssize_t got = recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+  while (good < count || count == 0) {
+    ssize_t got = recv(fd, receive_.data(), receive_.size(), MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == ENOBUFS) {
       lost = true;
@@ -229,7 +234,7 @@ Committed Netlink::collect(std::uint32_t first, std::uint32_t count) {
     }
     if (got <= 0) break;
     int rest = int(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, rest);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(receive_.data()); mnl_nlmsg_ok(m, rest);
          m = mnl_nlmsg_next(m, &rest)) {
       std::uint32_t number = m->nlmsg_seq - first;
       if (m->nlmsg_type != NLMSG_ERROR || number > count + 1) continue;
@@ -252,16 +257,15 @@ Result<unsigned> Netlink::dump(Message& request, Walk walk,
   request.header()->nlmsg_seq = sequence;
   if (mnl_socket_sendto(socket_.get(), request.view().data(), request.size()) < 0)
     return fail(netlink_error(errno, "asking the kernel for its tables"));
-  std::vector<char> buffer(kReceiveBytes);
   bool interrupted = false;
   unsigned pieces = 0;
   while (true) {
-    ssize_t got = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
+    ssize_t got = mnl_socket_recvfrom(socket_.get(), receive_.data(), receive_.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail(netlink_error(errno, "reading the kernel's tables"));
     int rest = int(got);
     bool counted = false;
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, rest);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(receive_.data()); mnl_nlmsg_ok(m, rest);
          m = mnl_nlmsg_next(m, &rest)) {
       if (m->nlmsg_seq != sequence) continue;
       if ((m->nlmsg_flags & NLM_F_DUMP_INTR) != 0) interrupted = true;

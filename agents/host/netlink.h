@@ -40,7 +40,7 @@ class Message {
   std::string_view view() const;
 
  private:
-  std::vector<char> buffer_;
+  std::unique_ptr<char[]> buffer_;
   nlmsghdr* header_;
   std::vector<nlattr*> open_;
 };
@@ -120,10 +120,12 @@ class Netlink {
   struct Close {
     void operator()(mnl_socket* socket) const;
   };
-  explicit Netlink(std::unique_ptr<mnl_socket, Close> socket) : socket_(std::move(socket)) {}
+  explicit Netlink(std::unique_ptr<mnl_socket, Close> socket);
   Committed collect(std::uint32_t first, std::uint32_t count);
   std::unique_ptr<mnl_socket, Close> socket_;
+  std::vector<char> receive_;  // one for all calls: clearing a fresh one costs more than a change
   std::uint32_t sequence_ = 1;
+  std::size_t send_room_ = 0;
 };
 
 /// An errno as an Error: "what: reason".
