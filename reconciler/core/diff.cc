@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "reconciler/core/marker.h"
+#include "reconciler/core/order.h"
 
 namespace knock {
 namespace {
@@ -27,10 +28,14 @@ auto* find_slot(Slots& slots, const std::string& name) {
 class AppliedIndex {
  public:
   explicit AppliedIndex(std::span<const AppliedEntry> applied) {
+    sorted_.reserve(applied.size());
     for (const AppliedEntry& entry : applied) sorted_.push_back(&entry);
-    std::sort(sorted_.begin(), sorted_.end(), [](const AppliedEntry* a, const AppliedEntry* b) {
+    auto before = [](const AppliedEntry* a, const AppliedEntry* b) {
       return std::tie(a->slot, a->prefix) < std::tie(b->slot, b->prefix);
-    });
+    };
+    // The loop keeps its records in this order already.
+    if (!std::is_sorted(sorted_.begin(), sorted_.end(), before))
+      std::sort(sorted_.begin(), sorted_.end(), before);
   }
   const AppliedEntry* find(const std::string& slot, const Prefix& prefix) const {
     auto key = std::tie(slot, prefix);
@@ -50,6 +55,7 @@ class Differ {
   explicit Differ(const DiffInput& input) : in_(input), applied_(input.applied) {}
 
   std::vector<Change> run() {
+    if (!in_.observed.complete) return only_closings();
     if (!in_.only) structure();
     for (const Slot& slot : in_.desired.slots) entries_of(slot);
     for (const ObservedSlot& slot : in_.observed.slots)
@@ -59,6 +65,24 @@ class Differ {
   }
 
  private:
+  /// Of a partial reading only what is seen and must close counts; what is not seen may be there.
+  std::vector<Change> only_closings() {
+    for (const ObservedSlot& slot : in_.observed.slots)
+      for (const ObservedItem& item : slot.items) {
+        if (!item.ours || (wants(slot.name, item.prefix) && !ran_out(item))) continue;
+        Reason reason = reason_to_remove(slot.name, item, applied_.find(slot.name, item.prefix));
+        if (must_not_wait(reason) && reason != Reason::orphan) removal(slot.name, {}, item, reason);
+      }
+    return std::move(changes_);
+  }
+
+  bool ran_out(const ObservedItem& item) const { return item.until && *item.until <= in_.now; }
+
+  bool wants(const std::string& slot, const Prefix& prefix) const {
+    const Slot* wanted = find_slot(in_.desired.slots, slot);
+    return wanted != nullptr && find_item(wanted->items, prefix) != nullptr;
+  }
+
   // ---- structure ----
 
   void structure() {
@@ -66,13 +90,7 @@ class Differ {
     const Structure& have = in_.observed.structure;
     ports_change(Action::protect, subtract(want.protect, have.protect));
     ports_change(Action::unprotect, subtract(have.protect, want.protect));
-    if (want.keep != have.keep) {
-      Change change;
-      change.action = Action::keep;
-      change.reason = Reason::configuration;
-      change.keep = want.keep;
-      changes_.push_back(std::move(change));
-    }
+    if (want.keep != have.keep) keep_change(have.keep, want.keep);
     for (const auto& [name, ports] : want.slots) {
       auto had = have.slots.find(name);
       if (had == have.slots.end())
@@ -81,7 +99,41 @@ class Differ {
         reshape_ports(name, had->second, ports);
     }
     for (const auto& [name, ports] : have.slots)
-      if (!want.slots.contains(name)) reshape(name, {}, "no longer used");
+      if (!want.slots.contains(name) && !holds_foreign(name))
+        reshape(name, {}, ports.empty() ? "built again" : "no longer used");
+  }
+
+  /// Where policy wants what the one in force wanted, it was not policy that changed the structure.
+  Reason structure_reason() const {
+    bool same = in_.desired_in_force != nullptr
+                    ? in_.desired_in_force->structure == in_.desired.structure
+                    : in_.observed.exists;
+    return same ? Reason::drift : Reason::policy;
+  }
+
+  /// Such a slot stays: what is not ours would go with it.
+  bool holds_foreign(const std::string& slot) const {
+    const ObservedSlot* seen = find_slot(in_.observed.slots, slot);
+    return seen != nullptr && std::any_of(seen->items.begin(), seen->items.end(),
+                                          [](const ObservedItem& item) { return !item.ours; });
+  }
+
+  /// First the new ones beside the old, later without the old: an operator who gets an entry
+  /// instead is not cut between.
+  void keep_change(const std::vector<Prefix>& was, const std::vector<Prefix>& wanted) {
+    auto both = was;
+    both.insert(both.end(), wanted.begin(), wanted.end());
+    both = without_nested(std::move(both));
+    if (both != was) keep(both);
+    if (both != wanted) keep(wanted);
+  }
+
+  void keep(const std::vector<Prefix>& prefixes) {
+    Change change;
+    change.action = Action::keep;
+    change.reason = Reason::configuration;
+    change.keep = prefixes;
+    changes_.push_back(std::move(change));
   }
 
   /// First what is new beside what was, later what remains: a port that moves to another slot is
@@ -99,7 +151,7 @@ class Differ {
     if (ports.empty()) return;
     Change change;
     change.action = action;
-    change.reason = Reason::policy;
+    change.reason = structure_reason();
     change.ports = std::move(ports);
     change.keep = in_.desired.structure.keep;
     changes_.push_back(std::move(change));
@@ -108,7 +160,7 @@ class Differ {
   void reshape(const std::string& slot, const std::vector<PortRange>& ports, std::string detail) {
     Change change;
     change.action = Action::reshape;
-    change.reason = Reason::policy;
+    change.reason = structure_reason();
     change.slot = slot;
     change.ports = ports;
     change.detail = std::move(detail);
@@ -146,105 +198,138 @@ class Differ {
   }
 
   void missing(const Slot& slot, const Item& item) {
-    if (!in_.observed.complete) return;  // absence means nothing in a partial read
     const AppliedEntry* was = applied_.find(slot.name, item.prefix);
-    bool should_stand = was != nullptr && was->until > in_.now && in_.observed.exists;
-    Change change =
-        entry_change(Action::add, reason_to_add(slot, item), slot.name, slot.ports, item.prefix);
+    bool taken_away = was != nullptr && was->until > in_.now && in_.observed.exists;
+    if (!taken_away || (was->readded > 0 && signed_in_since(item, *was)))
+      addition(Action::add, reason_to_add(slot, item), slot, item, "");
+    else if (was->readded == 0)
+      addition(Action::add, Reason::drift, slot, item, "removed by somebody else; put back once");
+    else
+      addition(Action::report, Reason::drift, slot, item,
+               "removed by somebody else twice: left closed until the next sign-in");
+  }
+
+  void addition(Action action, Reason reason, const Slot& slot, const Item& item,
+                std::string detail) {
+    Change change = entry_change(action, reason, slot.name, slot.ports, item.prefix);
     change.until = item.until;
     change.causes = item.causes;
-    if (should_stand) {
-      change.reason = Reason::drift;
-      change.detail = "removed by somebody else; put back once";
-      if (was->readded > 0) {
-        change.action = Action::report;
-        change.detail = "removed by somebody else twice: left closed until the next sign-in";
-      }
-    }
+    change.detail = std::move(detail);
     changes_.push_back(std::move(change));
   }
 
+  static bool signed_in_since(const Item& item, const AppliedEntry& was) {
+    return std::any_of(item.causes.begin(), item.causes.end(), [&](const Attribution& now) {
+      return now.kind == Attribution::Kind::session &&
+             std::none_of(was.causes.begin(), was.causes.end(),
+                          [&](const Attribution& before) { return before.session == now.session; });
+    });
+  }
+
+  const Item* in_force(const std::string& slot_name, const Prefix& prefix) const {
+    const Slot* slot = find_slot(in_.desired_in_force->slots, slot_name);
+    return slot == nullptr ? nullptr : find_item(slot->items, prefix);
+  }
+
   Reason reason_to_add(const Slot& slot, const Item& item) const {
-    if (in_.desired_in_force != nullptr) {
-      const Slot* before = find_slot(in_.desired_in_force->slots, slot.name);
-      if (before == nullptr || find_item(before->items, item.prefix) == nullptr)
-        return Reason::policy;
-    }
+    if (in_.desired_in_force != nullptr && in_force(slot.name, item.prefix) == nullptr)
+      return Reason::policy;
     bool session = std::any_of(item.causes.begin(), item.causes.end(), [](const Attribution& a) {
       return a.kind == Attribution::Kind::session;
     });
     return session ? Reason::sign_in : Reason::fixed;
   }
 
+  Reason reason_to_extend(const Slot& slot, const Item& item) const {
+    if (in_.desired_in_force != nullptr)
+      if (const Item* before = in_force(slot.name, item.prefix); before != nullptr)
+        if (before->until < item.until) return Reason::policy;
+    return reason_to_add(slot, item);
+  }
+
   void surplus(const std::string& slot, const std::vector<PortRange>& ports,
                const ObservedItem& item) {
-    if (!item.ours) {
-      Change change = entry_change(Action::report, Reason::foreign, slot, ports, item.prefix);
-      change.detail = "foreign, left alone";
-      changes_.push_back(std::move(change));
-      return;
-    }
-    const AppliedEntry* was = applied_.find(slot, item.prefix);
-    Change change =
-        entry_change(Action::remove, reason_to_remove(slot, item, was), slot, ports, item.prefix);
+    if (item.ours)
+      removal(slot, ports, item, reason_to_remove(slot, item, applied_.find(slot, item.prefix)));
+    else
+      foreign(slot, ports, item, "foreign, left alone");
+  }
+
+  void foreign(const std::string& slot, const std::vector<PortRange>& ports,
+               const ObservedItem& item, std::string detail) {
+    Change change = entry_change(Action::report, Reason::foreign, slot, ports, item.prefix);
+    change.detail = std::move(detail);
+    changes_.push_back(std::move(change));
+  }
+
+  void removal(const std::string& slot, const std::vector<PortRange>& ports,
+               const ObservedItem& item, Reason reason) {
+    Change change = entry_change(Action::remove, reason, slot, ports, item.prefix);
     change.was_until = item.until;
     change.handle = item.handle;
-    if (was != nullptr) change.causes = was->causes;
+    if (const AppliedEntry* was = applied_.find(slot, item.prefix)) change.causes = was->causes;
     changes_.push_back(std::move(change));
   }
 
   Reason reason_to_remove(const std::string& slot, const ObservedItem& item,
                           const AppliedEntry* was) const {
-    if (item.until && *item.until <= in_.now) return Reason::expiry;
+    if (ran_out(item)) return Reason::expiry;
     if (in_.denied && in_.denied(slot, item.prefix)) return Reason::denied;
     if (was == nullptr) return Reason::orphan;
-    return reason_from_causes(was->causes, in_.now);
+    return reason_from_causes(slot, was->causes, in_.now);
   }
 
-  /// A cause that still holds means that policy took the entry away; else the last cause to end
-  /// says how.
-  Reason reason_from_causes(const std::vector<Attribution>& causes, Instant beyond) const {
-    Reason reason = Reason::expiry;
+  /// A cause that still holds means that policy took the entry away; else how its causes ended.
+  Reason reason_from_causes(const std::string& slot, const std::vector<Attribution>& causes,
+                            Instant beyond) const {
+    bool revoked = false, denied = false, signed_out = false;
     for (const Attribution& cause : causes) {
       if (cause.until <= beyond) continue;
       if (cause.kind == Attribution::Kind::fixed) return Reason::policy;
       auto end = in_.ended ? in_.ended(cause.session) : std::nullopt;
-      if (!end) return Reason::policy;
-      if (*end == EndCause::revoked)
-        reason = Reason::revoked;
-      else if (*end != EndCause::expired && reason == Reason::expiry)
-        reason = Reason::sign_out;
+      if (!end) {
+        if (!in_.denied_session || !in_.denied_session(slot, cause.session)) return Reason::policy;
+        denied = true;
+      } else {
+        revoked = revoked || *end == EndCause::revoked;
+        signed_out = signed_out || *end == EndCause::signed_out || *end == EndCause::replaced;
+      }
     }
-    return reason;
+    return revoked      ? Reason::revoked
+           : denied     ? Reason::denied
+           : signed_out ? Reason::sign_out
+                        : Reason::expiry;
   }
 
   void both(const Slot& slot, const Item& item, const ObservedItem& have) {
     if (!have.ours) {
-      Change change =
-          entry_change(Action::report, Reason::foreign, slot.name, slot.ports, item.prefix);
-      change.detail =
-          "the same address is open by somebody else's entry: its deadline is not ours to enforce";
-      changes_.push_back(std::move(change));
+      foreign(slot.name, slot.ports, have,
+              "the same address is open by somebody else's entry: its deadline is not ours to "
+              "enforce");
       return;
     }
-    if (!have.until || item.until != *have.until) {
-      bool later = !have.until || item.until > *have.until;
-      Change change = entry_change(later ? Action::extend : Action::shorten, Reason::sign_in,
-                                   slot.name, slot.ports, item.prefix);
-      change.until = item.until;
-      change.was_until = have.until;
-      change.causes = item.causes;
-      change.handle = have.handle;
-      change.reason = later ? reason_to_add(slot, item) : reason_to_shorten(slot.name, item);
-      changes_.push_back(std::move(change));
+    if (ran_out(have)) {
+      // What it was opened for has ended; that somebody may come in again is another matter.
+      removal(slot.name, slot.ports, have, Reason::expiry);
+      addition(Action::add, reason_to_add(slot, item), slot, item, "");
       return;
     }
-    life(slot, item, have);
+    if (have.until && item.until == *have.until) return life(slot, item, have);
+    bool later = !have.until || item.until > *have.until;
+    Change change =
+        entry_change(later ? Action::extend : Action::shorten,
+                     later ? reason_to_extend(slot, item) : reason_to_shorten(slot.name, item),
+                     slot.name, slot.ports, item.prefix);
+    change.until = item.until;
+    change.was_until = have.until;
+    change.causes = item.causes;
+    change.handle = have.handle;
+    changes_.push_back(std::move(change));
   }
 
   Reason reason_to_shorten(const std::string& slot, const Item& item) const {
     const AppliedEntry* was = applied_.find(slot, item.prefix);
-    return was == nullptr ? Reason::drift : reason_from_causes(was->causes, item.until);
+    return was == nullptr ? Reason::drift : reason_from_causes(slot, was->causes, item.until);
   }
 
   /// The marker is right; is the life the target itself counts?
@@ -252,6 +337,9 @@ class Differ {
     if (!in_.capabilities.native_expiry) return;
     Duration want = item.until - in_.observed.at;
     bool too_long = !have.left || *have.left > want + kLifeTolerance;
+    // A target that counts no further than a limit is asked again at half of it, not at every look.
+    Duration longest = in_.capabilities.longest_life;
+    if (longest.ms > 0 && want > longest) want = Duration{longest.ms / 2};
     bool too_short = have.left && *have.left + kLifeTolerance < want;
     if (!too_long && !too_short) return;
     Change change = entry_change(too_long ? Action::shorten : Action::extend, Reason::drift,

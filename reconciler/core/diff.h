@@ -3,17 +3,31 @@
 // (observed), what we last put there (applied). Pure. Says what differs and why; it does not order,
 // guard or drop anything.
 //
-//   applied observed desired   meaning                          change
-//      -       -        y      new                              add (sign_in, fixed or policy)
-//      y       y        -      no longer wanted                 remove, because of how its causes
-//      ended y       -        y      removed out of band              add once (drift); a second
-//      time it means no: report
-//      -      ours      -      nothing explains it              remove (orphan)
-//      -      ours      y      crash after the call             nothing but the record
-//      any   foreign   any     not ours                         report, leave alone
-//      y     changed    y      life differs from the marker     extend or shorten (drift)
+//   applied observed desired   meaning                  change
+//   ------- -------- -------   ----------------------   ------------------------------------------
+//      -       -        y      new                      add: sign_in, fixed, or policy when the
+//                                                       policy in force did not want it
+//      y       y        -      no longer wanted         remove: how its causes ended, else policy
+//      y       -        y      removed out of band      add once (drift); the second time it means
+//                                                       no: report, until somebody signs in anew
+//      y       -        -      already gone             nothing
+//      -      ours      -      nothing explains it      remove (orphan)
+//      -      ours      y      crash after the call     nothing but the record
+//     any    foreign   any     not ours                 report, leave alone
+//      y     other      y      other deadline           extend or shorten, by what changed it
+//            deadline
+//      y     other      y      the target's own timer   extend or shorten (drift)
+//              life            is not the marker's
 //
-// An observed entry whose deadline has passed is removed because of expiry, whatever else is true.
+// An observed entry whose deadline has passed is removed because of expiry, whatever else is true;
+// when it is wanted again, it is added again.
+//
+// Structure is compared too. A port, a slot or a `keep` prefix that changes place does so in two
+// changes, the first with both. A slot that is no longer wanted stays while foreign entries are in
+// it.
+//
+// Of a partial reading, what was not seen may be there: only what was seen and must close at once
+// is a change.
 #pragma once
 
 #include <functional>
@@ -42,6 +56,8 @@ struct DiffInput {
   std::function<std::optional<EndCause>(const SessionId&)> ended;
   /// True when a deny rule of the planned policy closes this slot to this address.
   std::function<bool(const std::string& slot, const Prefix&)> denied;
+  /// True when a deny rule that names groups closes this slot to a session that lives.
+  std::function<bool(const std::string& slot, const SessionId&)> denied_session;
   /// Only this prefix was read and evaluated: slots and structure are not compared.
   std::optional<Prefix> only;
 };

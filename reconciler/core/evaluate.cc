@@ -8,6 +8,14 @@
 namespace knock {
 namespace {
 
+std::vector<Prefix> prefixes_of(const Policy& policy, const std::vector<NetworkName>& names) {
+  std::vector<Prefix> out;
+  for (const NetworkName& name : names)
+    if (const Network* network = policy.network(name))
+      for (const NetworkPrefix& p : network->prefixes) out.push_back(p.prefix);
+  return out;
+}
+
 bool within(const Policy& policy, const std::vector<NetworkName>& names, const IpAddress& address) {
   return std::any_of(names.begin(), names.end(), [&](const NetworkName& name) {
     const Network* network = policy.network(name);
@@ -32,30 +40,6 @@ bool in_any(const Policy& policy, const std::vector<GroupName>& groups, const Se
 template <class Names, class Name>
 bool lists(const Names& names, const Name& name) {
   return std::binary_search(names.begin(), names.end(), name);
-}
-
-bool denied(const Policy& policy, const Session& session, const ServiceName& service) {
-  return std::any_of(policy.deny.begin(), policy.deny.end(), [&](const DenyRule& rule) {
-    return lists(rule.to, service) && matches(policy, rule.from, session.address) &&
-           (rule.who.empty() || in_any(policy, rule.who, session));
-  });
-}
-
-/// Networks that a deny rule closes for everybody at this service: they are cut out of static
-/// entries too.
-std::vector<Prefix> holes_for(const Policy& policy, const ServiceName& service) {
-  std::vector<Prefix> holes;
-  for (const DenyRule& rule : policy.deny) {
-    if (!rule.who.empty() || !lists(rule.to, service)) continue;
-    for (const NetworkName& name : rule.from.in)
-      for (const NetworkPrefix& inside : policy.network(name)->prefixes) {
-        std::vector<Prefix> except;
-        for (const NetworkName& other : rule.from.not_in)
-          for (const NetworkPrefix& p : policy.network(other)->prefixes) except.push_back(p.prefix);
-        for (const Prefix& piece : subtract(inside.prefix, except)) holes.push_back(piece);
-      }
-  }
-  return holes;
 }
 
 /// An entry before the target's own cap on its life.
@@ -85,7 +69,7 @@ void draft_statics(const EvaluateInput& input, const std::optional<IpAddress>& o
   for (const StaticRule& rule : input.policy.statics) {
     if (rule.until <= input.now) continue;
     for (const ServiceName& service : rule.to) {
-      auto holes = holes_for(input.policy, service);
+      auto holes = denied_networks(input.policy, service);
       for (const NetworkPrefix& allowed : rule.cidr)
         for (const Prefix& piece : subtract(allowed.prefix, holes)) {
           if (only && piece != Prefix::host(*only)) continue;
@@ -166,6 +150,24 @@ bool is_member(const Group& group, const Session& session) {
   return heard && lists(session.groups, group.idp);
 }
 
+bool is_denied(const Policy& policy, const Session& session, const ServiceName& service) {
+  return std::any_of(policy.deny.begin(), policy.deny.end(), [&](const DenyRule& rule) {
+    return lists(rule.to, service) && matches(policy, rule.from, session.address) &&
+           (rule.who.empty() || in_any(policy, rule.who, session));
+  });
+}
+
+std::vector<Prefix> denied_networks(const Policy& policy, const ServiceName& service) {
+  std::vector<Prefix> out;
+  for (const DenyRule& rule : policy.deny) {
+    if (!rule.who.empty() || !lists(rule.to, service)) continue;
+    auto except = prefixes_of(policy, rule.from.not_in);
+    for (const Prefix& inside : prefixes_of(policy, rule.from.in))
+      for (const Prefix& piece : subtract(inside, except)) out.push_back(piece);
+  }
+  return out;
+}
+
 std::vector<Reach> reach_of(const Policy& policy, const Session& session, Instant now) {
   std::vector<Reach> reaches;
   if (!session.live_at(now)) return reaches;
@@ -175,7 +177,7 @@ std::vector<Reach> reach_of(const Policy& policy, const Session& session, Instan
     Instant until = std::min(session.created + rule.ttl, session.expires).floor_to_second();
     if (until <= now) continue;
     for (const ServiceName& service : rule.to)
-      if (!denied(policy, session, service)) reaches.push_back({service, rule.name, until});
+      if (!is_denied(policy, session, service)) reaches.push_back({service, rule.name, until});
   }
   std::sort(reaches.begin(), reaches.end(), [](const Reach& a, const Reach& b) {
     return std::tie(a.service, b.until, a.rule) < std::tie(b.service, a.until, b.rule);

@@ -38,6 +38,12 @@ std::vector<Allowlist> evaluate_host(const EvaluateInput& input, const IpAddress
 /// True when policy's group counts this session as a member.
 bool is_member(const Group& group, const Session& session);
 
+/// True when a deny rule closes this service to the session.
+bool is_denied(const Policy& policy, const Session& session, const ServiceName& service);
+
+/// What deny rules close at this service whoever comes from there; not sorted.
+std::vector<Prefix> denied_networks(const Policy& policy, const ServiceName& service);
+
 /// What one session may reach, for the portal and for `why`.
 struct Reach {
   ServiceName service;

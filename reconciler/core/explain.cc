@@ -46,11 +46,11 @@ void say_allowed(const Policy& policy, const Session& session, const Reach& reac
   out.allowed = true;
   out.rule = reach.rule;
   out.until = reach.until;
-  out.chain.push_back(fmt::format(
-      "{} {} from {} at {}, session {}", printable(session.principal.name),
-      session.proof == Proof::grant ? "was let in by an operator"
-                                    : "signed in at " + printable(session.source.value),
-      session.address.to_string(), to_string(session.created), session.id.value));
+  out.chain.push_back(
+      fmt::format("{} {} from {} at {}, session {}", printable(session.principal.name),
+                  session.proof == Proof::grant ? "was let in by an operator"
+                                                : "signed in at " + printable(session.source.value),
+                  session.address.to_string(), to_string(session.created), session.id.value));
   for (const AllowRule& rule : policy.allow) {
     if (rule.name != reach.rule) continue;
     if (const Group* group = first_membership(policy, rule, session))

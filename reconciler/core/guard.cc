@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <string>
 
 #include "base/text.h"
+#include "reconciler/core/needs.h"
 #include "reconciler/core/order.h"
 
 namespace knock {
@@ -19,47 +19,75 @@ bool policy_removal(const Change& change) {
 
 class Guard {
  public:
-  Guard(std::vector<Change> changes, const GuardInput& input) : in_(input) {
-    out_.pass = std::move(changes);
-  }
+  Guard(std::vector<Change> changes, const GuardInput& input)
+      : in_(input), changes_(std::move(changes)), held_(changes_.size()) {}
 
   Guarded run() {
     becomes_empty();
     wide_additions();
     protect();
     unprotect();
-    widened_slots_with_held_entries();
-    return std::move(out_);
+    Guarded out;
+    out.trips = std::move(trips_);
+    if (out.trips.empty()) {
+      out.pass = std::move(changes_);
+      return out;
+    }
+    for (std::size_t i = 0; i < changes_.size(); ++i)
+      (held_[i] ? out.held : out.pass).push_back(std::move(changes_[i]));
+    return out;
   }
 
  private:
   template <class Match>
+  std::size_t count(Match match) const {
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < changes_.size(); ++i) n += !held_[i] && match(changes_[i]);
+    return n;
+  }
+
+  template <class Match>
+  const Change* find(Match match) const {
+    for (std::size_t i = 0; i < changes_.size(); ++i)
+      if (!held_[i] && match(changes_[i])) return &changes_[i];
+    return nullptr;
+  }
+
+  /// Holds back what matches and whatever needs it; returns how many that are.
+  template <class Match>
   std::size_t hold(Match match) {
-    std::size_t before = out_.held.size();
-    std::vector<Change> pass;
-    for (Change& change : out_.pass)
-      (match(change) ? out_.held : pass).push_back(std::move(change));
-    out_.pass = std::move(pass);
-    return out_.held.size() - before;
+    std::vector<std::uint32_t> reached;
+    auto reach = [&](std::uint32_t index) {
+      if (held_[index]) return;
+      held_[index] = true;
+      reached.push_back(index);
+    };
+    for (std::uint32_t i = 0; i < changes_.size(); ++i)
+      if (match(changes_[i])) reach(i);
+    if (needs_.empty() && !reached.empty())
+      needs_ = needs_of(changes_, in_.observed.structure, &in_.observed.slots);
+    for (std::size_t next = 0; next < reached.size(); ++next) {
+      auto at = std::lower_bound(needs_.begin(), needs_.end(), Need{reached[next], 0, false});
+      for (; at != needs_.end() && at->first == reached[next]; ++at) reach(at->then);
+    }
+    return reached.size();
   }
 
   void trip(std::string guard, std::string figure, std::string limit, std::size_t held) {
-    out_.trips.push_back({std::move(guard), in_.target, std::move(figure), std::move(limit), held});
+    trips_.push_back({std::move(guard), in_.target, std::move(figure), std::move(limit), held});
   }
 
   void becomes_empty() {
+    std::size_t removals = count(policy_removal);
+    if (removals == 0) return;
     std::size_t owned = 0;
     for (const auto& slot : in_.observed.slots)
       owned += std::size_t(std::count_if(slot.items.begin(), slot.items.end(),
                                          [](const ObservedItem& item) { return item.ours; }));
-    auto count = [&](auto match) {
-      return std::size_t(std::count_if(out_.pass.begin(), out_.pass.end(), match));
-    };
-    std::size_t removals = count(policy_removal);
     std::size_t waiting_not = count(
         [](const Change& c) { return c.action == Action::remove && must_not_wait(c.reason); });
     std::size_t additions = count([](const Change& c) { return c.action == Action::add; });
-    bool empties = removals > 0 && removals + waiting_not == owned && additions == 0;
+    bool empties = removals + waiting_not == owned && additions == 0;
     if (!empties || (removals < kBecomesEmptyFrom && !in_.grants_nothing)) return;
     auto held = hold(policy_removal);
     trip("becomes-empty", fmt::format("{} of {} entries go by policy", removals, owned),
@@ -71,48 +99,35 @@ class Guard {
       return change.action == Action::add && change.reason == Reason::policy &&
              change.prefix.is_wide();
     };
-    auto held = hold(wide);
-    if (held > 0)
-      trip("any", counted(held, "prefix wider than /24 or /48", "prefixes wider than /24 or /48"),
-           "wide prefixes are opened after an acknowledgement", held);
+    auto prefixes = count(wide);
+    if (prefixes == 0) return;
+    trip("any", counted(prefixes, "prefix wider than /24 or /48", "prefixes wider than /24 or /48"),
+         "wide prefixes are opened after an acknowledgement", hold(wide));
   }
 
   void protect() {
     auto match = [](const Change& change) { return change.action == Action::protect; };
-    auto at = std::find_if(out_.pass.begin(), out_.pass.end(), match);
-    if (at == out_.pass.end() || !at->keep.empty()) return;
-    auto ports = to_string(at->ports);
-    auto held = hold(match);
+    const Change* change = find(match);
+    if (change == nullptr || !change->keep.empty()) return;
+    auto ports = to_string(change->ports);
     trip("protect", ports + " would be closed to everybody without an entry",
-         "closing a port without a `keep` prefix needs an acknowledgement", held);
+         "closing a port without a `keep` prefix needs an acknowledgement", hold(match));
   }
 
   void unprotect() {
     auto match = [](const Change& change) { return change.action == Action::unprotect; };
-    auto at = std::find_if(out_.pass.begin(), out_.pass.end(), match);
-    if (at == out_.pass.end()) return;
-    auto ports = to_string(at->ports);
-    auto held = hold(match);
+    const Change* change = find(match);
+    if (change == nullptr) return;
+    auto ports = to_string(change->ports);
     trip("unprotect", ports + " would be open to everybody",
-         "opening a protected port needs an acknowledgement", held);
-  }
-
-  /// An entry that waits must not get new ports meanwhile.
-  void widened_slots_with_held_entries() {
-    std::set<std::string> waiting;
-    for (const Change& change : out_.held)
-      if (change.action == Action::remove) waiting.insert(change.slot);
-    hold([&](const Change& change) {
-      if (change.action != Action::reshape || !waiting.contains(change.slot)) return false;
-      auto had = in_.observed.structure.slots.find(change.slot);
-      bool goes = change.ports.empty();
-      return goes || (had != in_.observed.structure.slots.end() &&
-                      !subtract(change.ports, had->second).empty());
-    });
+         "opening a protected port needs an acknowledgement", hold(match));
   }
 
   const GuardInput& in_;
-  Guarded out_;
+  std::vector<Change> changes_;
+  std::vector<bool> held_;
+  std::vector<Need> needs_;  // sorted; filled when something is held
+  std::vector<GuardTrip> trips_;
 };
 
 }  // namespace

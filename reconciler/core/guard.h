@@ -21,6 +21,8 @@ struct GuardInput {
 /// the target any more.
 inline constexpr std::size_t kBecomesEmptyFrom = 5;
 
+/// A change that is held back holds back with it what needs it (needs.h): what waits must not open
+/// or cut anything by waiting.
 struct Guarded {
   std::vector<Change> pass;
   std::vector<Change> held;

@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one place that knows in which order changes are safe. After every prefix of the ordered list:
-//   - an address that is allowed before and after the whole plan is still allowed (nobody is cut in
-//   passing);
-//   - an address that is allowed neither before nor after is not let in.
+//   - an address that may pass before and after the whole plan may pass (nobody is cut in passing);
+//   - an address that may pass neither before nor after is not let in.
+// What must close at once is not counted as "before": its closing waits for nothing, not even for
+// what lets the same person in again.
 //
 //   1 close_now        removals and shortenings caused by expiry, sign-out, revocation, deny;
-//   orphans 2 structure        keep, reshape: room for what follows 3 open             additions,
-//   unprotect 4 prolong          extensions 5 close_by_policy  removals and shortenings caused by
-//   policy or drift, then slots that go or let fewer ports
-//                      through, and `protect` last of all: a port is closed to strangers only when
-//                      everybody who may pass has an entry (docs/adr/0009)
+//                      orphans
+//   2 structure        keep, reshape: room for what follows
+//   3 open             additions, unprotect
+//   4 prolong          extensions
+//   5 close_by_policy  removals and shortenings caused by policy or drift, then slots that go or
+//                      let fewer ports through, `keep` prefixes that go, and `protect` last of all:
+//                      a port is closed to strangers only when everybody who may pass has an entry
+//                      (docs/adr/0009)
 //
-// One exception: where a slot will let more ports through, what policy takes out of that slot goes
-// first (into step 1), or it would pass the new ports for a moment.
+// Where a slot that stands gets other ports the five steps are not enough: what policy takes out of
+// a slot goes before the slot lets more ports through, and what comes into a slot waits until the
+// ports that go are gone (needs.h). So the list is the truth, and `step` says what kind of thing a
+// change is. Who applies a plan may merge neighbours into one write, but not reorder.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "reconciler/interfaces/provider.h"
@@ -22,8 +29,12 @@
 
 namespace knock {
 
-/// Fills Change::step and sorts. `have` is the structure before the plan.
-void order(std::vector<Change>& changes, const Structure& have);
+/// Fills Change::step and sorts. `have` is the structure before the plan, `standing` the entries
+/// (they matter only where a slot that stands gets other ports). The second statement always holds.
+/// Returns how many changes break the first one, because two slots exchange ports and each waits
+/// for the other.
+std::size_t order(std::vector<Change>& changes, const Structure& have,
+                  const std::vector<ObservedSlot>* standing = nullptr);
 
 /// True for reasons that no guard may hold back.
 bool must_not_wait(Reason reason);

@@ -31,24 +31,43 @@ bool grants_nothing_on(const Policy& policy, const TargetName& target) {
   return !any_rule_reaches(policy.allow, services) && !any_rule_reaches(policy.statics, services);
 }
 
-/// Addresses that some deny rule of the policy closes at a service, whoever comes from there.
-std::function<bool(const std::string&, const Prefix&)> denied_in(const Policy& policy) {
-  return [&policy](const std::string& slot, const Prefix& prefix) {
-    return std::any_of(policy.deny.begin(), policy.deny.end(), [&](const DenyRule& rule) {
-      if (!rule.who.empty() ||
-          !std::binary_search(rule.to.begin(), rule.to.end(), ServiceName(slot)))
-        return false;
-      auto covers = [&](const NetworkName& name) {
-        const Network* network = policy.network(name);
-        return network != nullptr &&
-               std::any_of(network->prefixes.begin(), network->prefixes.end(),
-                           [&](const NetworkPrefix& p) { return p.prefix.contains(prefix); });
-      };
-      return std::any_of(rule.from.in.begin(), rule.from.in.end(), covers) &&
-             std::none_of(rule.from.not_in.begin(), rule.from.not_in.end(), covers);
-    });
-  };
-}
+/// Answers whether deny rules close the whole of a prefix at a service to everybody.
+class DeniedNetworks {
+ public:
+  explicit DeniedNetworks(const Policy& policy) : policy_(policy) {}
+  bool cover(const std::string& slot, const Prefix& prefix) {
+    auto [at, fresh] = by_service_.try_emplace(slot);
+    if (fresh) at->second = without_nested(denied_networks(policy_, ServiceName(slot)));
+    const auto& networks = at->second;
+    // Disjoint and sorted: one that covers it stands just before it, those inside it follow.
+    auto next = std::upper_bound(networks.begin(), networks.end(), prefix);
+    if (next != networks.begin() && std::prev(next)->contains(prefix)) return true;
+    auto end = next;
+    while (end != networks.end() && prefix.contains(*end)) ++end;
+    return next != end && subtract(prefix, {next, end}).empty();
+  }
+
+ private:
+  const Policy& policy_;
+  std::map<std::string, std::vector<Prefix>> by_service_;
+};
+
+/// Answers whether a deny rule closes a service to a session.
+class DeniedSessions {
+ public:
+  DeniedSessions(const Policy& policy, std::span<const Session> sessions) : policy_(policy) {
+    if (policy.deny.empty()) return;
+    for (const Session& session : sessions) sessions_.emplace(session.id, &session);
+  }
+  bool has(const std::string& slot, const SessionId& id) const {
+    auto at = sessions_.find(id);
+    return at != sessions_.end() && is_denied(policy_, *at->second, ServiceName(slot));
+  }
+
+ private:
+  const Policy& policy_;
+  std::map<SessionId, const Session*> sessions_;
+};
 
 void count(const Observed& observed, TargetPlan& plan) {
   for (const auto& slot : observed.slots)
@@ -73,6 +92,14 @@ std::vector<Change> expired_by_record(const TargetPlanInput& in) {
   return changes;
 }
 
+Finding cut_for_a_moment(const TargetName& target, std::size_t changes) {
+  return {Finding::Level::warning, "plan.cut", target,
+          fmt::format("{} before what takes over can open: services exchange ports, and no order "
+                      "lets everybody through all the time; two commits, one with both ports on "
+                      "both services, would",
+                      counted(changes, "change closes", "changes close"))};
+}
+
 bool counts_for_id(const Change& change) {
   return change.reason == Reason::policy || change.reason == Reason::configuration;
 }
@@ -94,8 +121,16 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   const Observed& observed = *in.observed;
   out.plan.fence = observed.fence;
   count(observed, out.plan);
-  auto changes = diff({in.target.name, in.capabilities, in.desired, in.desired_in_force, observed,
-                       in.applied, in.now, in.ended, denied_in(in.policy), in.only});
+  DeniedNetworks networks(in.policy);
+  DeniedSessions sessions(in.policy, in.sessions);
+  DiffInput input{in.target.name, in.capabilities, in.desired, in.desired_in_force,
+                  observed,       in.applied,      in.now,     in.ended};
+  input.denied = [&](const std::string& slot, const Prefix& p) { return networks.cover(slot, p); };
+  input.denied_session = [&](const std::string& slot, const SessionId& id) {
+    return sessions.has(slot, id);
+  };
+  input.only = in.only;
+  auto changes = diff(input);
   Guarded guarded;
   if (in.acknowledged)
     guarded.pass = std::move(changes);
@@ -105,17 +140,19 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   out.plan.changes = std::move(guarded.pass);
   out.plan.held = std::move(guarded.held);
   out.trips = std::move(guarded.trips);
-  order(out.plan.changes, observed.structure);
-  order(out.plan.held, observed.structure);
+  auto broken = order(out.plan.changes, observed.structure, &observed.slots);
+  order(out.plan.held, observed.structure, &observed.slots);
+  if (broken > 0) out.plan.findings.push_back(cut_for_a_moment(in.target.name, broken));
   return out;
 }
 
 Digest plan_id(const PolicyRevision& to, std::span<const TargetPlan> targets) {
   std::vector<std::string> lines;
   for (const TargetPlan& target : targets)
-    for (const auto* list : {&target.changes, &target.held})
+    for (const auto* list :
+         {&target.changes, &target.held})  // what is held is what is acknowledged
       for (const Change& change : *list) {
-        if (!counts_for_id(change)) continue;
+        if (list == &target.changes && !counts_for_id(change)) continue;
         std::string line =
             fmt::format("{} {} {} {} {}", target.target.value, to_string(change.action),
                         change.slot, change.prefix.to_string(), to_string(change.ports));
@@ -175,17 +212,29 @@ std::vector<Person> known_people(std::span<const Session> sessions,
   return people;
 }
 
+bool in_any(const Policy& policy, const std::vector<GroupName>& groups, const Session& session) {
+  return std::any_of(groups.begin(), groups.end(), [&](const GroupName& name) {
+    const Group* group = policy.group(name);
+    return group != nullptr && is_member(*group, session);
+  });
+}
+
+/// A deny rule that asks for no network holds wherever somebody comes from.
+bool denied_anywhere(const Policy& policy, const Session& session, const ServiceName& service) {
+  return std::any_of(policy.deny.begin(), policy.deny.end(), [&](const DenyRule& rule) {
+    return rule.from.empty() && std::binary_search(rule.to.begin(), rule.to.end(), service) &&
+           in_any(policy, rule.who, session);
+  });
+}
+
 /// Services by groups alone: the first rule that names them.
 std::vector<Reach> reach_anywhere(const Policy& policy, const Session& session, Instant now) {
   std::map<ServiceName, Reach> out;
   for (const AllowRule& rule : policy.allow) {
-    bool member = std::any_of(rule.who.begin(), rule.who.end(), [&](const GroupName& name) {
-      const Group* group = policy.group(name);
-      return group != nullptr && is_member(*group, session);
-    });
-    if (!member) continue;
+    if (!in_any(policy, rule.who, session)) continue;
     for (const ServiceName& service : rule.to)
-      out.emplace(service, Reach{service, rule.name, now + rule.ttl});
+      if (!denied_anywhere(policy, session, service))
+        out.emplace(service, Reach{service, rule.name, now + rule.ttl});
   }
   std::vector<Reach> list;
   for (auto& [name, reach] : out) list.push_back(reach);
@@ -228,8 +277,10 @@ std::vector<PersonChange> people_changes(const Policy* in_force, const Policy& p
     compare(person, after, in_force, before, false, out);
   }
   auto key = [](const PersonChange& c) { return std::tie(c.gains, c.service, c.who, c.rule); };
-  std::sort(out.begin(), out.end(),
-            [&](const PersonChange& a, const PersonChange& b) { return key(a) < key(b); });
+  std::sort(out.begin(), out.end(), [&](const PersonChange& a, const PersonChange& b) {
+    if (key(a) != key(b)) return key(a) < key(b);
+    return a.live_until > b.live_until;  // of several sessions, the one that would live longest
+  });
   auto same = [&](const PersonChange& a, const PersonChange& b) { return key(a) == key(b); };
   out.erase(std::unique(out.begin(), out.end(), same), out.end());
   return out;

@@ -30,6 +30,8 @@ struct TargetPlanInput {
   std::function<std::optional<EndCause>(const SessionId&)> ended;
   bool acknowledged = false;   // somebody said yes to this plan's id: nothing is held
   std::optional<Prefix> only;  // a host-scoped plan (DiffInput::only)
+  /// Who lives now. Without them, what a deny rule takes from a group counts as policy's doing.
+  std::span<const Session> sessions = {};
 };
 
 struct PlannedTarget {
@@ -41,9 +43,9 @@ struct PlannedTarget {
 /// records and nothing else.
 PlannedTarget plan_target(const TargetPlanInput& input);
 
-/// SHA-256 over the policy revision and what policy and configuration cause, held or not; never
-/// over times or over what sessions and drift cause, or every acknowledgement would be stale within
-/// a second.
+/// SHA-256 over the policy revision, what policy and configuration cause, and whatever is held;
+/// never over times or over what sessions and drift cause, or every acknowledgement would be stale
+/// within a second.
 Digest plan_id(const PolicyRevision& to, std::span<const TargetPlan> targets);
 
 /// Sorts, computes the id.

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plan does to a target, change by change (STYLE: at every step an address that may pass
+// before and after may pass, and one that may do so in neither may not).
+#include <gtest/gtest.h>
+// gtest first: rapidcheck's own headers look for it.
+#include <fmt/format.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "reconciler/core/order.h"
+#include "tests/support/generators.h"
+
+namespace knock::test {
+namespace {
+
+// ---- what may pass, asked at every point that can make a difference
+
+class Points {
+ public:
+  Points(const ModelTarget& model, const std::vector<Change>& changes) {
+    for (const auto& [name, slot] : model.slots) {
+      ports(slot.ports);
+      for (const auto& [prefix, element] : slot.elements) ends(prefix);
+    }
+    ports(model.protect);
+    for (const Prefix& prefix : model.keep) ends(prefix);
+    for (const Change& change : changes) {
+      ports(change.ports);
+      if (change.prefix != Prefix()) ends(change.prefix);
+      for (const Prefix& prefix : change.keep) ends(prefix);
+    }
+    addresses.insert(*IpAddress::parse("198.18.0.1"));  // a stranger
+    addresses.insert(*IpAddress::parse("2001:db8:ffff::1"));
+  }
+  std::set<IpAddress> addresses;
+  std::set<PortRange> single_ports;
+
+ private:
+  void ports(const std::vector<PortRange>& ranges) {
+    for (const PortRange& range : ranges)
+      for (int port : {range.first - 1, int(range.first), int(range.last), range.last + 1})
+        if (port >= 1 && port <= 65535)
+          single_ports.insert({range.protocol, std::uint16_t(port), std::uint16_t(port)});
+  }
+  void ends(const Prefix& prefix) {
+    addresses.insert(prefix.first());
+    addresses.insert(prefix.last());
+    if (auto next = prefix.last().next()) addresses.insert(*next);
+  }
+};
+
+struct Moment {
+  std::map<std::pair<IpAddress, PortRange>, bool> passes;
+  Moment(const ModelTarget& model, const Points& points) {
+    for (const IpAddress& address : points.addresses)
+      for (const PortRange& port : points.single_ports)
+        passes[{address, port}] = model.allowed(address, port);
+  }
+};
+
+bool about_entry(const Change& change) {
+  return change.action == Action::add || change.action == Action::extend ||
+         change.action == Action::shorten || change.action == Action::remove;
+}
+
+bool does_something(const Change& change) { return change.action != Action::report; }
+
+/// What must close at once is no longer rightful: its closing never waits for anything, so "allowed
+/// before" means allowed without it.
+ModelTarget without_what_must_close(ModelTarget model, const std::vector<Change>& changes) {
+  for (const Change& change : changes)
+    if (change.action == Action::remove && must_not_wait(change.reason)) model.apply(change);
+  return model;
+}
+
+ModelTarget after(ModelTarget model, const std::vector<Change>& changes) {
+  for (const Change& change : changes) {
+    if (!does_something(change)) continue;
+    auto refused = model.apply(change);
+    if (!refused.empty()) RC_FAIL(refused);
+  }
+  return model;
+}
+
+/// "" or the first moment at which somebody is cut or let in. `also_after`: what the whole plan
+/// gives, when some of it is held back.
+std::string unsafe_moment(const ModelTarget& model, const TargetPlan& plan,
+                          const ModelTarget& whole) {
+  // Where services exchange ports somebody is cut, and the plan says so; nobody may get in.
+  bool cut = std::any_of(plan.findings.begin(), plan.findings.end(),
+                         [](const Finding& finding) { return finding.id == "plan.cut"; });
+  const auto& changes = plan.changes;
+  Points points(model, changes);
+  Moment before(model, points), rightful(without_what_must_close(model, changes), points),
+      wanted(whole, points);
+  ModelTarget now = model;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const Change& change = changes[i];
+    if (!does_something(change)) continue;
+    auto refused = now.apply(change);
+    if (!refused.empty()) return fmt::format("change {} is refused: {}", i, refused);
+    for (const IpAddress& address : points.addresses) {
+      if (about_entry(change) && !change.prefix.contains(address)) continue;
+      for (const PortRange& port : points.single_ports) {
+        bool passes = now.allowed(address, port);
+        std::pair key{address, port};
+        if (!cut && !passes && rightful.passes[key] && wanted.passes[key])
+          return fmt::format("after change {} ({} {}): {} is cut from {}", i,
+                             to_string(change.action), change.slot, address.to_string(),
+                             port.to_string());
+        if (passes && !before.passes[key] && !wanted.passes[key])
+          return fmt::format("after change {} ({} {}): {} gets into {}", i,
+                             to_string(change.action), change.slot, address.to_string(),
+                             port.to_string());
+      }
+    }
+  }
+  return "";
+}
+
+bool reshapes_what_stands(const Change& change, const Structure& have) {
+  return change.action == Action::reshape && !change.ports.empty() &&
+         have.slots.contains(change.slot);
+}
+
+/// `property(world, target)` for every target of many worlds.
+template <class Property>
+void hold_for_worlds(Property property) {
+  Shares shares;
+  EXPECT_TRUE(rc::check([&] {
+    World world = any_world();
+    shares.count(world);
+    bool changed = false, reshaped = false, held = false, cut = false;
+    for (const Target& target : world.planned.targets) {
+      auto plan = world.plan(target, true).plan;
+      auto have = world.places.at(target.name).model.observe(world.now).structure;
+      changed = changed || plan.changes.size() > 4;
+      reshaped = reshaped || std::any_of(plan.changes.begin(), plan.changes.end(),
+                                         [&](auto& c) { return reshapes_what_stands(c, have); });
+      held = held || !world.plan(target, false).plan.held.empty();
+      cut = cut || std::any_of(plan.findings.begin(), plan.findings.end(),
+                               [](const Finding& finding) { return finding.id == "plan.cut"; });
+      property(world, target);
+    }
+    shares.also("five changes", changed);
+    shares.also("services reshaped", reshaped);
+    shares.also("something held", held);
+    shares.also("no order is safe", cut);
+  }));
+  shares.judge();
+}
+
+// ---- it arrives
+
+/// What must stand afterwards, by its own reasoning: the desired entries, except where a foreign
+/// entry has the place or somebody else said no twice; and foreign entries as they were.
+std::map<std::pair<std::string, Prefix>, std::optional<Instant>> expected_entries(
+    const World& world, const Target& target, const std::vector<Change>& changes) {
+  std::map<std::pair<std::string, Prefix>, std::optional<Instant>> out;
+  for (const Slot& slot : world.desired_on(target, world.planned).slots)
+    for (const Item& item : slot.items) out[{slot.name, item.prefix}] = item.until;
+  for (const Change& change : changes)
+    if (change.action == Action::report && change.reason == Reason::drift)
+      out.erase({change.slot, change.prefix});
+  for (const auto& [name, slot] : world.places.at(target.name).model.slots)
+    for (const auto& [prefix, element] : slot.elements)
+      if (!element.ours) out[{name, prefix}] = std::nullopt;
+  return out;
+}
+
+void arrives(const World& world, const Target& target) {
+  auto plan = world.plan(target, true).plan;
+  const auto& place = world.places.at(target.name);
+  ModelTarget model = after(place.model, plan.changes);
+  std::map<std::pair<std::string, Prefix>, std::optional<Instant>> stands;
+  for (const auto& [name, slot] : model.slots)
+    for (const auto& [prefix, element] : slot.elements)
+      stands[{name, prefix}] = element.ours ? element.until : std::nullopt;
+  RC_LOG() << describe(world, target);
+  RC_ASSERT(stands == expected_entries(world, target, plan.changes));
+  Structure want = world.desired_on(target, world.planned).structure;
+  for (const auto& [name, slot] : place.model.slots)
+    if (!want.slots.contains(name) &&
+        std::any_of(slot.elements.begin(), slot.elements.end(),
+                    [](const auto& element) { return !element.second.ours; }))
+      want.slots[name] = slot.ports;  // not ours to take away
+  RC_ASSERT(model.observe(world.now).structure == want);
+}
+
+std::vector<AppliedEntry> recorded(std::vector<AppliedEntry> applied, const TargetName& target,
+                                   const std::vector<Change>& changes, Instant now) {
+  for (const Change& change : changes) {
+    if (!about_entry(change)) continue;
+    auto at = std::find_if(applied.begin(), applied.end(), [&](const AppliedEntry& entry) {
+      return entry.slot == change.slot && entry.prefix == change.prefix;
+    });
+    if (at != applied.end()) applied.erase(at);
+    if (change.action != Action::remove)
+      applied.push_back(
+          {target, change.slot, change.prefix, *change.until, now, {}, change.causes, 0});
+  }
+  return applied;
+}
+
+void second_plan_is_empty(const World& world, const Target& target) {
+  auto plan = world.plan(target, true).plan;
+  World next = world;
+  auto& place = next.places.at(target.name);
+  place.model = after(place.model, plan.changes);
+  place.applied = recorded(place.applied, target.name, plan.changes, world.now);
+  next.in_force = next.planned;
+  next.first = false;
+  auto second = next.plan(target, true).plan;
+  RC_LOG() << describe(world, target) << "then\n" << describe(second.changes);
+  RC_ASSERT(std::none_of(second.changes.begin(), second.changes.end(), does_something));
+}
+
+/// |adds| + |removals| = |desired △ own|, counting an expired entry that is wanted again twice.
+void is_minimal(const World& world, const Target& target) {
+  auto plan = world.plan(target, true).plan;
+  std::set<std::pair<std::string, Prefix>> want, have, differ;
+  std::size_t again = 0;
+  for (const auto& [key, until] : expected_entries(world, target, plan.changes))
+    if (until) want.insert(key);
+  for (const auto& [name, slot] : world.places.at(target.name).model.slots)
+    for (const auto& [prefix, element] : slot.elements)
+      if (element.ours) {
+        have.insert({name, prefix});
+        if (*element.until <= world.now && want.contains({name, prefix})) again += 2;
+      }
+  std::set_symmetric_difference(want.begin(), want.end(), have.begin(), have.end(),
+                                std::inserter(differ, differ.end()));
+  auto steps = std::count_if(plan.changes.begin(), plan.changes.end(), [](const Change& change) {
+    return change.action == Action::add || change.action == Action::remove;
+  });
+  RC_LOG() << describe(world, target);
+  RC_ASSERT(std::size_t(steps) == differ.size() + again);
+}
+
+TEST(CorePlan, GivesDesiredAndForeign) { hold_for_worlds(arrives); }
+
+TEST(CorePlan, SecondPlanIsEmpty) { hold_for_worlds(second_plan_is_empty); }
+
+TEST(CorePlan, TouchesOnlyWhatDiffers) { hold_for_worlds(is_minimal); }
+
+// ---- it is safe on the way
+
+TEST(CorePlan, EveryPrefixIsSafe) {
+  hold_for_worlds([&](const World& world, const Target& target) {
+    auto plan = world.plan(target, true).plan;
+    const ModelTarget& model = world.places.at(target.name).model;
+    auto moment = unsafe_moment(model, plan, after(model, plan.changes));
+    RC_LOG() << moment << "\n" << describe(world, target);
+    RC_ASSERT(moment == "");
+  });
+}
+
+TEST(CorePlan, EveryPrefixOfWhatPassesTheGuardsIsSafe) {
+  hold_for_worlds([&](const World& world, const Target& target) {
+    auto plan = world.plan(target, false).plan;
+    const ModelTarget& model = world.places.at(target.name).model;
+    RC_LOG() << describe(world, target);
+    auto moment = unsafe_moment(model, plan, after(model, plan.changes));
+    RC_LOG() << moment;
+    RC_ASSERT(moment == "");
+  });
+}
+
+/// What is held back lets nobody in whom neither the old state nor the whole plan lets in, and cuts
+/// nobody whom both let pass.
+TEST(CorePlan, HoldingBackIsSafeToo) {
+  hold_for_worlds([&](const World& world, const Target& target) {
+    auto plan = world.plan(target, false).plan;
+    const ModelTarget& model = world.places.at(target.name).model;
+    RC_LOG() << describe(world, target);
+    auto whole = after(model, world.plan(target, true).plan.changes);
+    auto moment = unsafe_moment(model, plan, whole);
+    RC_LOG() << moment;
+    RC_ASSERT(moment == "");
+  });
+}
+
+TEST(CorePlan, WhatMustCloseIsNeverHeld) {
+  hold_for_worlds([&](const World& world, const Target& target) {
+    auto plan = world.plan(target, false).plan;
+    RC_LOG() << describe(world, target);
+    for (const Change& change : plan.held) RC_ASSERT(!must_not_wait(change.reason));
+  });
+}
+
+}  // namespace
+}  // namespace knock::test

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/model_target.h"
+
+#include <algorithm>
+
+namespace knock::test {
+namespace {
+
+bool lets(const std::vector<PortRange>& ports, const PortRange& port) {
+  return std::any_of(ports.begin(), ports.end(),
+                     [&](const PortRange& range) { return range.contains(port); });
+}
+
+}  // namespace
+
+Capabilities ModelTarget::capabilities() const {
+  Capabilities out;
+  out.native_expiry = native_expiry;
+  out.closes_by_default = true;
+  return out;
+}
+
+Canonical ModelTarget::canonicalize(const Allowlist& desired) const {
+  Canonical out;
+  for (const ServiceEntries& service : desired.services) {
+    Slot slot{service.service.value, service.ports, {}};
+    for (const Entry& entry : service.entries)
+      slot.items.push_back({entry.prefix, entry.until, entry.causes});
+    out.structure.slots[slot.name] = slot.ports;
+    out.slots.push_back(std::move(slot));
+  }
+  out.structure.protect = desired.protect;
+  out.structure.keep = without_nested(desired.keep);
+  return out;
+}
+
+Observed ModelTarget::observe(Instant now) const {
+  Observed out;
+  for (const auto& [name, slot] : slots) {
+    ObservedSlot seen{name, {}};
+    for (const auto& [prefix, element] : slot.elements) {
+      ObservedItem item;
+      item.prefix = prefix;
+      item.ours = element.ours;
+      item.until = element.until;
+      if (element.ends) item.left = *element.ends - now;
+      item.handle = name + " " + prefix.to_string();
+      seen.items.push_back(std::move(item));
+    }
+    out.structure.slots[name] = slot.ports;
+    out.slots.push_back(std::move(seen));
+  }
+  out.structure.protect = protect;
+  out.structure.keep = keep;
+  out.exists = exists;
+  out.at = now;
+  return out;
+}
+
+std::string ModelTarget::apply(const Change& change) {
+  auto slot = slots.find(change.slot);
+  switch (change.action) {
+    case Action::protect: {
+      protect.insert(protect.end(), change.ports.begin(), change.ports.end());
+      protect = canonical_ports(std::move(protect));
+      keep = change.keep;
+      break;
+    }
+    case Action::unprotect:
+      protect = subtract(protect, change.ports);
+      break;
+    case Action::keep:
+      keep = change.keep;
+      break;
+    case Action::reshape:
+      if (change.ports.empty())
+        slots.erase(change.slot);
+      else
+        slots[change.slot].ports = change.ports;
+      break;
+    case Action::add:
+    case Action::extend:
+    case Action::shorten: {
+      if (slot == slots.end()) return "there is no slot " + change.slot;
+      if (!change.until) return "without a deadline";
+      auto& element = slot->second.elements[change.prefix];
+      if (!element.ours) return "a foreign entry stands there";
+      element.until = change.until;
+      element.ends = native_expiry ? change.until : std::nullopt;
+      break;
+    }
+    case Action::remove: {
+      if (slot == slots.end()) break;
+      auto at = slot->second.elements.find(change.prefix);
+      if (at == slot->second.elements.end()) break;
+      if (!at->second.ours) return "a foreign entry stands there";
+      slot->second.elements.erase(at);
+      break;
+    }
+    case Action::report:
+      return "a report is not applied";
+  }
+  exists = true;
+  return "";
+}
+
+bool ModelTarget::allowed(const IpAddress& address, const PortRange& port) const {
+  if (!lets(protect, port)) return true;
+  if (std::any_of(keep.begin(), keep.end(),
+                  [&](const Prefix& prefix) { return prefix.contains(address); }))
+    return true;
+  for (const auto& [name, slot] : slots) {
+    if (!lets(slot.ports, port)) continue;
+    for (const auto& [prefix, element] : slot.elements)
+      if (prefix.contains(address)) return true;
+  }
+  return false;
+}
+
+}  // namespace knock::test

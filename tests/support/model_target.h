@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A target as a value: what an enforcement point with sets per slot does, and nothing of how. It
+// applies changes one by one, so that what passes between two of them can be asked.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reconciler/interfaces/provider.h"
+
+namespace knock::test {
+
+struct ModelElement {
+  bool ours = true;
+  std::optional<Instant> until;  // the marker's deadline; foreign: nothing
+  std::optional<Instant> ends;   // the target's own timer; nothing: never
+  friend bool operator==(const ModelElement&, const ModelElement&) = default;
+};
+
+struct ModelSlot {
+  std::vector<PortRange> ports;
+  std::map<Prefix, ModelElement> elements;
+};
+
+struct ModelTarget {
+  std::map<std::string, ModelSlot> slots;
+  std::vector<PortRange> protect;
+  std::vector<Prefix> keep;
+  bool exists = false;
+  bool native_expiry = true;
+
+  Capabilities capabilities() const;
+  /// Holds everything as it is; nested `keep` prefixes are one.
+  Canonical canonicalize(const Allowlist& desired) const;
+  Observed observe(Instant now) const;
+  /// "" or why the target refuses it. Adding what is there and removing what is absent succeed.
+  std::string apply(const Change& change);
+  /// `port` is one port. An unprotected port lets everybody through.
+  bool allowed(const IpAddress& address, const PortRange& port) const;
+};
+
+}  // namespace knock::test
