@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string program() { return binary_dir() + "/cli/knock"; }
+std::string program() { return fs::absolute(binary_dir()) / "cli/knock"; }
 
 /// Somebody listens there and takes connections.
 bool answers(const std::string& socket_path) {
