@@ -126,7 +126,7 @@ for command in "${commands[@]}"; do
   tail -n "$([ "$result" = 0 ] && echo 4 || echo 40)" "$work/typed.log"
   if [ "$result" != 0 ]; then status=1; fi
   # The demo's own clock: when its first connection through the opened door succeeded.
-  opened=$(sed -n '/"step":"signin.open"/s/.*"at":\([0-9]*\).*/\1/p' "$tree/home/new/knock/demo.jsonl" 2>/dev/null)
+  opened=$(sed -n '/"step":"signin.open"/s/.*"at":\([0-9]*\).*/\1/p' "$tree/home/new/knock/demo.jsonl" 2>/dev/null || true)
   if [ "$command" = demo ] && [ -n "$opened" ]; then
     printf '%s\n' "--- from clone to the first opened port: $(minutes $((opened - cloned))) minutes"
   fi
