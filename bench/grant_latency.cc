@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the last byte of a request to the first SYN-ACK: how long a person waits for the door. A prober in another
-// network namespace opens a fresh non-blocking socket every 100 µs, from before the request on; the first that connects
-// says when the port opened. Three sides in one run: `session grant` at a whole controller (log durable before the port
-// opens), an `nft add element` process, and a program that does nothing but send one libmnl batch.
+// From the last byte of a request to the first SYN-ACK: how long a person waits for the door. A
+// prober in another network namespace opens a fresh non-blocking socket every 100 µs, from before
+// the request on; the first that connects says when the port opened. Three sides in one run:
+// `session grant` at a whole controller (log durable before the port opens), an `nft add element`
+// process, and a program that does nothing but send one libmnl batch.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,26 +13,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 // before linux/netfilter
-#include <netinet/in.h>
-
+#include <fmt/format.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
 #include <libnftnl/set.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "tests/support/netns.h"
 #include "tests/support/requirement.h"
@@ -44,14 +46,16 @@ using Time = std::chrono::steady_clock::time_point;
 using knock::test::Namespace;
 constexpr int kPort = 2222, kWarmUp = 20;
 
-double micros(Time from, Time to) { return std::chrono::duration<double, std::micro>(to - from).count(); }
+double micros(Time from, Time to) {
+  return std::chrono::duration<double, std::micro>(to - from).count();
+}
 
 /// Fresh sockets from one address until one connects.
 class Prober {
  public:
   Prober(const Namespace& where, std::string source)
       : thread_([this, &where, source = std::move(source)] { where.run([&] { probe(source); }); }) {
-    while (!started_) std::this_thread::yield();
+    started_.wait(false);
   }
   ~Prober() {
     stop_ = true;
@@ -59,9 +63,8 @@ class Prober {
   }
   /// When the first one connected; nothing after `patience`.
   std::optional<Time> first(std::chrono::milliseconds patience) {
-    auto until = std::chrono::steady_clock::now() + patience;
-    while (!connected_ && std::chrono::steady_clock::now() < until) std::this_thread::yield();
-    if (!connected_) return std::nullopt;
+    std::unique_lock lock(mutex_);
+    if (!news_.wait_for(lock, patience, [&] { return connected_.load(); })) return std::nullopt;
     return when_;
   }
 
@@ -70,19 +73,27 @@ class Prober {
     std::vector<pollfd> open;
     auto next = std::chrono::steady_clock::now();
     started_ = true;
+    started_.notify_all();
     while (!stop_ && !connected_) {
       if (std::chrono::steady_clock::now() >= next) {
         open.push_back({start(source), POLLOUT, 0});
         next += std::chrono::microseconds(100);
       }
-      poll(open.data(), open.size(), 0);
+      // Asleep between two sockets: the prober must not take the processor from what it measures.
+      auto wait =
+          std::max(next - std::chrono::steady_clock::now(), std::chrono::steady_clock::duration(0));
+      timespec pause{0, long(std::chrono::nanoseconds(wait).count())};
+      ppoll(open.data(), open.size(), &pause, nullptr);
       for (const pollfd& entry : open) {
         int problem = 1;
         socklen_t size = sizeof problem;
-        if ((entry.revents & POLLOUT) == 0 || getsockopt(entry.fd, SOL_SOCKET, SO_ERROR, &problem, &size) != 0 || problem != 0)
+        if ((entry.revents & POLLOUT) == 0 ||
+            getsockopt(entry.fd, SOL_SOCKET, SO_ERROR, &problem, &size) != 0 || problem != 0)
           continue;
+        std::lock_guard lock(mutex_);
         when_ = std::chrono::steady_clock::now();
         connected_ = true;
+        news_.notify_all();
         break;
       }
     }
@@ -105,21 +116,29 @@ class Prober {
   }
 
   std::atomic<bool> started_{false}, stop_{false}, connected_{false};
+  std::mutex mutex_;
+  std::condition_variable news_;
   Time when_;
   std::thread thread_;
 };
 
 void report(const std::string& name, std::vector<double> us) {
   std::sort(us.begin(), us.end());
-  auto at = [&](double share) { return us.empty() ? 0.0 : us[std::min(us.size() - 1, std::size_t(share * double(us.size())))]; };
-  fmt::print("{:<42} n={:<4} p50 {:>7.0f} µs   p90 {:>7.0f} µs   p99 {:>7.0f} µs   max {:>7.0f} µs\n", name, us.size(), at(0.5),
-             at(0.9), at(0.99), us.empty() ? 0 : us.back());
+  auto at = [&](double share) {
+    return us.empty() ? 0.0 : us[std::min(us.size() - 1, std::size_t(share * double(us.size())))];
+  };
+  fmt::print(
+      "{:<42} n={:<4} p50 {:>7.0f} µs   p90 {:>7.0f} µs   p99 {:>7.0f} µs   max {:>7.0f} µs\n",
+      name, us.size(), at(0.5), at(0.9), at(0.99), us.empty() ? 0 : us.back());
 }
 
-std::string address_of(int number) { return fmt::format("10.77.{}.{}", 1 + number / 200, 1 + number % 200); }
+std::string address_of(int number) {
+  return fmt::format("10.77.{}.{}", 1 + number / 200, 1 + number % 200);
+}
 
 /// One side: `open` starts the request and returns when its last byte is sent.
-std::vector<double> measure(const Namespace& client, int first, int rounds, const std::function<Time(const std::string&)>& open,
+std::vector<double> measure(const Namespace& client, int first, int rounds,
+                            const std::function<Time(const std::string&)>& open,
                             const std::function<void()>& finish) {
   std::vector<double> out;
   for (int i = 0; i < rounds + kWarmUp; ++i) {
@@ -144,17 +163,21 @@ class Controller {
   Controller(const Namespace& where, const std::string& folder) : folder_(folder) {
     using knock::test::write_file;
     write_file(folder + "/policies/main.yaml",
-               "knock: 1\ngroups: {admins: {idp: admins, from: [local]}}\nservices: {ssh: {ports: [tcp/2222], targets: [host]}}\n"
-               "targets: {host: {type: nftables, table: knock}}\nallow: {r: {who: [admins], to: [ssh], ttl: 8h}}\n");
+               "knock: 1\ngroups: {admins: {idp: admins, from: [local]}}\nservices: {ssh: {ports: "
+               "[tcp/2222], targets: [host]}}\n"
+               "targets: {host: {type: nftables, table: knock}}\nallow: {r: {who: [admins], to: "
+               "[ssh], ttl: 8h}}\n");
     write_file(folder + "/knock.yaml",
-               fmt::format("owner: 0badc0ffee15dead\nlisten: 127.0.0.1:8400\npolicy: {{dir: {0}/policies}}\nstore: sqlite://{0}/state/knock.db\n"
+               fmt::format("owner: 0badc0ffee15dead\nlisten: 127.0.0.1:8400\npolicy: {{dir: "
+                           "{0}/policies}}\nstore: sqlite://{0}/state/knock.db\n"
                            "socket: {0}/admin.sock\nsign_in: {{local: {{type: local}}}}\n"
                            "keep: [{{prefix: 10.77.255.9/32, owner: ops, reason: bench}}]\n",
                            folder));
     auto binary = knock::test::binary_dir() + "/cli/knock";
     auto config = folder + "/knock.yaml";
     where.run([&] {
-      char* argv[] = {const_cast<char*>("knock"), const_cast<char*>("serve"), const_cast<char*>("--config"), config.data(), nullptr};
+      char* argv[] = {const_cast<char*>("knock"), const_cast<char*>("serve"),
+                      const_cast<char*>("--config"), config.data(), nullptr};
       posix_spawn_file_actions_t files;
       posix_spawn_file_actions_init(&files);
       auto log = folder + "/serve.log";
@@ -162,10 +185,14 @@ class Controller {
       if (posix_spawn(&pid_, binary.c_str(), &files, nullptr, argv, environ) != 0) std::exit(1);
       posix_spawn_file_actions_destroy(&files);
     });
-    bool up = knock::test::eventually([&] { return exchange("GET", "/api/v1/status", "").find("\"Synced\"") != std::string::npos; },
-                                      knock::Duration::seconds(15));
+    bool up = knock::test::eventually(
+        [&] {
+          return exchange("GET", "/api/v1/status", "").find("\"Synced\"") != std::string::npos;
+        },
+        knock::Duration::seconds(15));
     if (!up) {
-      fmt::print(stderr, "the controller did not come up:\n{}", knock::test::read_file(folder + "/serve.log"));
+      fmt::print(stderr, "the controller did not come up:\n{}",
+                 knock::test::read_file(folder + "/serve.log"));
       std::exit(1);
     }
   }
@@ -175,7 +202,10 @@ class Controller {
   }
 
   Time grant(const std::string& address) {
-    auto body = fmt::format("{{\"user\":\"bench\",\"from\":\"{}\",\"ttl\":\"10m\",\"reason\":\"bench\",\"groups\":[\"admins\"],\"wait\":false}}", address);
+    auto body = fmt::format(
+        "{{\"user\":\"bench\",\"from\":\"{}\",\"ttl\":\"10m\",\"reason\":\"bench\",\"groups\":["
+        "\"admins\"],\"wait\":false}}",
+        address);
     fd_ = dial();
     return send_request(fd_, "POST", "/api/v1/sessions", body);
   }
@@ -189,7 +219,8 @@ class Controller {
     auto before = ticks();
     std::this_thread::sleep_for(std::chrono::seconds(5));  // what is measured is time passing
     auto used = ticks() - before;
-    fmt::print("\nidle controller, all roles: {:.1f} MiB PSS, {:.1f} % of one core over 5 s\n", double(total(pss_kib)) / 1024,
+    fmt::print("\nidle controller, all roles: {:.1f} MiB PSS, {:.1f} % of one core over 5 s\n",
+               double(total(pss_kib)) / 1024,
                double(used) / double(sysconf(_SC_CLK_TCK)) / 5 * 100);
   }
 
@@ -203,7 +234,8 @@ class Controller {
     auto text = knock::test::read_file("/proc/" + pid + "/stat");
     auto rest = text.substr(text.rfind(')') + 2);
     long user = 0, kernel = 0;
-    std::sscanf(rest.c_str(), "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user, &kernel);
+    std::sscanf(rest.c_str(), "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user,
+                &kernel);
     return user + kernel;
   }
   /// Over the parent and its children.
@@ -212,8 +244,10 @@ class Controller {
     long sum = of(std::to_string(pid_));
     std::string word;
     for (char c : children + " ") {
-      if (c != ' ') word += c;
-      else if (!word.empty()) sum += of(std::exchange(word, ""));
+      if (c != ' ')
+        word += c;
+      else if (!word.empty())
+        sum += of(std::exchange(word, ""));
     }
     return sum;
   }
@@ -228,15 +262,18 @@ class Controller {
     return -1;
   }
   static Time send_request(int fd, const char* method, const char* path, const std::string& body) {
-    auto text = fmt::format("{} {} HTTP/1.1\r\nHost: knock\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
-                            method, path, body.size(), body);
+    auto text = fmt::format(
+        "{} {} HTTP/1.1\r\nHost: knock\r\nContent-Type: application/json\r\nContent-Length: "
+        "{}\r\nConnection: close\r\n\r\n{}",
+        method, path, body.size(), body);
     (void)!write(fd, text.data(), text.size());
     return std::chrono::steady_clock::now();
   }
   static std::string read_answer(int fd) {
     std::string out;
     char buffer[8192];
-    for (ssize_t got; (got = read(fd, buffer, sizeof buffer)) > 0;) out.append(buffer, std::size_t(got));
+    for (ssize_t got; (got = read(fd, buffer, sizeof buffer)) > 0;)
+      out.append(buffer, std::size_t(got));
     return out;
   }
   std::string exchange(const char* method, const char* path, const std::string& body) const {
@@ -257,7 +294,8 @@ class Controller {
 
 constexpr const char* kOtherTable =
     "table inet other { set s { type ipv4_addr; flags timeout; }\n"
-    " chain input { type filter hook input priority -5; tcp dport 2222 ip saddr @s accept\n tcp dport 2222 drop\n }\n}\n";
+    " chain input { type filter hook input priority -5; tcp dport 2222 ip saddr @s accept\n tcp "
+    "dport 2222 drop\n }\n}\n";
 
 void bare_add(mnl_socket* socket, const std::string& address) {
   char buffer[4096];
@@ -274,8 +312,9 @@ void bare_add(mnl_socket* socket, const std::string& address) {
   nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, &key, sizeof key);
   nftnl_set_elem_set_u64(element, NFTNL_SET_ELEM_TIMEOUT, 600'000);
   nftnl_set_elem_add(set, element);
-  auto* header = nftnl_nlmsg_build_hdr(static_cast<char*>(mnl_nlmsg_batch_current(batch)), NFT_MSG_NEWSETELEM, NFPROTO_INET,
-                                       NLM_F_CREATE | NLM_F_ACK, sequence++);
+  auto* header =
+      nftnl_nlmsg_build_hdr(static_cast<char*>(mnl_nlmsg_batch_current(batch)), NFT_MSG_NEWSETELEM,
+                            NFPROTO_INET, NLM_F_CREATE | NLM_F_ACK, sequence++);
   nftnl_set_elems_nlmsg_build_payload(header, set);
   mnl_nlmsg_batch_next(batch);
   nftnl_set_free(set);
@@ -289,6 +328,7 @@ void bare_add(mnl_socket* socket, const std::string& address) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
   int rounds = argc > 1 ? std::atoi(argv[1]) : 200;
   if (rounds < 1) rounds = 200;
   if (!knock::test::have_namespaces()) {
@@ -300,32 +340,44 @@ int main(int argc, char** argv) {
   knock::test::add_address(server, "inner", "10.77.0.1/16");
   int all = 3 * (rounds + kWarmUp);
   std::string script;
-  for (int i = 0; i < all; ++i) script += fmt::format("address add {}/16 dev outer\n", address_of(i));
+  for (int i = 0; i < all; ++i)
+    script += fmt::format("address add {}/16 dev outer\n", address_of(i));
   client.command({"ip", "-batch", "-"}, script);
   knock::test::EchoServer echo(server, kPort);
   knock::test::TemporaryFolder folder;
-  fmt::print("request's last byte → first SYN-ACK, a fresh socket every 100 µs, {} rounds each\n", rounds);
+  fmt::print("request's last byte → first SYN-ACK, a fresh socket every 100 µs, {} rounds each\n",
+             rounds);
   {
     Controller controller(server, folder.path());
     report("knock session grant (durable log, 4 roles)",
-           measure(client, 0, rounds, [&](const std::string& a) { return controller.grant(a); }, [&] { controller.finish(); }));
+           measure(
+               client, 0, rounds, [&](const std::string& a) { return controller.grant(a); },
+               [&] { controller.finish(); }));
     controller.print_idle();
   }
   server.command({"nft", "delete", "table", "inet", "knock"});
   server.nft(kOtherTable);
-  report("nft add element, one process", measure(client, rounds + kWarmUp, rounds, [&](const std::string& a) {
-           Time start = std::chrono::steady_clock::now();
-           server.command({"nft", "add", "element", "inet", "other", "s", "{", a, "timeout", "10m", "}"});
-           return start;
-         }, [] {}));
+  report("nft add element, one process",
+         measure(
+             client, rounds + kWarmUp, rounds,
+             [&](const std::string& a) {
+               Time start = std::chrono::steady_clock::now();
+               server.command(
+                   {"nft", "add", "element", "inet", "other", "s", "{", a, "timeout", "10m", "}"});
+               return start;
+             },
+             [] {}));
   server.run([&] {
     mnl_socket* socket = mnl_socket_open(NETLINK_NETFILTER);
     mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID);
-    report("bare libmnl batch", measure(client, 2 * (rounds + kWarmUp), rounds, [&](const std::string& a) {
-             Time start = std::chrono::steady_clock::now();
-             bare_add(socket, a);
-             return start;
-           }, [] {}));
+    report("bare libmnl batch", measure(
+                                    client, 2 * (rounds + kWarmUp), rounds,
+                                    [&](const std::string& a) {
+                                      Time start = std::chrono::steady_clock::now();
+                                      bare_add(socket, a);
+                                      return start;
+                                    },
+                                    [] {}));
     mnl_socket_close(socket);
   });
   return 0;
