@@ -125,7 +125,7 @@ class GitSource final : public PolicySource {
             short_id(now), short_id(before), mirror_));
   }
 
-  Result<PolicySnapshot> read_commit(const std::string& id) const {
+  Result<PolicySnapshot> read_commit(const std::string& id) {
     KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
     KNOCK_ASSIGN(auto accepted, mirror.commit_at(accepted_));
     if (!accepted) return fail(ErrorKind::not_found, "nothing was fetched yet");
@@ -136,12 +136,15 @@ class GitSource final : public PolicySource {
       return fail(
           ErrorKind::not_found,
           fmt::format("this is no commit of the history that ends in {}", short_id(*accepted)));
-    return mirror.snapshot(id, options_.path);
+    KNOCK_ASSIGN(auto snapshot, mirror.snapshot(id, options_.path, known_));
+    known_ = snapshot.files;
+    return snapshot;
   }
 
   GitSourceOptions options_;
   std::string ref_;  // whole name
   std::string mirror_, home_, fetched_, accepted_;
+  std::vector<PolicyFile> known_;  // of the last commit that was read
 };
 
 /// "policies/prod", without slashes at its ends and without steps that lead elsewhere.

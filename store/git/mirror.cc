@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 #include <git2.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <set>
 
 #include "base/text.h"
 #include "store/policy_files.h"
@@ -89,7 +89,8 @@ std::string bounded(const char* text) {
 /// refused, and not passed over: what it stands for might have been a `deny`.
 class TreeReader {
  public:
-  explicit TreeReader(git_repository* repository) : repository_(repository) {}
+  TreeReader(git_repository* repository, const std::vector<PolicyFile>& known)
+      : repository_(repository), known_(known) {}
 
   Status open() {
     git_odb* odb = nullptr;
@@ -106,20 +107,24 @@ class TreeReader {
     if (git_tree_lookup(&raw, repository_, &id) != 0)
       return git_error(fmt::format("read folder '{}'", printable(path)), ErrorKind::invalid);
     Tree tree(raw);
-    std::set<std::string> seen;
+    std::vector<std::string> seen;  // as a file system without case sees them
     for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); ++i) {
       const git_tree_entry* entry = git_tree_entry_byindex(tree.get(), i);
       std::string name = git_tree_entry_name(entry);
       auto whole = path.empty() ? name : path + "/" + name;
       KNOCK_CHECK(budget_.entry());
       if (auto good = check_policy_name(name); !good) return fail_within(printable(whole), good);
-      if (!seen.insert(fold_case(name)).second)
-        return fail(ErrorKind::invalid,
-                    fmt::format("{} is there twice, or again with other letters' case; rename one",
-                                printable(whole)));
+      seen.push_back(fold_case(name));
       if (!is_hidden(name)) KNOCK_CHECK(item(entry, name, whole, depth));
     }
-    return {};
+    std::sort(seen.begin(), seen.end());
+    auto twice = std::adjacent_find(seen.begin(), seen.end());
+    if (twice == seen.end()) return {};
+    return fail(
+        ErrorKind::invalid,
+        fmt::format(
+            "'{}' is there twice, or again with other letters' case, in folder '{}'; rename one",
+            printable(*twice), printable(path)));
   }
 
   std::vector<PolicyFile> files;
@@ -150,6 +155,12 @@ class TreeReader {
   }
 
   Status file(const git_oid& id, const std::string& path) {
+    auto name = to_text(id);
+    if (const auto* before = known(path, name)) {
+      KNOCK_CHECK(budget_.file(path, before->content.size()));
+      files.push_back(*before);
+      return {};
+    }
     std::size_t size = 0;
     git_object_t type = GIT_OBJECT_INVALID;
     if (git_odb_read_header(&size, &type, odb_.get(), &id) != 0)
@@ -164,11 +175,20 @@ class TreeReader {
     files.push_back({path,
                      {static_cast<const char*>(git_odb_object_data(object.get())),
                       git_odb_object_size(object.get())},
-                     to_text(id)});
+                     std::move(name)});
     return {};
   }
 
+  const PolicyFile* known(const std::string& path, const std::string& id) const {
+    auto found = std::lower_bound(
+        known_.begin(), known_.end(), path,
+        [](const PolicyFile& file, const std::string& wanted) { return file.path < wanted; });
+    bool same = found != known_.end() && found->path == path && found->blob_id == id;
+    return same ? &*found : nullptr;
+  }
+
   git_repository* repository_;
+  const std::vector<PolicyFile>& known_;
   Odb odb_;
   PolicyBudget budget_;
 };
@@ -258,11 +278,12 @@ Result<bool> Mirror::leads_to(const std::string& older, const std::string& newer
   return code == 1;
 }
 
-Result<PolicySnapshot> Mirror::snapshot(const std::string& commit, const std::string& path) const {
+Result<PolicySnapshot> Mirror::snapshot(const std::string& commit, const std::string& path,
+                                        const std::vector<PolicyFile>& known) const {
   auto found = find_commit(repository_.get(), commit);
   if (!found) return fail(ErrorKind::not_found, "there is no such commit: " + printable(commit));
   KNOCK_ASSIGN(git_oid root, tree_at(found.get(), path));
-  TreeReader reader(repository_.get());
+  TreeReader reader(repository_.get(), known);
   KNOCK_CHECK(reader.open());
   KNOCK_CHECK(reader.folder(root, "", 0));
   PolicySnapshot out;

@@ -26,8 +26,11 @@ class Mirror {
   /// True when `older` is `newer` or one of its ancestors; false also when either is no commit of
   /// this mirror.
   Result<bool> leads_to(const std::string& older, const std::string& newer) const;
-  /// The policy files below `path` ("" = the root) in that commit's tree.
-  Result<PolicySnapshot> snapshot(const std::string& commit, const std::string& path) const;
+  /// The policy files below `path` ("" = the root) in that commit's tree. `known` are files read
+  /// before, sorted by path: one that still has its blob id is copied instead of being unpacked
+  /// again.
+  Result<PolicySnapshot> snapshot(const std::string& commit, const std::string& path,
+                                  const std::vector<PolicyFile>& known) const;
 
  private:
   struct Close {

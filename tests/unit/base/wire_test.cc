@@ -82,7 +82,8 @@ TEST(Wire, EveryCutIsNoticed) {
     read_all(reader);
     EXPECT_FALSE(reader.ok()) << n;
   }
-  Reader longer(body + "x");
+  body += 'x';
+  Reader longer(body);
   read_all(longer);
   EXPECT_FALSE(longer.ok()) << "left-over bytes";
   EXPECT_FALSE(longer.bad());
