@@ -21,6 +21,9 @@ struct Place {
   friend auto operator<=>(const Place&, const Place&) = default;
 };
 
+// A namespace of its own: a plan's remarks (schemas/plan/plan.h) are called so too, and a program
+// that links two types of one name destroys one as the other.
+inline namespace reading {
 struct Finding {
   Check check;
   Diagnostic::Severity severity = Diagnostic::Severity::error;
@@ -28,6 +31,7 @@ struct Finding {
   std::string summary;
   std::string suggestion;
 };
+}  // namespace reading
 
 /// Findings of one file. Bounded: a file with a hundred thousand mistakes must not cost gigabytes
 /// of sentences.
