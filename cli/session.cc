@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "cli/admin_client.h"
 #include "cli/json_view.h"
 
@@ -41,8 +42,8 @@ int grant(const Global& global, const Grant& what) {
     return kDone;
   }
   const auto& session = member(*answer, "session");
-  print(fmt::format("Session {} for {} from {} until {}\n\n", text(session, "id"), what.user,
-                    text(session, "address"), text(session, "expires")));
+  print(fmt::format("Session {} for {} from {} until {}\n\n", text(session, "id"),
+                    printable(what.user), text(session, "address"), text(session, "expires")));
   print_where(*answer);
   bool all_open = true;
   for (const auto& row : list(*answer, "where")) all_open = all_open && truth(row, "open");
