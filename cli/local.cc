@@ -14,7 +14,7 @@ namespace knock::cli {
 void PolicyFlags::add_to(CLI::App& command) {
   auto* dir = command.add_option("--policy", directory, "A directory of policy files");
   auto* repo = command.add_option("--repo", repository, "A Git repository with policy files");
-  command.add_option("--ref", ref, "Branch or tag of --repo (main)")->needs(repo);
+  command.add_option("--ref", ref, "Branch of --repo (main); a tag as refs/tags/NAME")->needs(repo);
   repo->excludes(dir);
 }
 

@@ -57,15 +57,18 @@ std::uint8_t Reader::u8() {
 }
 std::uint16_t Reader::u16() {
   auto high = u8();
-  return std::uint16_t(high << 8 | u8());
+  auto low = u8();
+  return bad_ ? std::uint16_t(0) : std::uint16_t(high << 8 | low);
 }
 std::uint32_t Reader::u32() {
   auto high = u16();
-  return std::uint32_t(high) << 16 | u16();
+  auto low = u16();
+  return bad_ ? 0 : std::uint32_t(high) << 16 | low;
 }
 std::uint64_t Reader::u64() {
   auto high = u32();
-  return std::uint64_t(high) << 32 | u32();
+  auto low = u32();
+  return bad_ ? 0 : std::uint64_t(high) << 32 | low;
 }
 bool Reader::boolean() {
   auto v = u8();
