@@ -46,7 +46,10 @@ TEST(Forwarded, Answers) {
       {"mapped proxy folds", "10.0.0.1", {"198.51.100.1, ::ffff:10.0.0.2"}, "198.51.100.1"},
       {"loopback client of a proxy on this machine", "10.0.0.1", {"127.0.0.1"}, "127.0.0.1"},
   };
-  for (const auto& row : rows) EXPECT_EQ(result_of(row), row.want) << row.name;
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
+    EXPECT_EQ(result_of(row), row.want);
+  }
 }
 
 TEST(Forwarded, EveryDoubtIsAnError) {
@@ -83,7 +86,10 @@ TEST(Forwarded, EveryDoubtIsAnError) {
       {"multicast IPv6", "10.0.0.1", {"ff02::1"}, "forwarded.not-a-host"},
       {"only proxies", "10.0.0.1", {"10.0.0.2, 10.0.0.3"}, "forwarded.all-trusted"},
   };
-  for (const auto& row : rows) EXPECT_EQ(result_of(row), row.want) << row.name;
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
+    EXPECT_EQ(result_of(row), row.want);
+  }
 }
 
 TEST(Forwarded, ShowsAMalformedHopSafely) {

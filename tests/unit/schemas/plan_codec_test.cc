@@ -285,11 +285,12 @@ TEST(SavedPlan, EachCheckHasItsReason) {
        "saved-plan.reason"},
   };
   for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
     auto plan = read_saved(row.text);
     auto message = plan ? "" : plan.error().message;
-    EXPECT_EQ(message.substr(0, message.find(':')), row.want) << row.name << ": " << message;
+    EXPECT_EQ(message.substr(0, message.find(':')), row.want) << message;
     if (!plan) {
-      EXPECT_EQ(plan.error().kind, ErrorKind::invalid) << row.name;
+      EXPECT_EQ(plan.error().kind, ErrorKind::invalid);
     }
   }
 }

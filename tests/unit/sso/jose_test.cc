@@ -106,11 +106,13 @@ std::vector<Row> hostile_rows() {
 
 TEST(Jws, each_hostile_token_has_its_reason) {
   for (auto& row : hostile_rows()) {
+    SCOPED_TRACE(row.name);
     auto keys = KeySet::parse(row.keys);
-    ASSERT_TRUE(keys) << row.name << ": " << keys.error().why;
+    ASSERT_TRUE(keys) << keys.error().why;
     auto verdict = verify_jws(row.token, *keys, algorithms({"RS256", "ES256"}));
-    ASSERT_FALSE(verdict) << row.name;
-    EXPECT_EQ(verdict.error().code, row.code) << row.name << ": " << verdict.error().why;
+    EXPECT_FALSE(verdict);
+    if (verdict) continue;
+    EXPECT_EQ(verdict.error().code, row.code) << verdict.error().why;
   }
 }
 
@@ -188,9 +190,10 @@ TEST(Jws, without_one_check_exactly_its_rows_pass) {
   for (auto code : jws_check_codes()) {
     std::size_t passed = 0;
     for (auto& row : rows) {
+      SCOPED_TRACE(row.name);
       auto keys = KeySet::parse(row.keys).value();
       bool accepted = verify_jws(row.token, keys, algorithms({"RS256", "ES256"}), code).has_value();
-      EXPECT_EQ(accepted, row.code == code) << "without " << code << ": " << row.name;
+      EXPECT_EQ(accepted, row.code == code) << "without " << code;
       passed += accepted;
     }
     EXPECT_TRUE(passed > 0 || code == "token.key_unknown") << code << " has no row of its own";
