@@ -21,10 +21,10 @@
 #include "net/fd_passing.h"
 #include "net/http_server_socket.h"
 #include "net/sandbox.h"
-#include "sso/secret_source.h"
 #include "schemas/role/spawn.h"
 #include "schemas/role/verifier_start.h"
 #include "server/core/controller.h"
+#include "sso/secret_source.h"
 
 namespace knock::cli {
 namespace {

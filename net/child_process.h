@@ -12,15 +12,17 @@
 namespace knock::net {
 
 struct Command {
-  std::vector<std::string> argv;       // argv[0] is looked up in PATH
-  std::string directory;               // "" = ours
-  std::vector<std::pair<std::string, std::string>> environment;  // the whole of it; PATH is added when absent
-  std::string input;                   // standard input
-  std::size_t output_bytes = 1 << 20;  // of each stream; what is beyond is dropped and `truncated` set
+  std::vector<std::string> argv;  // argv[0] is looked up in PATH
+  std::string directory;          // "" = ours
+  std::vector<std::pair<std::string, std::string>>
+      environment;    // the whole of it; PATH is added when absent
+  std::string input;  // standard input
+  std::size_t output_bytes =
+      1 << 20;  // of each stream; what is beyond is dropped and `truncated` set
 };
 
 struct Finished {
-  int exit_code = 0;                   // 128 + signal when killed by one
+  int exit_code = 0;  // 128 + signal when killed by one
   std::string out, err;
   bool truncated = false;
 };

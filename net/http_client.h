@@ -19,7 +19,7 @@ namespace knock::net {
 
 struct OutgoingRequest {
   std::string method = "GET";
-  std::string url;                     // https:, or http: on loopback only
+  std::string url;                                           // https:, or http: on loopback only
   std::vector<std::pair<std::string, std::string>> headers;  // values may be secret: never logged
   std::string body;
   std::size_t response_bytes = 1 << 20;

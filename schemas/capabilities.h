@@ -27,7 +27,7 @@ struct Capabilities {
   bool ipv6 = true;
   bool prefixes = true;        // more than single hosts
   bool comments = true;        // room for the marker beside an entry
-  Duration longest_life{0};     // native expiry counts no further; 0: no limit
+  Duration longest_life{0};    // native expiry counts no further; 0: no limit
   bool native_expiry = false;  // the target closes by itself, controller or not
   bool atomic = false;         // one apply is one transaction
   bool needs_commit = false;

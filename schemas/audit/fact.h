@@ -30,28 +30,91 @@ namespace knock {
 /// Who did it, as far as the controller can know: "core", "cli uid=0", "front", "apply edge-fw".
 using Actor = std::string;
 
-struct ControllerStarted { std::string version; std::string roles; };
-struct PolicyAdopted { PolicyRevision revision; PolicyRevision previous; std::string author; std::string subject; std::string acknowledged_plan; };
-struct PolicyRefused { PolicyRevision revision; std::string why; };
-struct SessionOpened { Session session; };
-struct SessionExtended { SessionId session; Instant expires; std::string reason; };
-struct SessionEnded { SessionId session; SessionEnd end; std::string reason; };
+struct ControllerStarted {
+  std::string version;
+  std::string roles;
+};
+struct PolicyAdopted {
+  PolicyRevision revision;
+  PolicyRevision previous;
+  std::string author;
+  std::string subject;
+  std::string acknowledged_plan;
+};
+struct PolicyRefused {
+  PolicyRevision revision;
+  std::string why;
+};
+struct SessionOpened {
+  Session session;
+};
+struct SessionExtended {
+  SessionId session;
+  Instant expires;
+  std::string reason;
+};
+struct SessionEnded {
+  SessionId session;
+  SessionEnd end;
+  std::string reason;
+};
 /// A proof that was not accepted. `code` is a stable reason ("token.signature"); never the proof itself.
-struct SignInRefused { SignInName source; std::string code; std::string claimed; std::string address; };
+struct SignInRefused {
+  SignInName source;
+  std::string code;
+  std::string claimed;
+  std::string address;
+};
 /// Written before the call that changes the target. `batch` joins it to what became of it.
-struct ChangeIntended { std::uint64_t batch = 0; TargetName target; PolicyRevision policy; Change change; };
-struct ChangeApplied { std::uint64_t batch = 0; TargetName target; PolicyRevision policy; Change change; };
-struct ChangeRejected { std::uint64_t batch = 0; TargetName target; Change change; std::string why; bool unknown = false; };
+struct ChangeIntended {
+  std::uint64_t batch = 0;
+  TargetName target;
+  PolicyRevision policy;
+  Change change;
+};
+struct ChangeApplied {
+  std::uint64_t batch = 0;
+  TargetName target;
+  PolicyRevision policy;
+  Change change;
+};
+struct ChangeRejected {
+  std::uint64_t batch = 0;
+  TargetName target;
+  Change change;
+  std::string why;
+  bool unknown = false;
+};
 /// The entry ran out on the target by itself at its deadline.
-struct EntryExpired { TargetName target; std::string slot; Prefix prefix; Instant at; };
-struct DriftFound { TargetName target; std::string slot; Prefix prefix; std::string what; };
-struct AccountChanged { std::string user; std::string what; };   // never the password
-struct PlanUsed { std::string nonce; std::string id; };
-struct GuardAcknowledged { std::string plan; TargetName target; };
+struct EntryExpired {
+  TargetName target;
+  std::string slot;
+  Prefix prefix;
+  Instant at;
+};
+struct DriftFound {
+  TargetName target;
+  std::string slot;
+  Prefix prefix;
+  std::string what;
+};
+struct AccountChanged {
+  std::string user;
+  std::string what;
+};  // never the password
+struct PlanUsed {
+  std::string nonce;
+  std::string id;
+};
+struct GuardAcknowledged {
+  std::string plan;
+  TargetName target;
+};
 
-using Fact = std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened, SessionExtended, SessionEnded,
-                          SignInRefused, ChangeIntended, ChangeApplied, ChangeRejected, EntryExpired, DriftFound,
-                          AccountChanged, PlanUsed, GuardAcknowledged>;
+using Fact =
+    std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened, SessionExtended,
+                 SessionEnded, SignInRefused, ChangeIntended, ChangeApplied, ChangeRejected,
+                 EntryExpired, DriftFound, AccountChanged, PlanUsed, GuardAcknowledged>;
 
 /// The stable id of a fact's kind, as docs/events.md lists it: "session.opened".
 std::string_view kind_of(const Fact& fact);

@@ -40,8 +40,8 @@ struct KeepPrefix {
 };
 
 struct PolicyLocation {
-  std::string directory;    // `policy.dir`; or
-  std::string repository;   // `policy.repo`: a URL or path that git understands
+  std::string directory;   // `policy.dir`; or
+  std::string repository;  // `policy.repo`: a URL or path that git understands
   std::string ref = "main";
   Duration poll = Duration::seconds(30);
 };
@@ -49,11 +49,12 @@ struct PolicyLocation {
 /// An OpenID provider.
 struct OidcSettings {
   SignInName name;
-  std::string title;               // on the button; the name when empty
+  std::string title;  // on the button; the name when empty
   std::string issuer;
   std::string client_id;
   std::optional<SecretReference> client_secret;
-  std::vector<std::string> algorithms{"RS256"};  // accepted for ID tokens; never taken from the token
+  std::vector<std::string> algorithms{
+      "RS256"};  // accepted for ID tokens; never taken from the token
   std::vector<std::string> scopes{"openid", "profile", "email"};
   std::string groups_claim = "groups";
   std::vector<Prefix> allow_networks;  // loopback and private addresses the provider may have
@@ -69,18 +70,19 @@ struct LocalSettings {
 struct Config {
   OwnerId owner;
   ListenAddress listen;
-  std::string public_url;              // "https://knock.example.org"; derived from listen when empty and on loopback
+  std::string
+      public_url;  // "https://knock.example.org"; derived from listen when empty and on loopback
   std::optional<TlsFiles> tls;
   bool insecure_http = false;
   std::vector<Prefix> trusted_proxies;
   std::string store = "sqlite:///var/lib/knock/knock.db";
-  std::string store_path() const;      // of a sqlite:// store
+  std::string store_path() const;  // of a sqlite:// store
   std::string socket = "/run/knock/admin.sock";
   std::string front_user = "nobody";
   PolicyLocation policy;
   LocalSettings local;
   std::vector<OidcSettings> oidc;
-  std::vector<KeepPrefix> keep;        // never wider than /24 or /48
+  std::vector<KeepPrefix> keep;  // never wider than /24 or /48
 };
 
 struct ConfigLoad {
@@ -89,6 +91,7 @@ struct ConfigLoad {
 };
 
 /// Pure: relative paths inside are resolved against `base_directory`.
-ConfigLoad load_config(std::string_view file_name, std::string_view content, std::string_view base_directory);
+ConfigLoad load_config(std::string_view file_name, std::string_view content,
+                       std::string_view base_directory);
 
 }  // namespace knock

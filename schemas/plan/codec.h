@@ -19,9 +19,9 @@ void write_json(const Plan& plan, const Write& out);
 
 struct SavedPlan {
   Plan plan;
-  OwnerId owner;          // the installation it was made for
+  OwnerId owner;  // the installation it was made for
   Instant expires;
-  std::string nonce;      // single use: 128 random bits, base64url
+  std::string nonce;  // single use: 128 random bits, base64url
 };
 
 void write_saved(const SavedPlan& saved, const Write& out);

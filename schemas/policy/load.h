@@ -17,15 +17,17 @@
 namespace knock {
 
 struct PolicyFile {
-  std::string path;     // relative to the root, "/" as separator; *.yaml or *.yml
+  std::string path;  // relative to the root, "/" as separator; *.yaml or *.yml
   std::string content;
   std::string blob_id;  // identifies the content for the cache ("" = not cached)
 };
 
 /// What validation must know of the controller's own configuration.
 struct PolicyContext {
-  std::vector<SignInName> sign_ins;      // sources that exist, "local" included when local accounts are on
-  bool sign_ins_known = false;           // false (plain `knock validate` without knock.yaml): names are not checked
+  std::vector<SignInName>
+      sign_ins;  // sources that exist, "local" included when local accounts are on
+  bool sign_ins_known =
+      false;  // false (plain `knock validate` without knock.yaml): names are not checked
 };
 
 struct PolicyLoad {

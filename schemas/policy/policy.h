@@ -19,8 +19,8 @@ namespace knock {
 
 struct Group {
   GroupName name;
-  std::string idp;                 // the group's name as the sign-in source says it
-  std::vector<SignInName> from;    // sources whose word counts; empty: the only one there is
+  std::string idp;               // the group's name as the sign-in source says it
+  std::vector<SignInName> from;  // sources whose word counts; empty: the only one there is
   SourceRange origin;
 };
 
@@ -39,7 +39,7 @@ struct Network {
 
 struct Service {
   ServiceName name;
-  std::vector<PortRange> ports;      // canonical
+  std::vector<PortRange> ports;  // canonical
   std::vector<TargetName> targets;
   SourceRange origin;
 };
@@ -48,9 +48,9 @@ enum class Hook { input, forward };
 
 /// type: nftables. One table of a Linux firewall, in this network namespace or a named one.
 struct NftablesSettings {
-  std::string table = "knock";           // family inet
-  std::string netns;                     // "" = the controller's own; a name, or a path like /proc/4711/ns/net
-  bool protect = true;                   // default-drop the services' ports
+  std::string table = "knock";  // family inet
+  std::string netns;    // "" = the controller's own; a name, or a path like /proc/4711/ns/net
+  bool protect = true;  // default-drop the services' ports
   std::vector<Hook> hooks{Hook::input, Hook::forward};
 };
 
@@ -59,7 +59,7 @@ using TargetSettings = std::variant<NftablesSettings>;
 
 struct Target {
   TargetName name;
-  std::string type;                  // "nftables"
+  std::string type;  // "nftables"
   TargetSettings settings;
   std::optional<Duration> max_ttl;
   std::optional<std::size_t> capacity;  // entries; a limit below the provider's own
@@ -76,9 +76,9 @@ struct SourceCondition {
 
 struct AllowRule {
   RuleName name;
-  std::vector<GroupName> who;        // any of these
+  std::vector<GroupName> who;  // any of these
   SourceCondition from;
-  std::vector<ServiceName> to;       // "*" is expanded by the loader; `to_all` remembers it for printing
+  std::vector<ServiceName> to;  // "*" is expanded by the loader; `to_all` remembers it for printing
   bool to_all = false;
   Duration ttl;
   SourceRange origin;
@@ -97,8 +97,8 @@ struct StaticRule {
 
 struct DenyRule {
   RuleName name;
-  std::vector<GroupName> who;        // empty: everybody
-  SourceCondition from;              // with `who` empty, `from.in` is not empty
+  std::vector<GroupName> who;  // empty: everybody
+  SourceCondition from;        // with `who` empty, `from.in` is not empty
   std::vector<ServiceName> to;
   bool to_all = false;
   SourceRange origin;

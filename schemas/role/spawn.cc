@@ -34,7 +34,8 @@ std::string encode(const ToParent& message) {
     out.text(apply->netns);
     return body_of(std::move(out));
   }
-  return body_of(wire::Writer(std::holds_alternative<SpawnFront>(message) ? kSpawnFront : kSpawnVerifier));
+  return body_of(
+      wire::Writer(std::holds_alternative<SpawnFront>(message) ? kSpawnFront : kSpawnVerifier));
 }
 
 Result<ToParent> decode_to_parent(std::string_view body) {

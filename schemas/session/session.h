@@ -16,9 +16,9 @@ namespace knock {
 
 /// Who, as the identity provider says: (issuer, subject) is the identity; the name is for people's eyes only.
 struct Principal {
-  std::string issuer;   // "https://idp.example", "local", "grant"
+  std::string issuer;  // "https://idp.example", "local", "grant"
   std::string subject;
-  std::string name;     // shown; never compared
+  std::string name;  // shown; never compared
   /// "subject@issuer", the key under which a person is known in the log and in `why`.
   std::string key() const { return subject + "@" + issuer; }
   friend auto operator<=>(const Principal& a, const Principal& b) {
@@ -48,14 +48,15 @@ struct SessionEnd {
 struct Session {
   SessionId id;
   Principal principal;
-  SignInName source;                  // the sign-in source of knock.yaml; "local"; "grant"
+  SignInName source;  // the sign-in source of knock.yaml; "local"; "grant"
   Proof proof = Proof::local;
-  std::vector<std::string> groups;    // sorted; as the source names them; for "grant": policy's group names
+  std::vector<std::string>
+      groups;  // sorted; as the source names them; for "grant": policy's group names
   IpAddress address;
   Instant created;
-  Instant expires;                    // hard cap, whole seconds
-  Instant authenticated;              // when the proof was given
-  std::string reason;                 // grants: why
+  Instant expires;        // hard cap, whole seconds
+  Instant authenticated;  // when the proof was given
+  std::string reason;     // grants: why
   std::optional<SessionEnd> end;
 
   bool live_at(Instant now) const { return !end && now < expires; }

@@ -13,13 +13,13 @@ namespace knock::test {
 bool required(std::string_view requirement);
 
 /// KNOCK_NEED("netns", have_namespaces(), "cannot make a network namespace here");
-#define KNOCK_NEED(requirement, present, reason)                                             \
-  do {                                                                                       \
-    if (!(present)) {                                                                        \
-      if (::knock::test::required(requirement))                                              \
-        FAIL() << "KNOCK_REQUIRE names " << (requirement) << ", but: " << (reason);          \
-      GTEST_SKIP() << "needs " << (requirement) << ": " << (reason);                         \
-    }                                                                                        \
+#define KNOCK_NEED(requirement, present, reason)                                    \
+  do {                                                                              \
+    if (!(present)) {                                                               \
+      if (::knock::test::required(requirement))                                     \
+        FAIL() << "KNOCK_REQUIRE names " << (requirement) << ", but: " << (reason); \
+      GTEST_SKIP() << "needs " << (requirement) << ": " << (reason);                \
+    }                                                                               \
   } while (false)
 
 /// The repository's root and the build folder, from the environment ctest sets (or guessed from the working folder).
