@@ -25,11 +25,12 @@ struct SetChanges {
   Changes removals, additions;
 };
 
-std::map<std::string, std::pair<SetKind, SetChanges>> by_set(const role::ChangeElements& message) {
+std::map<std::string, std::pair<SetKind, SetChanges>> by_set(
+    const std::vector<role::ElementChange>& changes) {
   std::vector<std::tuple<std::string_view, Prefix, std::size_t>> order;
-  order.reserve(message.changes.size());
-  for (std::size_t i = 0; i < message.changes.size(); ++i)
-    order.emplace_back(message.changes[i].slot, message.changes[i].prefix, i);
+  order.reserve(changes.size());
+  for (std::size_t i = 0; i < changes.size(); ++i)
+    order.emplace_back(changes[i].slot, changes[i].prefix, i);
   std::sort(order.begin(), order.end());
   std::map<std::string, std::pair<SetKind, SetChanges>> out;
   std::string_view slot;
@@ -46,7 +47,7 @@ std::map<std::string, std::pair<SetKind, SetChanges>> by_set(const role::ChangeE
     auto kind = set_kind_of(prefix);
     auto*& at = sets[kind.family == Family::v6][kind.interval];
     if (at == nullptr) at = &(out[slot_set(name, kind)] = {kind, {}});
-    const auto& change = message.changes[index];
+    const auto& change = changes[index];
     (adds(change) ? at->second.additions : at->second.removals).push_back(&change);
   }
   return out;
@@ -83,30 +84,29 @@ Changes only_present(Changes changes, const std::set<Prefix>& present) {
 
 }  // namespace
 
-Batch element_batch(const role::ChangeElements& message, const PresentKeys* present) {
-  Batch batch;
-  for (auto& [set, kind_and_changes] : by_set(message)) {
-    auto& [kind, changes] = kind_and_changes;
-    SetWriter out(batch, message.table, set, kind);
-    auto replaced = changes.additions;
+void add_elements(Batch& batch, const std::string& table,
+                  const std::vector<role::ElementChange>& changes, const PresentKeys* present) {
+  for (auto& [set, kind_and_changes] : by_set(changes)) {
+    auto& [kind, of_set] = kind_and_changes;
+    SetWriter out(batch, table, set, kind);
+    auto replaced = of_set.additions;
     if (present != nullptr) {
       if (auto at = present->find(set); at != present->end()) {
-        changes.removals = only_present(std::move(changes.removals), at->second);
+        of_set.removals = only_present(std::move(of_set.removals), at->second);
         replaced = only_present(std::move(replaced), at->second);
       }
     }
-    out.keys(NFT_MSG_NEWSETELEM, changes.removals);
-    out.keys(NFT_MSG_DELSETELEM, changes.removals);
+    out.keys(NFT_MSG_NEWSETELEM, of_set.removals);
+    out.keys(NFT_MSG_DELSETELEM, of_set.removals);
     out.keys(NFT_MSG_NEWSETELEM, replaced);
     out.keys(NFT_MSG_DELSETELEM, replaced);
-    out.elements(changes.additions);
+    out.elements(of_set.additions);
   }
-  return batch;
 }
 
-std::map<std::string, SetKind> interval_sets(const role::ChangeElements& message) {
+std::map<std::string, SetKind> interval_sets(const std::vector<role::ElementChange>& changes) {
   std::map<std::string, SetKind> out;
-  for (const auto& change : message.changes) {
+  for (const auto& change : changes) {
     auto kind = set_kind_of(change.prefix);
     if (kind.interval) out.emplace(slot_set(change.slot, kind), kind);
   }

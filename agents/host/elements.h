@@ -19,13 +19,14 @@ inline constexpr std::uint64_t kShortestLifeMs = 100;
 /// set; in an interval set the attempt fails where another element covers the key.
 using PresentKeys = std::map<std::string, std::set<Prefix>>;
 
-/// Removals first, then additions, set by set; of several changes to one key the last counts.
-/// Written as add;delete and add;delete;add, which needs no knowledge of what is there, works on
-/// every kernel and survives an expiry in between. `present`: absent keys of the interval sets
-/// named in it are left out.
-Batch element_batch(const role::ChangeElements& message, const PresentKeys* present);
+/// Adds to `batch`: removals first, then additions, set by set; of several changes to one key the
+/// last counts. Written as add;delete and add;delete;add, which needs no knowledge of what is
+/// there, works on every kernel and survives an expiry in between. `present`: absent keys of the
+/// interval sets named in it are left out.
+void add_elements(Batch& batch, const std::string& table,
+                  const std::vector<role::ElementChange>& changes, const PresentKeys* present);
 
-/// The interval sets that the message touches.
-std::map<std::string, SetKind> interval_sets(const role::ChangeElements& message);
+/// The interval sets that the changes touch.
+std::map<std::string, SetKind> interval_sets(const std::vector<role::ElementChange>& changes);
 
 }  // namespace knock::host

@@ -18,6 +18,7 @@ constexpr int kCommitAttempts = 200;
 constexpr int kReadAttempts = 100;
 // Bytes of a batch: some 1,000 elements.
 constexpr std::size_t kQuietFrom = 256 * 1024;
+const std::vector<role::ElementChange> kNoChanges;
 
 tl::unexpected<Error> moved(const std::string& table) {
   return fail(ErrorKind::conflict,
@@ -137,14 +138,16 @@ Result<Committed> Privileged::commit(Batch& batch, const std::string& table, std
 
 // ---------------------------------------------------------------- structure
 
-Result<std::uint32_t> Privileged::ensure_once(const role::Ensure& message) {
+Result<std::uint32_t> Privileged::ensure_once(const role::Ensure& message, bool& built_once) {
   KNOCK_CHECK(monitor_.drain(netlink_));
   auto since = monitor_.current();
   KNOCK_ASSIGN(auto have, read_table(netlink_, message.table));
   KNOCK_CHECK(check_owner(have, message));
-  auto batch = structure_batch(message, have, loopback());
-  KNOCK_ASSIGN(auto committed, commit(batch, message.table, since));
+  auto structure = [&](Batch& batch) { add_structure(batch, message, have, loopback()); };
+  KNOCK_ASSIGN(auto committed, commit_with_elements(structure, message.table, since,
+                                                    built_once ? kNoChanges : message.changes));
   if (!committed.done()) return fail(commit_error(committed, message.table));
+  built_once = true;
 
   // A kernel writes rules in its own way, so the digest comes from a second look. Until the mark
   // stands the table counts as changed by hand, which is right: it would be built again.
@@ -160,8 +163,9 @@ Result<std::uint32_t> Privileged::ensure_once(const role::Ensure& message) {
 Result<role::FromApply> Privileged::run(const role::Ensure& message) {
   KNOCK_CHECK(check_fence(message.table, message.fence));
   Result<std::uint32_t> done;
+  bool built_once = false;
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    done = ensure_once(message);
+    done = ensure_once(message, built_once);
     if (done) return role::Done{message.request, *done};
     // Somebody works on the very same table at this moment; a fence, if given, was good before.
     if (done.error().kind != ErrorKind::conflict) break;
@@ -171,30 +175,44 @@ Result<role::FromApply> Privileged::run(const role::Ensure& message) {
 
 // ---------------------------------------------------------------- elements
 
-Result<PresentKeys> Privileged::present_keys(const role::ChangeElements& message) {
+Result<PresentKeys> Privileged::present_keys(const std::string& table,
+                                             const std::vector<role::ElementChange>& changes) {
   PresentKeys out;
-  for (const auto& [set, kind] : interval_sets(message)) {
-    KNOCK_ASSIGN(auto elements, read_elements(netlink_, message.table, set, kind));
+  for (const auto& [set, kind] : interval_sets(changes)) {
+    auto elements = read_elements(netlink_, table, set, kind);
+    // A set that the same transaction makes holds nothing yet.
+    if (!elements && elements.error().kind != ErrorKind::not_found)
+      return fail(std::move(elements.error()));
     auto& keys = out[set];
-    for (const auto& element : elements) keys.insert(element.prefix);
+    if (!elements) continue;
+    for (const auto& element : *elements) keys.insert(element.prefix);
   }
   return out;
+}
+
+Result<Committed> Privileged::commit_with_elements(
+    const std::function<void(Batch&)>& prepare, const std::string& table, std::uint32_t since,
+    const std::vector<role::ElementChange>& changes) {
+  Batch batch;
+  prepare(batch);
+  add_elements(batch, table, changes, nullptr);
+  KNOCK_ASSIGN(auto committed, commit(batch, table, since));
+  bool overlap = committed.error == EEXIST || committed.error == ENOENT;
+  if (!overlap || interval_sets(changes).empty()) return committed;
+  // The cheap way touches keys that may not be there; look, and leave those out.
+  auto present = present_keys(table, changes);
+  if (!present) return committed;
+  Batch again;
+  prepare(again);
+  add_elements(again, table, changes, &*present);
+  return commit(again, table, since);
 }
 
 Result<role::FromApply> Privileged::run(const role::ChangeElements& message) {
   KNOCK_CHECK(check_fence(message.table, message.fence));
   if (message.changes.empty()) return role::Done{message.request, monitor_.current()};
-  auto batch = element_batch(message, nullptr);
-  KNOCK_ASSIGN(auto committed, commit(batch, message.table, message.fence));
-  bool overlap = committed.error == EEXIST || committed.error == ENOENT;
-  if (overlap && !interval_sets(message).empty()) {
-    // The cheap way touches keys that may not be there; look, and leave those out.
-    auto present = present_keys(message);
-    if (present) {
-      batch = element_batch(message, &*present);
-      KNOCK_ASSIGN(committed, commit(batch, message.table, message.fence));
-    }
-  }
+  KNOCK_ASSIGN(auto committed,
+               commit_with_elements([](Batch&) {}, message.table, message.fence, message.changes));
   if (!committed.done()) return fail(commit_error(committed, message.table));
   return role::Done{message.request, committed.generation};
 }

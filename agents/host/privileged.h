@@ -4,6 +4,7 @@
 // It links the kernel's interface and this project's wire format: no JSON, no HTTP, no policy.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,15 +35,20 @@ class Privileged {
   Result<role::FromApply> run(const role::Ensure& message);
   Result<role::FromApply> run(const role::ChangeElements& message);
   Result<role::FromApply> run(const role::ReadBack& message);
-  /// The generation it made.
-  Result<std::uint32_t> ensure_once(const role::Ensure& message);
+  /// The generation it made. `built_once`: an earlier attempt changed the elements already.
+  Result<std::uint32_t> ensure_once(const role::Ensure& message, bool& built_once);
   Result<role::TableFound> read_once(const std::string& table);
   /// Reads events, then compares. 0 is always good.
   Status check_fence(const std::string& table, std::uint32_t fence);
   /// Commits as long as the table is as it was at `since` (0: do not compare), however often other
   /// tables move.
   Result<Committed> commit(Batch& batch, const std::string& table, std::uint32_t since);
-  Result<PresentKeys> present_keys(const role::ChangeElements& message);
+  /// What `prepare` puts into a batch (it may be called twice), and the changes of elements.
+  Result<Committed> commit_with_elements(const std::function<void(Batch&)>& prepare,
+                                         const std::string& table, std::uint32_t since,
+                                         const std::vector<role::ElementChange>& changes);
+  Result<PresentKeys> present_keys(const std::string& table,
+                                   const std::vector<role::ElementChange>& changes);
 
   Netlink netlink_;
   Monitor monitor_;

@@ -21,10 +21,10 @@ struct WantedSet {
 
 class Builder {
  public:
-  Builder(const role::Ensure& wanted, const TableImage& have, std::uint32_t lo)
-      : want_(wanted), have_(have), lo_(lo) {}
+  Builder(Batch& batch, const role::Ensure& wanted, const TableImage& have, std::uint32_t lo)
+      : batch_(batch), want_(wanted), have_(have), lo_(lo) {}
 
-  Batch run() {
+  void run() {
     if (!have_.exists) batch_.add(new_table(want_.table, want_.owner));
     list_wanted();
     remove_surplus();
@@ -36,7 +36,6 @@ class Builder {
       if (!hooked(name, hook)) batch_.add(new_hook(want_.table, name, hook));
     keep_elements();
     rules();
-    return std::move(batch_);
   }
 
  private:
@@ -116,19 +115,20 @@ class Builder {
     if (want_.forward) batch_.add(jump_guard(table, kForwardChain));
   }
 
+  Batch& batch_;
   const role::Ensure& want_;
   const TableImage& have_;
   std::uint32_t lo_;
   std::map<std::string, WantedSet> sets_;
   std::set<std::string> chains_;
   std::map<std::string, std::uint32_t> hooks_;
-  Batch batch_;
 };
 
 }  // namespace
 
-Batch structure_batch(const role::Ensure& wanted, const TableImage& have, std::uint32_t lo) {
-  return Builder(wanted, have, lo).run();
+void add_structure(Batch& batch, const role::Ensure& wanted, const TableImage& have,
+                   std::uint32_t lo) {
+  Builder(batch, wanted, have, lo).run();
 }
 
 role::TableFound describe(const TableImage& image) {
@@ -137,6 +137,8 @@ role::TableFound describe(const TableImage& image) {
   if (!image.exists) return out;
   auto owner = image.owner();
   out.owner = owner.value_or(OwnerId{});
+  out.input = image.chain(kInputChain) != nullptr;
+  out.forward = image.chain(kForwardChain) != nullptr;
   out.intact = owner && image.mark() == mark_of(image, *owner);
   std::map<std::string, std::vector<PortRange>> slots;
   for (const auto& set : image.sets)

@@ -9,7 +9,8 @@ namespace knock::host {
 
 /// Rules are written anew, sets of slots that stay are left alone with their elements, what is
 /// nobody's goes. Pure but for the index of the loopback interface, which is passed in.
-Batch structure_batch(const role::Ensure& wanted, const TableImage& have, std::uint32_t lo);
+void add_structure(Batch& batch, const role::Ensure& wanted, const TableImage& have,
+                   std::uint32_t lo);
 
 /// Slots (without elements), protect and whether everything is as we made it; from rules' comments.
 role::TableFound describe(const TableImage& image);

@@ -6,19 +6,16 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
-#include <span>
 #include <utility>
 
+#include "agents/nftables/application.h"
 #include "agents/nftables/disjoint.h"
-#include "schemas/role/apply.h"
 #include "base/text.h"
 #include "reconciler/core/marker.h"
+#include "schemas/role/apply.h"
 
 namespace knock {
 namespace {
-
-// Changes in one transaction: a tenth of a second in which no other program's tables can change.
-constexpr std::size_t kBatch = 20'000;
 
 std::optional<std::uint32_t> parse_fence(std::string_view text) {
   std::uint32_t out = 0;
@@ -26,45 +23,6 @@ std::optional<std::uint32_t> parse_fence(std::string_view text) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return out;
-}
-
-std::string fence_text(std::uint32_t fence) { return fence == 0 ? "" : std::to_string(fence); }
-
-bool changes_element(const Change& change) {
-  return change.action == Action::add || change.action == Action::extend ||
-         change.action == Action::shorten || change.action == Action::remove;
-}
-bool changes_structure(const Change& change) {
-  return change.action == Action::protect || change.action == Action::unprotect ||
-         change.action == Action::keep || change.action == Action::reshape;
-}
-
-void apply_to(Structure& structure, const Change& change) {
-  switch (change.action) {
-    case Action::protect:
-      structure.protect.insert(structure.protect.end(), change.ports.begin(), change.ports.end());
-      structure.protect = canonical_ports(std::move(structure.protect));
-      structure.keep = change.keep;
-      return;
-    case Action::unprotect:
-      structure.protect = subtract(structure.protect, change.ports);
-      return;
-    case Action::keep:
-      structure.keep = change.keep;
-      return;
-    case Action::reshape:
-      if (change.ports.empty())
-        structure.slots.erase(change.slot);
-      else
-        structure.slots[change.slot] = change.ports;
-      return;
-    case Action::add:
-    case Action::extend:
-    case Action::shorten:
-    case Action::remove:
-    case Action::report:
-      return;
-  }
 }
 
 Structure structure_of(const role::TableFound& found) {
@@ -98,7 +56,7 @@ class NftablesProvider final : public Provider {
     out.atomic = true;
     out.compare_and_swap = true;
     out.closes_by_default = true;
-    out.batch = kBatch;
+    out.batch = kApplyBatch;
     out.cuts_established = Capabilities::CutsEstablished::always;
     out.marker_deadline = Capabilities::MarkerDeadline::entry;
     return out;
@@ -110,16 +68,17 @@ class NftablesProvider final : public Provider {
                         Deadline deadline) override;
 
  private:
-  friend class Application;
   Result<role::TableFound> read(Deadline deadline);
   ObservedSlot observed_slot(role::SlotFound& slot) const;
+  bool hooked(Hook hook) const {
+    return std::find(settings_.hooks.begin(), settings_.hooks.end(), hook) != settings_.hooks.end();
+  }
 
   TargetName target_;
   NftablesSettings settings_;
   OwnerId owner_;
   std::unique_ptr<ApplyChannel> channel_;
-  std::optional<Structure> structure_;  // as last read or built; nothing: not known
-  bool exists_ = false, intact_ = false;
+  TableState table_;
 };
 
 // ---------------------------------------------------------------- what it can hold
@@ -147,7 +106,7 @@ Canonical NftablesProvider::canonicalize(const Allowlist& desired) const {
 // ---------------------------------------------------------------- reading
 
 Result<role::TableFound> NftablesProvider::read(Deadline deadline) {
-  structure_.reset();
+  table_ = {};
   KNOCK_ASSIGN(auto answer, channel_->call(role::ReadBack{0, settings_.table}, deadline));
   if (auto* failed = std::get_if<role::Failed>(&answer))
     return fail(failed->kind, "reading: " + failed->why);
@@ -163,9 +122,9 @@ Result<role::TableFound> NftablesProvider::read(Deadline deadline) {
                     : fmt::format("table inet {} belongs to the installation {}, and this one is "
                                   "{}: give this target another table",
                                   settings_.table, found->owner.to_string(), owner_.to_string()));
-  structure_ = structure_of(*found);
-  exists_ = found->exists;
-  intact_ = found->intact;
+  table_ = {structure_of(*found), found->exists,
+            found->intact && found->input == hooked(Hook::input) &&
+                found->forward == hooked(Hook::forward)};
   return std::move(*found);
 }
 
@@ -197,257 +156,12 @@ Result<Observed> NftablesProvider::observe(Deadline deadline) {
   Observed out;
   out.at = SystemClock().now();
   out.exists = found->exists;
-  out.fence = fence_text(found->fence);
-  out.structure = *structure_;
-  if (exists_ && !intact_) out.structure.slots[kChangedByHand] = {};
+  out.fence = nftables_fence(found->fence);
+  out.structure = *table_.structure;
+  if (table_.exists && !table_.intact) out.structure.slots[kRulesDiffer] = {};
   for (auto& slot : found->slots) out.slots.push_back(observed_slot(slot));
   return out;
 }
-
-// ---------------------------------------------------------------- changing
-
-/// One apply on its way. The plan's order is kept in four strides: what must close now; structure
-/// that makes room; all other entries; structure that closes. Within a stride of entries there is
-/// one transaction, in which removals come first so that ranges may be cut differently.
-class Application {
- public:
-  Application(NftablesProvider& provider, const TargetPlan& plan, Instant now, Deadline deadline,
-              std::uint32_t fence)
-      : provider_(provider),
-        plan_(plan),
-        now_(now),
-        started_(std::chrono::steady_clock::now()),
-        deadline_(deadline),
-        fence_(fence),
-        structure_(*provider.structure_),
-        must_build_(!provider.intact_) {
-    outcome_.steps.resize(plan.changes.size());
-  }
-
-  Result<Outcome> run() {
-    std::vector<std::size_t> now, room, entries, closing;
-    for (std::size_t i = 0; i < plan_.changes.size(); ++i) {
-      const Change& change = plan_.changes[i];
-      if (changes_element(change))
-        (change.step == Step::close_now ? now : entries).push_back(i);
-      else if (changes_structure(change))
-        // Opening a port to all before single entries lets nobody in who is not let in anyway.
-        (closes(change) ? closing : room).push_back(i);
-      else
-        done(i);
-    }
-    // An entry needs its slot; without one, and with nothing else to build, there is no table yet.
-    bool builds = !room.empty() || (must_build_ && !entries.empty());
-    if (close_now(now) == Go::stop) return finish();
-    if (builds && build(room) == Go::stop) return finish();
-    if (change_elements(entries) == Go::stop) return finish();
-    if (!closing.empty()) build(closing);
-    return finish();
-  }
-
- private:
-  enum class Go { on, stop };
-
-  bool closes(const Change& change) const {
-    return change.action == Action::protect || change.step == Step::close_by_policy;
-  }
-
-  Go close_now(const std::vector<std::size_t>& changes) {
-    if (!provider_.exists_) {
-      for (auto i : changes) gone(i);
-      return Go::on;
-    }
-    if (change_elements(changes) == Go::on) return Go::on;
-    if (!must_build_ || error_->kind != ErrorKind::not_found) return Go::stop;
-    // Somebody deleted a set of ours; once the table is whole again the rest can close.
-    error_.reset();
-    if (build({}) == Go::stop) return Go::stop;
-    return change_elements(changes);
-  }
-
-  // ---- outcomes
-
-  void done(std::size_t i) { outcome_.steps[i] = {StepOutcome::Kind::done, {}}; }
-  void reject(std::size_t i, std::string why) {
-    outcome_.steps[i] = {StepOutcome::Kind::rejected, std::move(why)};
-  }
-  /// On a table that is not there: nothing left to close, nowhere to open.
-  void gone(std::size_t i) {
-    if (plan_.changes[i].action == Action::remove) return done(i);
-    reject(i, "the table is not there");
-  }
-
-  Result<Outcome> finish() {
-    if (error_ && !touched_) return fail(std::move(*error_));
-    if (error_)
-      for (auto& step : outcome_.steps)
-        if (step.kind == StepOutcome::Kind::not_tried) step.why = error_->text();
-    outcome_.fence = error_ || unknown_ ? "" : fence_text(fence_);
-    if (error_ || unknown_) provider_.structure_.reset();
-    return std::move(outcome_);
-  }
-
-  /// One message. Nothing: no answer came, and what was asked for may stand or not.
-  std::optional<role::FromApply> send(const role::ToApply& message) {
-    auto answer = provider_.channel_->call(message, deadline_);
-    if (answer) return std::move(*answer);
-    unknown_ = true;
-    touched_ = touched_ || answer.error().kind == ErrorKind::timeout;
-    error_ = std::move(answer.error());
-    return std::nullopt;
-  }
-
-  // ---- structure
-
-  Go build(const std::vector<std::size_t>& changes) {
-    for (auto i : changes) apply_to(structure_, plan_.changes[i]);
-    auto answer = send(ensure());
-    if (!answer) {
-      for (auto i : changes) outcome_.steps[i] = {StepOutcome::Kind::unknown, error_->text()};
-      return Go::stop;
-    }
-    if (auto* failed = std::get_if<role::Failed>(&*answer)) {
-      error_ = Error{failed->kind, failed->why, {}, {}};
-      if (failed->kind != ErrorKind::conflict)
-        for (auto i : changes) reject(i, failed->why);
-      return Go::stop;
-    }
-    take_fence(*answer);
-    provider_.exists_ = provider_.intact_ = true;
-    provider_.structure_ = structure_;
-    must_build_ = false;
-    for (auto i : changes) done(i);
-    return Go::on;
-  }
-
-  role::Ensure ensure() const {
-    role::Ensure message;
-    message.table = provider_.settings_.table;
-    message.fence = fence_;
-    message.owner = provider_.owner_;
-    auto has = [&](Hook hook) {
-      const auto& hooks = provider_.settings_.hooks;
-      return std::find(hooks.begin(), hooks.end(), hook) != hooks.end();
-    };
-    message.input = has(Hook::input);
-    message.forward = has(Hook::forward);
-    for (const auto& [name, ports] : structure_.slots)
-      if (role::valid_slot(name)) message.slots.push_back({name, ports});
-    message.protect = structure_.protect;
-    message.keep = structure_.keep;
-    return message;
-  }
-
-  void take_fence(const role::FromApply& answer) {
-    touched_ = true;
-    const auto* done = std::get_if<role::Done>(&answer);
-    fence_ = done != nullptr ? done->fence : 0;
-    if (fence_ == 0) unknown_ = true;
-  }
-
-  // ---- entries
-
-  Go change_elements(std::vector<std::size_t> changes) {
-    std::erase_if(changes, [&](std::size_t i) { return settled_without(i); });
-    // Ranges first, so that those that are cut anew are in one message with those they replace.
-    std::partition(changes.begin(), changes.end(),
-                   [&](std::size_t i) { return !plan_.changes[i].prefix.is_host(); });
-    std::span<const std::size_t> rest = changes;
-    while (!rest.empty()) {
-      auto part = rest.first(std::min(rest.size(), kBatch));
-      if (send_elements(part) == Go::stop) return Go::stop;
-      rest = rest.subspan(part.size());
-    }
-    return Go::on;
-  }
-
-  /// Changes whose outcome is plain without asking.
-  bool settled_without(std::size_t i) {
-    const Change& change = plan_.changes[i];
-    bool opens = change.action != Action::remove;
-    if (!structure_.slots.contains(change.slot) || !role::valid_slot(change.slot)) {
-      if (opens)
-        reject(i, "the table has no slot for " + printable(change.slot));
-      else
-        done(i);  // the entry went with its slot
-      return true;
-    }
-    if (change.prefix.length() == 0) {
-      reject(i, "everybody is no allowlist: a prefix of length 0 is refused");
-      return true;
-    }
-    if (opens && left(change) <= 0) {
-      reject(i, "deadline has passed");
-      return true;
-    }
-    return false;
-  }
-
-  std::int64_t left(const Change& change) const {
-    if (!change.until) return 0;
-    auto gone = std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::steady_clock::now() - started_);
-    return (*change.until - now_).ms - gone.count();
-  }
-
-  Go send_elements(std::span<const std::size_t> changes) {
-    role::ChangeElements message{0, provider_.settings_.table, fence_, {}};
-    for (auto i : changes) {
-      const Change& change = plan_.changes[i];
-      bool add = change.action != Action::remove && left(change) > 0;
-      role::ElementChange element{add, change.slot, change.prefix, 0, {}};
-      if (add) {
-        element.left_ms = std::uint64_t(left(change));
-        auto id = entry_id(provider_.target_, change.prefix, change.slot);
-        element.marker = to_string(Marker{provider_.owner_, *change.until, id});
-      }
-      message.changes.push_back(std::move(element));
-    }
-    auto answer = send(message);
-    if (!answer) {
-      for (auto i : changes) outcome_.steps[i] = {StepOutcome::Kind::unknown, error_->text()};
-      return Go::stop;
-    }
-    if (auto* failed = std::get_if<role::Failed>(&*answer)) return refused(changes, *failed);
-    take_fence(*answer);
-    for (auto i : changes) done(i);
-    return Go::on;
-  }
-
-  /// All or nothing was refused. If it was because of what some change says, halves find out which.
-  Go refused(std::span<const std::size_t> changes, const role::Failed& failed) {
-    if (failed.kind == ErrorKind::timeout) {
-      unknown_ = touched_ = true;
-      error_ = Error{failed.kind, failed.why, {}, {}};
-      for (auto i : changes) outcome_.steps[i] = {StepOutcome::Kind::unknown, failed.why};
-      return Go::stop;
-    }
-    if (failed.kind != ErrorKind::invalid) {
-      error_ = Error{failed.kind, failed.why, {}, {}};
-      return Go::stop;
-    }
-    if (changes.size() == 1) {
-      reject(changes.front(), failed.why);
-      return Go::on;
-    }
-    auto half = changes.size() / 2;
-    if (send_elements(changes.first(half)) == Go::stop) return Go::stop;
-    return send_elements(changes.subspan(half));
-  }
-
-  NftablesProvider& provider_;
-  const TargetPlan& plan_;
-  Instant now_;
-  MonotonicTime started_;
-  Deadline deadline_;
-  std::uint32_t fence_;
-  Structure structure_;
-  bool must_build_;
-  bool touched_ = false;  // something was changed by this apply
-  bool unknown_ = false;  // the fence afterwards is not known
-  std::optional<Error> error_;
-  Outcome outcome_;
-};
 
 Result<Outcome> NftablesProvider::apply(const TargetPlan& plan, const Structure&, Instant now,
                                         Deadline deadline) {
@@ -457,11 +171,13 @@ Result<Outcome> NftablesProvider::apply(const TargetPlan& plan, const Structure&
   if (!fence)
     return fail(ErrorKind::invalid,
                 "nftables: the plan's fence is no generation number: " + printable(plan.fence));
-  if (!structure_) {
+  if (!table_.structure) {
     auto found = read(deadline);
     if (!found) return fail_within("nftables", found);
   }
-  auto outcome = Application(*this, plan, now, deadline, *fence).run();
+  auto outcome = apply_to_table({target_, settings_.table, owner_, hooked(Hook::input),
+                                 hooked(Hook::forward), *channel_, table_},
+                                plan, now, deadline, *fence);
   if (!outcome) return fail_within("nftables", outcome);
   return outcome;
 }

@@ -74,66 +74,19 @@ std::string get_table(Reader& in) {
   return name;
 }
 
-// ---------------------------------------------------------------- to apply
-
-std::string encode_one(const Ensure& m) {
-  Writer out(kEnsure);
-  out.u64(m.request);
-  out.text(m.table);
-  out.u32(m.fence);
-  out.u64(m.owner.value);
-  out.boolean(m.input);
-  out.boolean(m.forward);
-  out.u32(std::uint32_t(m.slots.size()));
-  for (const auto& slot : m.slots) {
-    out.text(slot.name);
-    put(out, slot.ports);
-  }
-  put(out, m.protect);
-  put(out, m.keep);
-  return std::move(out).finish();
-}
-
-Ensure get_ensure(Reader& in) {
-  Ensure m;
-  m.request = in.u64();
-  m.table = get_table(in);
-  m.fence = in.u32();
-  m.owner.value = in.u64();
-  m.input = in.boolean();
-  m.forward = in.boolean();
-  m.slots.resize(in.count(kMostSlots, 9));
-  for (auto& slot : m.slots) {
-    slot.name = get_slot(in);
-    slot.ports = get_ports(in);
-  }
-  m.protect = get_ports(in, kMostSlots);
-  m.keep = get_keep(in);
-  // A prefix that lets everybody in is no exception for operators.
-  for (const auto& prefix : m.keep)
-    if (prefix.length() == 0) in.spoil();
-  for (std::size_t i = 1; i < m.slots.size(); ++i)
-    if (m.slots[i].name <= m.slots[i - 1].name) in.spoil();  // sorted, so that names are unique
-  return m;
-}
-
 // Slot names are written once and changes refer to them by number: at 100,000 changes that halves a
 // frame.
-std::string encode_one(const ChangeElements& m) {
-  Writer out(kChangeElements);
-  out.u64(m.request);
-  out.text(m.table);
-  out.u32(m.fence);
+void put(Writer& out, const std::vector<ElementChange>& changes) {
   std::map<std::string_view, std::uint32_t> numbers;
-  for (const auto& change : m.changes) numbers.emplace(change.slot, 0);
+  for (const auto& change : changes) numbers.emplace(change.slot, 0);
   out.u32(std::uint32_t(numbers.size()));
   std::uint32_t next = 0;
   for (auto& [name, number] : numbers) {
     number = next++;
     out.text(name);
   }
-  out.u32(std::uint32_t(m.changes.size()));
-  for (const auto& change : m.changes) {
+  out.u32(std::uint32_t(changes.size()));
+  for (const auto& change : changes) {
     out.boolean(change.add);
     out.u32(numbers[change.slot]);
     out.prefix(change.prefix);
@@ -141,7 +94,6 @@ std::string encode_one(const ChangeElements& m) {
     out.u64(change.left_ms);
     out.text(change.marker);
   }
-  return std::move(out).finish();
 }
 
 ElementChange get_change(Reader& in, const std::vector<std::string>& names) {
@@ -161,17 +113,76 @@ ElementChange get_change(Reader& in, const std::vector<std::string>& names) {
   return change;
 }
 
+std::vector<ElementChange> get_changes(Reader& in) {
+  std::vector<std::string> names(in.count(kMostSlots, 5));
+  for (auto& name : names) name = get_slot(in);
+  auto changes = in.count(kMostChanges, 11);
+  std::vector<ElementChange> out;
+  out.reserve(changes);
+  for (std::uint32_t i = 0; i < changes && !in.bad(); ++i) out.push_back(get_change(in, names));
+  return out;
+}
+
+// ---------------------------------------------------------------- to apply
+
+std::string encode_one(const Ensure& m) {
+  Writer out(kEnsure);
+  out.u64(m.request);
+  out.text(m.table);
+  out.u32(m.fence);
+  out.u64(m.owner.value);
+  out.boolean(m.input);
+  out.boolean(m.forward);
+  out.u32(std::uint32_t(m.slots.size()));
+  for (const auto& slot : m.slots) {
+    out.text(slot.name);
+    put(out, slot.ports);
+  }
+  put(out, m.protect);
+  put(out, m.keep);
+  put(out, m.changes);
+  return std::move(out).finish();
+}
+
+Ensure get_ensure(Reader& in) {
+  Ensure m;
+  m.request = in.u64();
+  m.table = get_table(in);
+  m.fence = in.u32();
+  m.owner.value = in.u64();
+  m.input = in.boolean();
+  m.forward = in.boolean();
+  m.slots.resize(in.count(kMostSlots, 9));
+  for (auto& slot : m.slots) {
+    slot.name = get_slot(in);
+    slot.ports = get_ports(in);
+  }
+  m.protect = get_ports(in, kMostSlots);
+  m.keep = get_keep(in);
+  m.changes = get_changes(in);
+  // A prefix that lets everybody in is no exception for operators.
+  for (const auto& prefix : m.keep)
+    if (prefix.length() == 0) in.spoil();
+  for (std::size_t i = 1; i < m.slots.size(); ++i)
+    if (m.slots[i].name <= m.slots[i - 1].name) in.spoil();  // sorted, so that names are unique
+  return m;
+}
+
+std::string encode_one(const ChangeElements& m) {
+  Writer out(kChangeElements);
+  out.u64(m.request);
+  out.text(m.table);
+  out.u32(m.fence);
+  put(out, m.changes);
+  return std::move(out).finish();
+}
+
 ChangeElements get_change_elements(Reader& in) {
   ChangeElements m;
   m.request = in.u64();
   m.table = get_table(in);
   m.fence = in.u32();
-  std::vector<std::string> names(in.count(kMostSlots, 5));
-  for (auto& name : names) name = get_slot(in);
-  auto changes = in.count(kMostChanges, 11);
-  m.changes.reserve(changes);
-  for (std::uint32_t i = 0; i < changes && !in.bad(); ++i)
-    m.changes.push_back(get_change(in, names));
+  m.changes = get_changes(in);
   return m;
 }
 
@@ -260,6 +271,8 @@ std::string encode_one(const TableFound& m) {
   out.u32(m.fence);
   out.u64(m.owner.value);
   out.boolean(m.intact);
+  out.boolean(m.input);
+  out.boolean(m.forward);
   out.u32(std::uint32_t(m.slots.size()));
   for (const auto& slot : m.slots) put(out, slot);
   put(out, m.protect);
@@ -274,6 +287,8 @@ TableFound get_table_found(Reader& in) {
   m.fence = in.u32();
   m.owner.value = in.u64();
   m.intact = in.boolean();
+  m.input = in.boolean();
+  m.forward = in.boolean();
   auto slots = in.count(kMostSlots, 13);
   for (std::uint32_t i = 0; i < slots && !in.bad(); ++i) m.slots.push_back(get_slot_found(in));
   m.protect = get_ports(in, kMostSlots);

@@ -29,8 +29,17 @@ struct ApplySlot {
   std::vector<PortRange> ports;
 };
 
-/// Makes the table's chains, sets, accepts for `keep` and drops for `protect` so, in one
-/// transaction; elements of slots that stay, stay. `fence` 0: do not compare.
+struct ElementChange {
+  bool add = true;  // add: or replace, with exactly this life; else remove
+  std::string slot;
+  Prefix prefix;
+  std::uint64_t left_ms = 0;  // add: life from now on; 0 is refused
+  std::string marker;         // add: [0-9a-z:]{1,100}
+};
+
+/// Makes the table's chains, sets, accepts for `keep` and drops for `protect` so, and changes
+/// elements, in one transaction; other elements of slots that stay, stay. `fence` 0: do not
+/// compare.
 struct Ensure {
   std::uint64_t request = 0;
   std::string table;  // [a-z][a-z0-9_-]{0,31}
@@ -40,17 +49,11 @@ struct Ensure {
   std::vector<ApplySlot> slots;
   std::vector<PortRange> protect;
   std::vector<Prefix> keep;
+  std::vector<ElementChange> changes;
 };
 
-struct ElementChange {
-  bool add = true;  // add: or replace, with exactly this life; else remove
-  std::string slot;
-  Prefix prefix;
-  std::uint64_t left_ms = 0;  // add: life from now on; 0 is refused
-  std::string marker;         // add: [0-9a-z:]{1,100}
-};
-
-/// All of it in one transaction, in order, or nothing. `fence` 0: do not compare.
+/// All of it in one transaction or nothing; of several changes to one key the last counts. `fence`
+/// 0: do not compare.
 struct ChangeElements {
   std::uint64_t request = 0;
   std::string table;
@@ -97,6 +100,7 @@ struct TableFound {
   OwnerId owner;
   bool intact = false;  // chains and rules are exactly as Ensure last made them (digest in the
                         // table's comment)
+  bool input = false, forward = false;  // hooks that stand
   std::vector<SlotFound> slots;
   std::vector<PortRange> protect;
   std::vector<Prefix> keep;

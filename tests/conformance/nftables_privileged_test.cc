@@ -371,6 +371,45 @@ TEST_F(PrivilegedHalf, changing_structure_keeps_the_elements_of_what_stays) {
   EXPECT_TRUE(found.intact);
 }
 
+TEST_F(PrivilegedHalf, structure_and_elements_are_one_transaction) {
+  auto message = table_of({"ssh", "web"});
+  message.changes = {add("192.0.2.7/32"), {true, "web", prefix("10.0.0.0/24"), 60'000, "m"}};
+  done(message);
+  EXPECT_EQ(elements(), "192.0.2.7/32 10.0.0.0/24 ");
+  // One of them cannot be: nothing changes, neither rules nor entries.
+  space->nft("add element inet knock svc_web_n4 { 10.1.0.0/16 }");
+  auto both = table_of({"db", "web"});
+  both.changes = {{true, "db", prefix("192.0.2.8/32"), 60'000, "m"},
+                  {true, "web", prefix("10.1.7.0/24"), 60'000, "m"}};
+  EXPECT_EQ(failed(both).kind, ErrorKind::invalid);
+  EXPECT_EQ(elements(), "192.0.2.7/32 10.0.0.0/24 10.1.0.0/16 ");
+  EXPECT_EQ(read().slots.at(0).name, "ssh");
+  EXPECT_TRUE(read().intact);
+  // A removal of a range that is not there, in a set made in the same transaction.
+  both.changes = {{false, "db", prefix("10.1.7.0/24"), 0, ""},
+                  {false, "web", prefix("10.1.7.0/24"), 0, ""},
+                  {true, "db", prefix("192.0.2.8/32"), 60'000, "m"}};
+  done(both);
+  EXPECT_EQ(elements(), "192.0.2.8/32 10.0.0.0/24 10.1.0.0/16 ");
+}
+
+TEST_F(PrivilegedHalf, hooks_come_and_go) {
+  auto message = table_of({"ssh"});
+  for (bool input : {true, false})
+    for (bool forward : {false, true}) {
+      message.input = input;
+      message.forward = forward;
+      done(message);
+      auto found = read();
+      EXPECT_EQ(found.input, input);
+      EXPECT_EQ(found.forward, forward);
+      EXPECT_TRUE(found.intact);
+      auto text = space->command({"nft", "list", "table", "inet", "knock"});
+      EXPECT_EQ(text.find("hook input") != text.npos, input);
+      EXPECT_EQ(text.find("hook forward") != text.npos, forward);
+    }
+}
+
 TEST_F(PrivilegedHalf, a_set_of_another_shape_under_our_name_is_made_anew) {
   done(table_of({"ssh"}));
   space->nft(

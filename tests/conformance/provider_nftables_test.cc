@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The nftables provider on a real kernel, judged by packets: doors that open for one address, close
 // on time, cut what is open, and stand again after somebody tampered with them.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -9,6 +13,40 @@
 
 namespace knock::test {
 namespace {
+
+// ---------------------------------------------------------------- datagrams
+
+sockaddr_in udp_address(const char* address, int port) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_port = htons(std::uint16_t(port));
+  inet_pton(AF_INET, address, &out.sin_addr);
+  return out;
+}
+
+int udp_socket(const Namespace& where, const char* address, int port) {
+  int fd = -1;
+  where.run([&] {
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    auto at = udp_address(address, port);
+    ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+  });
+  return fd;
+}
+
+void send_udp(int fd, const char* address, int port, std::string_view text) {
+  auto to = udp_address(address, port);
+  EXPECT_EQ(sendto(fd, text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to),
+            ssize_t(text.size()));
+}
+
+std::string receive_udp(int fd) {
+  pollfd wait{fd, POLLIN, 0};
+  if (poll(&wait, 1, 2000) <= 0) return "nothing";
+  char buffer[100];
+  ssize_t got = recv(fd, buffer, sizeof buffer, 0);
+  return {buffer, std::size_t(std::max<ssize_t>(got, 0))};
+}
 
 class Nftables : public ::testing::Test {
  protected:
@@ -163,6 +201,48 @@ TEST_F(Nftables, nobody_who_may_pass_is_cut_when_a_port_is_protected) {
   EXPECT_GT(echoes, 20);
   EXPECT_FALSE(strangers.connection->echoes(Duration{400}));
   EXPECT_EQ(from(kOperator4), Reached::open) << "a keep prefix needs no entry";
+}
+
+TEST_F(Nftables, who_is_let_in_by_another_service_meanwhile_is_not_cut) {
+  EchoServer ssh(world->server, 22);
+  auto named = [&](const char* service) {
+    return desired()
+        .service(service, "tcp/22")
+        .entry("192.0.2.7/32", in(Duration::hours(1)))
+        .protect("tcp/22")
+        .build();
+  };
+  driver->converge(named("ops"));
+  auto user = dial(world->internet, kFriend4, kServer4, 22);
+  ASSERT_EQ(user.reached, Reached::open);
+  std::atomic<bool> stop{false};
+  std::atomic<int> echoes{0}, cut{0};
+  std::thread talking([&] {
+    while (!stop) user.connection->echoes(Duration{150}) ? ++echoes : ++cut;
+  });
+  for (int i = 0; i < 20 || echoes < 200; ++i) {
+    driver->converge(named("ssh"));
+    driver->converge(named("ops"));
+    if (HasFailure() || cut > 0) break;
+  }
+  stop = true;
+  talking.join();
+  EXPECT_EQ(cut, 0);
+}
+
+TEST_F(Nftables, udp_is_protected_like_tcp) {
+  int server = udp_socket(world->server, "192.0.2.1", 5353);
+  int friends = udp_socket(world->internet, kFriend4, 4000);
+  int strangers = udp_socket(world->internet, kStranger4, 4000);
+  driver->converge(desired()
+                       .service("dns", "udp/5353")
+                       .entry("192.0.2.7/32", in(Duration::hours(1)))
+                       .protect("udp/5353")
+                       .build());
+  send_udp(strangers, kServer4, 5353, "stranger");
+  send_udp(friends, kServer4, 5353, "friend");
+  EXPECT_EQ(receive_udp(server), "friend") << "the stranger's packet was sent first";
+  for (int fd : {server, friends, strangers}) close(fd);
 }
 
 // ---------------------------------------------------------------- shapes

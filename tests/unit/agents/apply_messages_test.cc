@@ -21,6 +21,7 @@ Ensure an_ensure() {
   m.slots = {{"db", {}}, {"shop-admin.v2", {ports("tcp/443"), ports("udp/60000-61000")}}};
   m.protect = {ports("tcp/22"), ports("tcp/443")};
   m.keep = {prefix("192.0.2.0/24"), prefix("2001:db8::/48")};
+  m.changes = {{true, "db", prefix("192.0.2.7/32"), 1, "x"}};
   return m;
 }
 
@@ -38,7 +39,7 @@ ChangeElements a_change() {
 TableFound a_table() {
   TableFound m;
   m.request = 9;
-  m.exists = m.intact = true;
+  m.exists = m.intact = m.input = true;
   m.fence = 43;
   m.owner = OwnerId{5};
   m.slots = {{"ssh",
@@ -86,6 +87,8 @@ TEST(ApplyMessages, keep_every_field) {
   EXPECT_EQ(ensure.slots[1].ports, an_ensure().slots[1].ports);
   EXPECT_EQ(ensure.protect, an_ensure().protect);
   EXPECT_EQ(ensure.keep, an_ensure().keep);
+  ASSERT_EQ(ensure.changes.size(), 1u);
+  EXPECT_EQ(ensure.changes[0].slot, "db");
 
   auto change =
       std::get<ChangeElements>(decode_to_apply(body(encode(ToApply(a_change())))).value());
@@ -104,6 +107,8 @@ TEST(ApplyMessages, keep_every_field) {
   EXPECT_FALSE(found.slots[0].elements[0].timed);
   EXPECT_EQ(found.slots[0].elements[1].left_ms, 1234u);
   EXPECT_TRUE(found.intact);
+  EXPECT_TRUE(found.input);
+  EXPECT_FALSE(found.forward);
 }
 
 TEST(ApplyMessages, refuse_what_is_out_of_bounds) {

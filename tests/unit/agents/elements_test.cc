@@ -16,7 +16,9 @@ role::ElementChange remove(const char* prefix) {
 }
 std::uint32_t messages(std::vector<role::ElementChange> changes,
                        const PresentKeys* present = nullptr) {
-  return element_batch({1, "knock", 0, std::move(changes)}, present).count();
+  Batch batch;
+  add_elements(batch, "knock", changes, present);
+  return batch.count();
 }
 
 TEST(Elements, an_addition_is_three_messages_and_a_removal_two) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -61,11 +62,13 @@ class FakeApply final : public ApplyChannel {
     if (stale(m.fence)) return role::Failed{0, ErrorKind::conflict, "moved"};
     if (table_.exists && table_.owner != m.owner)
       return role::Failed{0, ErrorKind::unauthorized, "another owner"};
+    Slots kept;
+    for (const auto& slot : m.slots) kept[slot.name] = table_.slots[slot.name];
+    if (auto failed = change(kept, m.changes)) return *failed;
     table_.exists = table_.intact = true;
     table_.owner = m.owner;
     table_.structure = m;
-    std::map<std::string, std::map<Prefix, role::ElementFound>> kept;
-    for (const auto& slot : m.slots) kept[slot.name] = std::move(table_.slots[slot.name]);
+    table_.structure.changes.clear();
     table_.slots = std::move(kept);
     return role::Done{0, ++table_.generation};
   }
@@ -74,8 +77,17 @@ class FakeApply final : public ApplyChannel {
     if (stale(m.fence)) return role::Failed{0, ErrorKind::conflict, "moved"};
     if (!table_.exists) return role::Failed{0, ErrorKind::not_found, "no table"};
     auto slots = table_.slots;
+    if (auto failed = change(slots, m.changes)) return *failed;
+    table_.slots = std::move(slots);
+    return role::Done{0, ++table_.generation};
+  }
+
+  using Slots = std::map<std::string, std::map<Prefix, role::ElementFound>>;
+  /// Removals first, as the kernel is told.
+  static std::optional<role::Failed> change(Slots& slots,
+                                            const std::vector<role::ElementChange>& changes) {
     for (bool add : {false, true})
-      for (const auto& change : m.changes) {
+      for (const auto& change : changes) {
         if (change.add != add) continue;
         auto at = slots.find(change.slot);
         if (at == slots.end()) return role::Failed{0, ErrorKind::not_found, "no slot"};
@@ -86,8 +98,7 @@ class FakeApply final : public ApplyChannel {
             return role::Failed{0, ErrorKind::invalid, "overlaps " + other.to_string()};
         at->second[change.prefix] = {change.prefix, true, change.left_ms, change.marker};
       }
-    table_.slots = std::move(slots);
-    return role::Done{0, ++table_.generation};
+    return std::nullopt;
   }
 
   role::FromApply run(const role::ReadBack&) {
@@ -97,6 +108,8 @@ class FakeApply final : public ApplyChannel {
     if (!found.exists) return found;
     found.intact = table_.intact;
     found.owner = table_.owner;
+    found.input = table_.structure.input;
+    found.forward = table_.structure.forward;
     found.protect = table_.structure.protect;
     found.keep = table_.structure.keep;
     for (const auto& slot : table_.structure.slots) {

@@ -103,10 +103,9 @@ class NftablesProviderTest : public ::testing::Test {
         out += "ensure";
         for (const auto& slot : m->slots) out += " " + slot.name;
         if (!m->protect.empty()) out += " protect " + to_string(m->protect);
+        out += elements(m->changes);
       } else if (const auto* c = std::get_if<role::ChangeElements>(&message)) {
-        out += "change";
-        for (const auto& change : c->changes)
-          out += (change.add ? " +" : " -") + change.prefix.to_string();
+        out += "change" + elements(c->changes);
       } else {
         out += "read";
       }
@@ -114,20 +113,56 @@ class NftablesProviderTest : public ::testing::Test {
     return out;
   }
 
+  static std::string elements(const std::vector<role::ElementChange>& changes) {
+    std::string out;
+    for (const auto& change : changes)
+      out += (change.add ? " +" : " -") + change.prefix.to_string();
+    return out;
+  }
+
   FakeTable table;
   std::unique_ptr<Provider> provider;
 };
 
-TEST_F(NftablesProviderTest, closes_makes_room_opens_then_protects) {
+TEST_F(NftablesProviderTest, a_whole_plan_is_one_transaction) {
   build();
   auto plan = planned(
       {element(Action::remove, Step::close_now, "ssh", "192.0.2.7/32"),
        reshape("db", ports("tcp/5432")), element(Action::add, Step::open, "db", "192.0.2.8/32", 60),
        element(Action::remove, Step::close_by_policy, "ssh", "192.0.2.6/32"), protect("tcp/5432")});
   EXPECT_EQ(text(apply(plan)), "done done done done done");
+  EXPECT_EQ(heard(), "ensure db ssh protect tcp/22,5432 -192.0.2.7/32 +192.0.2.8/32 -192.0.2.6/32");
+}
+
+TEST_F(NftablesProviderTest, a_refused_plan_is_done_in_its_order_but_for_what_is_to_blame) {
+  build();
+  table.slots["ssh"][prefix("10.0.0.0/16")] = {prefix("10.0.0.0/16"), false, 0, "by hand"};
+  auto plan = planned(
+      {element(Action::remove, Step::close_now, "ssh", "192.0.2.7/32"),
+       reshape("db", ports("tcp/5432")), element(Action::add, Step::open, "db", "192.0.2.8/32", 60),
+       element(Action::add, Step::open, "ssh", "10.0.7.0/24", 60),
+       element(Action::extend, Step::prolong, "ssh", "192.0.2.6/32", 60), protect("tcp/5432")});
+  auto outcome = apply(plan);
+  EXPECT_EQ(text(outcome), "done done done rejected done done");
+  EXPECT_NE(outcome->steps[3].why.find("10.0.0.0/16"), std::string::npos) << outcome->steps[3].why;
   EXPECT_EQ(heard(),
-            "change -192.0.2.7/32; ensure db ssh protect tcp/22; "
-            "change +192.0.2.8/32 -192.0.2.6/32; ensure db ssh protect tcp/22,5432");
+            "ensure db ssh protect tcp/22,5432 -192.0.2.7/32 +192.0.2.8/32 +10.0.7.0/24 "
+            "+192.0.2.6/32; "
+            "change -192.0.2.7/32; "
+            "ensure db ssh protect tcp/22; "
+            "change +192.0.2.8/32 +10.0.7.0/24 +192.0.2.6/32; "
+            "change +192.0.2.8/32; change +10.0.7.0/24 +192.0.2.6/32; "
+            "change +10.0.7.0/24; change +192.0.2.6/32; "
+            "ensure db ssh protect tcp/22,5432");
+  EXPECT_EQ(outcome->fence, std::to_string(table.generation));
+}
+
+TEST_F(NftablesProviderTest, a_shortening_whose_end_has_come_is_a_removal) {
+  build();
+  auto outcome =
+      apply(planned({element(Action::shorten, Step::close_now, "ssh", "192.0.2.7/32", 0)}));
+  EXPECT_EQ(text(outcome), "done");
+  EXPECT_EQ(heard(), "change -192.0.2.7/32");
 }
 
 TEST_F(NftablesProviderTest, entries_alone_are_one_transaction) {
@@ -187,33 +222,43 @@ TEST_F(NftablesProviderTest, a_stale_fence_is_seen_where_structure_comes_first) 
 
 TEST_F(NftablesProviderTest, a_conflict_half_way_leaves_the_rest_untried) {
   build();
-  auto plan = planned({element(Action::remove, Step::close_now, "ssh", "192.0.2.7/32"),
-                       reshape("db", ports("tcp/5432")), protect("tcp/5432")});
-  table.faults.push_back(std::nullopt);
-  auto meddle = [&] { table.generation++; };
-  // The first message is the removal; somebody changes the table before the second.
-  table.before_next = [&] { table.before_next = [&, meddle] { meddle(); }; };
+  table.slots["ssh"][prefix("10.0.0.0/16")] = {prefix("10.0.0.0/16"), false, 0, "by hand"};
+  auto plan =
+      planned({element(Action::remove, Step::close_now, "ssh", "192.0.2.7/32"),
+               reshape("db", ports("tcp/5432")),
+               element(Action::add, Step::open, "ssh", "10.0.7.0/24", 60), protect("tcp/5432")});
+  // Refused as a whole, so one after the other; before the third message somebody meddles.
+  table.before_next = [&] {
+    table.before_next = [&] { table.before_next = [&] { ++table.generation; }; };
+  };
   auto outcome = apply(plan);
-  EXPECT_EQ(text(outcome), "done not_tried not_tried");
+  EXPECT_EQ(text(outcome), "done not_tried not_tried not_tried");
   EXPECT_EQ(outcome->fence, "");
+  EXPECT_NE(outcome->steps[1].why.find("moved"), std::string::npos);
 }
 
 TEST_F(NftablesProviderTest, a_lost_answer_is_unknown_not_failed) {
-  build();
-  auto plan = planned({element(Action::remove, Step::close_now, "ssh", "192.0.2.7/32"),
-                       element(Action::add, Step::open, "ssh", "192.0.2.8/32", 60)});
-  table.faults = {std::nullopt, FakeTable::Fault{true, {ErrorKind::timeout, "late", {}, {}}}};
-  auto outcome = apply(plan);
-  EXPECT_EQ(text(outcome), "done unknown");
-  EXPECT_EQ(outcome->fence, "");
-  EXPECT_TRUE(table.slots["ssh"].contains(prefix("192.0.2.8/32"))) << "it stands all the same";
+  for (auto kind : {ErrorKind::timeout, ErrorKind::unavailable}) {
+    build();
+    auto plan = planned({element(Action::remove, Step::close_now, "ssh", "192.0.2.7/32"),
+                         element(Action::add, Step::open, "ssh", "192.0.2.8/32", 60)});
+    table.faults = {FakeTable::Fault{true, {kind, "late", {}, {}}}};
+    auto outcome = apply(plan);
+    EXPECT_EQ(text(outcome), "unknown unknown");
+    EXPECT_EQ(outcome->fence, "");
+    EXPECT_TRUE(table.slots["ssh"].contains(prefix("192.0.2.8/32"))) << "it stands all the same";
+  }
 }
 
-TEST_F(NftablesProviderTest, an_end_of_the_other_half_before_anything_was_done_is_an_error) {
+TEST_F(NftablesProviderTest, after_an_unknown_outcome_the_table_is_read_before_it_is_written) {
   build();
   auto plan = planned({element(Action::add, Step::open, "ssh", "192.0.2.8/32", 60)});
-  table.faults = {FakeTable::Fault{false, {ErrorKind::unavailable, "gone", {}, {}}}};
-  EXPECT_EQ(text(apply(plan)), "unavailable!");
+  table.faults = {FakeTable::Fault{true, {ErrorKind::timeout, "late", {}, {}}}};
+  apply(plan);
+  table.heard.clear();
+  plan.fence.clear();
+  EXPECT_EQ(text(apply(plan)), "done");
+  EXPECT_EQ(heard(), "read; change +192.0.2.8/32");
 }
 
 TEST_F(NftablesProviderTest, one_bad_change_does_not_stop_the_others) {
@@ -255,13 +300,29 @@ TEST_F(NftablesProviderTest, without_a_table_there_is_nothing_to_close) {
 
 TEST_F(NftablesProviderTest, rules_changed_by_hand_are_seen_and_built_anew) {
   build();
-  EXPECT_FALSE(provider->observe(soon())->structure.slots.contains(kChangedByHand));
+  EXPECT_FALSE(provider->observe(soon())->structure.slots.contains(kRulesDiffer));
   table.intact = false;
-  EXPECT_TRUE(provider->observe(soon())->structure.slots.contains(kChangedByHand));
-  auto plan = planned({reshape(kChangedByHand, {}, Step::close_by_policy)});
+  EXPECT_TRUE(provider->observe(soon())->structure.slots.contains(kRulesDiffer));
+  auto plan = planned({reshape(kRulesDiffer, {}, Step::close_by_policy)});
   EXPECT_EQ(text(apply(plan)), "done");
   EXPECT_EQ(heard(), "ensure ssh protect tcp/22");
-  EXPECT_FALSE(provider->observe(soon())->structure.slots.contains(kChangedByHand));
+  EXPECT_FALSE(provider->observe(soon())->structure.slots.contains(kRulesDiffer));
+}
+
+TEST_F(NftablesProviderTest, other_hooks_are_seen_and_built) {
+  build();
+  table.structure.forward = false;
+  auto observed = provider->observe(soon());
+  ASSERT_TRUE(observed);
+  EXPECT_TRUE(observed->structure.slots.contains(kRulesDiffer));
+}
+
+TEST_F(NftablesProviderTest, a_table_that_is_not_intact_is_built_with_the_next_entry) {
+  build();
+  table.intact = false;
+  EXPECT_EQ(text(apply(planned({element(Action::remove, Step::close_now, "ssh", "192.0.2.7/32")}))),
+            "done");
+  EXPECT_EQ(heard(), "ensure ssh protect tcp/22 -192.0.2.7/32");
 }
 
 TEST_F(NftablesProviderTest, another_installations_table_is_refused) {
