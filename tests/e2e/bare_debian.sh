@@ -41,7 +41,7 @@ mkdir "$tree"
 
 finish() {
   local mounted
-  for mounted in "$tree/dev/pts" "$tree/dev/shm" "$tree/dev" "$tree/sys" "$tree/proc"; do
+  for mounted in "$tree/dev/pts" "$tree/dev/shm" "$tree/dev" "$tree/sys" "$tree/proc" "$tree"; do
     umount -l "$mounted" 2>/dev/null || true
   done
   if [ -n "$keep" ]; then
@@ -85,7 +85,9 @@ copy_apt_settings() {
   cp /etc/hosts "$tree/etc/hosts"
 }
 
+# The tree becomes a mount of its own: the root of a machine is one, and `unshare` insists on it.
 mount_kernel() {
+  mount --bind "$tree" "$tree"
   mount -t proc proc "$tree/proc"
   mount --rbind /sys "$tree/sys"
   mount --bind /dev "$tree/dev"
