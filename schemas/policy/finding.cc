@@ -38,7 +38,7 @@ SourceRange range_of(const std::string& file, Place place) {
   return {file, place.line, place.column, place.length};
 }
 
-Diagnostic to_diagnostic(const Finding& finding, CheckArea area, const std::string& file,
+Diagnostic to_diagnostic(const Problem& finding, CheckArea area, const std::string& file,
                          std::string_view content) {
   return {finding.severity,
           id_of(finding.check, area),

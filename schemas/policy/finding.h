@@ -21,17 +21,13 @@ struct Place {
   friend auto operator<=>(const Place&, const Place&) = default;
 };
 
-// A namespace of its own: a plan's remarks (schemas/plan/plan.h) are called so too, and a program
-// that links two types of one name destroys one as the other.
-inline namespace reading {
-struct Finding {
+struct Problem {
   Check check;
   Diagnostic::Severity severity = Diagnostic::Severity::error;
   Place place;
   std::string summary;
   std::string suggestion;
 };
-}  // namespace reading
 
 /// Findings of one file. Bounded: a file with a hundred thousand mistakes must not cost gigabytes
 /// of sentences.
@@ -44,19 +40,19 @@ class Findings {
   void error(Check check, Place place, std::string summary, std::string suggestion = "");
   /// False once further findings are only counted: skip costly suggestions then.
   bool room() const { return all_.size() < kMost; }
-  const std::vector<Finding>& all() const { return all_; }
+  const std::vector<Problem>& all() const { return all_; }
   bool empty() const { return all_.empty(); }
 
  private:
   CheckArea area_;
-  std::vector<Finding> all_;
+  std::vector<Problem> all_;
 };
 
 /// Line `number` (1-based) of a text without its break; empty when there is none or it is absurdly
 /// long.
 std::string_view line_of(std::string_view content, std::uint32_t number);
 SourceRange range_of(const std::string& file, Place place);
-Diagnostic to_diagnostic(const Finding& finding, CheckArea area, const std::string& file,
+Diagnostic to_diagnostic(const Problem& finding, CheckArea area, const std::string& file,
                          std::string_view content);
 /// For messages: `text`, printable, cut to a readable length.
 std::string shown(std::string_view text);

@@ -20,7 +20,7 @@ struct SourceFile {
 
 /// A problem found while merging; the file is an index into the sources.
 struct MergeFinding {
-  Finding finding;
+  Problem finding;
   std::size_t file = 0;
 };
 
