@@ -74,8 +74,9 @@ struct SlotChanges {
   Indices adds, removals;              // of entries; removals: those that may wait
   Indices all_removals;
   PrefixIndex added;      // prefixes of `adds`
-  PrefixIndex before;     // entries that stand, but for those that must close at once
+  PrefixIndex before;     // entries that count: not what must close at once, not what is kept
   PrefixIndex after;      // entries that remain or come
+  PrefixIndex lasting;    // entries that remain
   Ports gained, dropped;  // protected before and after: where it makes a difference
 };
 
@@ -93,7 +94,8 @@ class Needs {
     }
     if (reshapes_) index_entries();
     for (auto& [name, slot] : slots_)
-      for (PrefixIndex* index : {&slot.added, &slot.before, &slot.after}) index->close();
+      for (PrefixIndex* index : {&slot.added, &slot.before, &slot.after, &slot.lasting})
+        index->close();
   }
 
   std::vector<Need> run() {
@@ -172,8 +174,10 @@ class Needs {
       }
       if (const ObservedSlot* seen = standing_in(name))
         for (const ObservedItem& item : seen->items) {
-          if (!closing.contains(item.prefix)) slot.before.add(item.prefix, 0);
-          if (!removed.contains(item.prefix)) slot.after.add(item.prefix, 0);
+          if (!closing.contains(item.prefix) && !kept(item.prefix)) slot.before.add(item.prefix, 0);
+          if (removed.contains(item.prefix)) continue;
+          slot.after.add(item.prefix, 0);
+          slot.lasting.add(item.prefix, 0);
         }
       for (Index i : slot.removals)
         if (standing_ == nullptr) slot.before.add(changes_[i].prefix, 0);
@@ -197,29 +201,34 @@ class Needs {
     if (slot.widen && slot.narrow) firmly(*slot.widen, *slot.narrow);
     if (slot.widen && slot.stood && !slot.gained.empty())
       for (Index removal : slot.removals)
-        if (!passes_after(changes_[removal].prefix, slot.gained)) firmly(removal, *slot.widen);
+        if (!may_pass(changes_[removal].prefix, slot.gained)) firmly(removal, *slot.widen);
     if (slot.widen && !slot.stood)
       for (Index add : slot.adds) firmly(*slot.widen, add);
     if (slot.narrow && !slot.dropped.empty())
       for (Index add : slot.adds)
-        if (!passed_before(changes_[add].prefix, slot.dropped)) firmly(*slot.narrow, add);
+        if (!may_pass(changes_[add].prefix, slot.dropped)) firmly(*slot.narrow, add);
     if (slot.narrow && slot.wanted.empty())
       for (Index removal : slot.all_removals) firmly(removal, *slot.narrow);
   }
 
-  /// Its addresses pass these ports after the plan by some other entry.
-  bool passes_after(const Prefix& prefix, const Ports& ports) const {
-    return is_covered(prefix, ports, &SlotChanges::wanted, &SlotChanges::after);
-  }
-  /// Its addresses passed these ports before the plan.
-  bool passed_before(const Prefix& prefix, const Ports& ports) const {
-    return is_covered(prefix, ports, &SlotChanges::had, &SlotChanges::before);
-  }
-  bool is_covered(const Prefix& prefix, Ports ports, Ports SlotChanges::* slot_ports,
-                  PrefixIndex SlotChanges::* entries) const {
+  /// Its addresses pass these ports before or after the plan, so in between they may as well.
+  bool may_pass(const Prefix& prefix, Ports ports) const {
+    if (kept(prefix) || (keep_more_ && within_any(prefix, changes_[*keep_more_].keep))) return true;
     for (const auto& [name, slot] : slots_) {
-      if (!meet(ports, slot.*slot_ports) || !(slot.*entries).has_around(prefix)) continue;
-      ports = subtract(ports, slot.*slot_ports);
+      if (meet(ports, slot.had) && slot.before.has_around(prefix))
+        ports = subtract(ports, slot.had);
+      if (meet(ports, slot.wanted) && slot.after.has_around(prefix))
+        ports = subtract(ports, slot.wanted);
+      if (ports.empty()) return true;
+    }
+    return false;
+  }
+  /// Its addresses pass these ports all the time, whatever the order.
+  bool passes_throughout(const Prefix& prefix, Ports ports) const {
+    if (kept(prefix)) return true;
+    for (const auto& [name, slot] : slots_) {
+      Ports lasting = common(slot.had, slot.wanted);
+      if (meet(ports, lasting) && slot.lasting.has_around(prefix)) ports = subtract(ports, lasting);
       if (ports.empty()) return true;
     }
     return false;
@@ -229,20 +238,28 @@ class Needs {
   void take_over(const SlotChanges& from, const SlotChanges& to, bool same) {
     if (from.removals.empty() && !from.narrow) return;
     Ports closing = common(from.had, protected_throughout_);
-    if (!to.adds.empty() && meet(closing, to.wanted))
+    if (Ports ports = common(closing, to.wanted); !to.adds.empty() && !ports.empty())
       for (Index removal : from.removals)
-        to.added.overlapping(changes_[removal].prefix, [&](Index add) { softly(add, removal); });
+        if (!passes_throughout(changes_[removal].prefix, ports))
+          to.added.overlapping(changes_[removal].prefix, [&](Index add) { softly(add, removal); });
     if (same) return;
-    if (from.narrow && meet(from.dropped, to.wanted))
+    if (Ports ports = common(from.dropped, to.wanted); from.narrow && !ports.empty())
       for (Index add : to.adds)
-        if (unknown() || from.before.has_overlap(changes_[add].prefix)) softly(add, *from.narrow);
+        if (stands_in(from, changes_[add].prefix) &&
+            !passes_throughout(changes_[add].prefix, ports))
+          softly(add, *from.narrow);
     if (!to.widen || !to.stood) return;
     if (meet(closing, to.gained))
       for (Index removal : from.removals)
-        if (unknown() || to.after.has_overlap(changes_[removal].prefix)) softly(*to.widen, removal);
+        if (const Prefix& prefix = changes_[removal].prefix;
+            !kept(prefix) && (unknown() || to.after.has_overlap(prefix)))
+          softly(*to.widen, removal);
     if (from.narrow && meet(from.dropped, to.gained) &&
         (unknown() || from.before.has_overlap(to.after)))
       softly(*to.widen, *from.narrow);
+  }
+  bool stands_in(const SlotChanges& slot, const Prefix& prefix) const {
+    return unknown() || slot.before.has_overlap(prefix);
   }
   bool unknown() const { return standing_ == nullptr; }
 
@@ -286,6 +303,12 @@ class Needs {
     if (keep_less_) firmly(*keep_less_, *protect_);
   }
 
+  /// It passes everywhere; if its `keep` goes, then after whatever takes over.
+  bool kept(const Prefix& prefix) const { return within_any(prefix, have_.keep); }
+  static bool within_any(const Prefix& prefix, const std::vector<Prefix>& list) {
+    return std::any_of(list.begin(), list.end(),
+                       [&](const Prefix& other) { return other.contains(prefix); });
+  }
   static bool overlaps_any(const Prefix& prefix, const std::vector<Prefix>& list) {
     return std::any_of(list.begin(), list.end(),
                        [&](const Prefix& other) { return prefix.overlaps(other); });

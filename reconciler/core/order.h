@@ -31,8 +31,8 @@ namespace knock {
 
 /// Fills Change::step and sorts. `have` is the structure before the plan, `standing` the entries
 /// (they matter only where a slot that stands gets other ports). The second statement always holds.
-/// Returns how many changes break the first one, because two slots exchange ports and each waits
-/// for the other.
+/// Returns how many changes may break the first one, because slots exchange ports and each waits for
+/// the other.
 std::size_t order(std::vector<Change>& changes, const Structure& have,
                   const std::vector<ObservedSlot>* standing = nullptr);
 

@@ -93,11 +93,12 @@ std::vector<Change> expired_by_record(const TargetPlanInput& in) {
 }
 
 Finding cut_for_a_moment(const TargetName& target, std::size_t changes) {
-  return {Finding::Level::warning, "plan.cut", target,
-          fmt::format("{} before what takes over can open: services exchange ports, and no order "
-                      "lets everybody through all the time; two commits, one with both ports on "
-                      "both services, would",
-                      counted(changes, "change closes", "changes close"))};
+  return {
+      Finding::Level::warning, "plan.cut", target,
+      fmt::format("{} before what takes over can open: services exchange ports, and somebody may "
+                  "be cut for a moment; two commits, the first with all the ports on both, "
+                  "avoid it",
+                  counted(changes, "change closes", "changes close"))};
 }
 
 bool counts_for_id(const Change& change) {

@@ -405,18 +405,11 @@ PlannedTarget World::plan(const Target& target, bool acknowledged) const {
   return plan_target(input);
 }
 
-World any_world() {
-  World world;
-  world.now = Instant::from_seconds(1'800'000'000) + Duration{below(1000)};
-  world.in_force = any_policy();
-  world.planned = chance(80) ? edited(world.in_force) : world.in_force;
-  world.first = chance(12);
-  world.sessions = any_sessions(world.now);
-  for (int i = below(3); i > 0; --i)
-    world.keep.push_back(pick(std::vector{prefix("198.51.100.0/25"), prefix("203.0.113.9/32"),
-                                          prefix("2001:db8:1::/64")}));
+namespace {
+
+/// Targets as the policy in force left them a while ago.
+void grow(World& world, bool edited_by_people) {
   Instant then = world.now - Duration::minutes(20);
-  bool edited_by_people = chance(50);
   auto sessions = as_of(world.sessions, then);
   auto lists = evaluate({world.in_force, sessions, then, world.keep});
   for (const Target& target : world.planned.targets) {
@@ -432,6 +425,42 @@ World any_world() {
     }
     world.places.emplace(target.name, std::move(place));
   }
+}
+
+const Instant kAbout = Instant::from_seconds(1'800'000'000);
+
+}  // namespace
+
+World any_world() {
+  World world;
+  world.now = kAbout + Duration{below(1000)};
+  world.in_force = any_policy();
+  world.planned = chance(80) ? edited(world.in_force) : world.in_force;
+  world.first = chance(12);
+  world.sessions = any_sessions(world.now);
+  for (int i = below(3); i > 0; --i)
+    world.keep.push_back(pick(std::vector{prefix("198.51.100.0/25"), prefix("203.0.113.9/32"),
+                                          prefix("2001:db8:1::/64")}));
+  grow(world, chance(50));
+  return world;
+}
+
+World exchanging_world() {
+  World world;
+  world.now = kAbout;
+  do {
+    world.in_force = any_policy();
+  } while (world.in_force.services.size() < 2);
+  Policy& policy = world.in_force;
+  policy.targets.resize(1);
+  policy.targets.front().settings = NftablesSettings{};
+  for (Service& service : policy.services) service.targets = {policy.targets.front().name};
+  world.planned = policy;
+  world.planned.revision = PolicyRevision("bbbbbbb");
+  std::swap(world.planned.services[0].ports, world.planned.services[1].ports);
+  for (int i = below(4); i > 0; --i) edit_rules(world.planned);
+  world.sessions = any_sessions(world.now, 5);
+  grow(world, chance(20));
   return world;
 }
 

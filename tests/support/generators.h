@@ -41,6 +41,8 @@ struct World {
   PlannedTarget plan(const Target& target, bool acknowledged) const;
 };
 World any_world();
+/// One target, few people, and two services that exchange ports.
+World exchanging_world();
 
 /// For a counterexample: what stood there and what would be done.
 std::string describe(const ModelTarget& model);
