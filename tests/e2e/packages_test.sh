@@ -13,7 +13,7 @@ known=" $(printf '%s ' $packages_build)"
 status=0
 while read -r path; do
   [ -e "$path" ] || continue
-  case $path in /usr/include | /usr/lib/*-linux-gnu) continue ;; esac # everybody's
+  case $path in /usr/include | /usr/include/*-linux-gnu | /usr/lib/*-linux-gnu) continue ;; esac # everybody's
   # The first of several packages is enough; a path nobody owns was installed by hand.
   package=$(dpkg-query -S "$(readlink -f "$(dirname "$path")")/$(basename "$path")" 2>/dev/null | sed 's/[:,].*//' | head -n 1) || true
   [ -n "$package" ] || continue
