@@ -95,8 +95,9 @@ Status FrameLink::send(std::string_view frame, Deadline deadline) {
     pollfd wait{state_->socket, POLLOUT, 0};
     int left = int(std::min<std::int64_t>(deadline.left().ms + 1, 3'600'000));
     if (!deadline.passed() && poll(&wait, 1, left) != 0) continue;
-    if (rest.size() < frame.size())
-      shut_down();  // half a frame went out: the stream is of no use any more
+    // Half a frame may be out; and whoever has not read for so long would make every later frame
+    // wait as long again.
+    shut_down();
     return fail(ErrorKind::timeout, "the other role does not read");
   }
   return {};

@@ -33,7 +33,8 @@ class FrameLink {
   FrameLink(const FrameLink&) = delete;
   FrameLink& operator=(const FrameLink&) = delete;
 
-  /// The whole frame with its length in front. Any thread; frames do not mix.
+  /// The whole frame with its length in front. Any thread; frames do not mix. An end that does not
+  /// read by the deadline ends the link.
   Status send(std::string_view frame, Deadline deadline);
   /// Ends the link from this side; `closed` follows.
   void shut_down();

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/capability.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -44,10 +47,29 @@ Result<UserIds> ids_of(const std::string& user) {
   return UserIds{entry->pw_uid, entry->pw_gid};
 }
 
+/// A descriptor for setns(), or -1 with errno. The path comes from the policy, and opening some
+/// things does something (a FIFO waits for ever, a watchdog starts to count): what is no namespace
+/// is never opened.
+int open_namespace(const std::string& path) {
+  int place = open(path.c_str(), O_PATH | O_CLOEXEC);
+  if (place < 0) return -1;
+  struct statfs about{};
+  int fd = -1;
+  if (fstatfs(place, &about) == 0) {
+    errno = EINVAL;
+    if (about.f_type == NSFS_MAGIC)
+      fd = open(("/proc/self/fd/" + std::to_string(place)).c_str(), O_RDONLY | O_CLOEXEC);
+  }
+  int problem = errno;
+  close(place);
+  errno = problem;
+  return fd;
+}
+
 Status enter(const std::string& netns) {
   if (netns.empty()) return {};
   auto path = netns.front() == '/' ? netns : "/run/netns/" + netns;
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = open_namespace(path);
   if (fd < 0) return system_error("network namespace " + path);
   int entered = setns(fd, CLONE_NEWNET);
   int problem = errno;
@@ -147,7 +169,6 @@ constexpr std::initializer_list<const char*> kEveryRole = {"read",
                                                            "sigaltstack",
                                                            "getpid",
                                                            "gettid",
-                                                           "tgkill",
                                                            "getrandom",
                                                            "restart_syscall",
                                                            "recvfrom",
@@ -160,31 +181,25 @@ constexpr std::initializer_list<const char*> kEveryRole = {"read",
                                                            "rseq",
                                                            "set_robust_list",
                                                            "membarrier",
-                                                           "fcntl",
                                                            "lseek",
-                                                           "prctl",
                                                            "getuid",
                                                            "geteuid",
                                                            "getgid",
                                                            "getegid"};
 
-constexpr std::initializer_list<const char*> kThreads = {"clone", "clone3"};
-
 constexpr std::initializer_list<const char*> kFront = {
-    "accept4",     "accept",         "epoll_create1",   "epoll_ctl",  "epoll_wait", "epoll_pwait",
-    "eventfd2",    "timerfd_create", "timerfd_settime", "getsockopt", "setsockopt", "getsockname",
-    "getpeername", "ioctl"};
+    "accept4",  "accept",         "epoll_create1",   "epoll_ctl",  "epoll_wait",  "epoll_pwait",
+    "eventfd2", "timerfd_create", "timerfd_settime", "getsockopt", "getsockname", "getpeername"};
 
 constexpr std::initializer_list<const char*> kVerifier = {
-    "socket",        "connect",    "bind",       "getsockopt",  "setsockopt", "getsockname",
-    "getpeername",   "fstat",      "newfstatat", "stat",        "statx",      "access",
-    "readlink",      "getdents64", "ioctl",      "socketpair",  "pipe2",      "eventfd2",
-    "epoll_create1", "epoll_ctl",  "epoll_wait", "epoll_pwait", "uname",      "sendmmsg",
-    "pread64",       "statfs",     "sysinfo",    "mlock",       "munlock",    "select",
-    "pselect6"};
+    "connect",    "bind",        "getsockopt", "setsockopt", "getsockname",   "getpeername",
+    "fstat",      "newfstatat",  "stat",       "statx",      "access",        "readlink",
+    "getdents64", "socketpair",  "pipe2",      "eventfd2",   "epoll_create1", "epoll_ctl",
+    "epoll_wait", "epoll_pwait", "uname",      "sendmmsg",   "pread64",       "statfs",
+    "sysinfo",    "mlock",       "munlock",    "select",     "pselect6"};
 
-constexpr std::initializer_list<const char*> kApply = {"socket",     "bind",       "getsockname",
-                                                       "getsockopt", "setsockopt", "ioctl"};
+constexpr std::initializer_list<const char*> kApply = {"bind", "getsockname", "getsockopt",
+                                                       "setsockopt"};
 
 /// Nobody needs these but somebody who took the process over.
 constexpr std::initializer_list<const char*> kDeadly = {
@@ -205,20 +220,33 @@ class Filter {
   void rules(std::uint32_t action, std::initializer_list<const char*> names) {
     for (const char* name : names) rule(action, name);
   }
-  /// Sockets of one family only.
-  void socket_family(int family) {
-    int number = seccomp_syscall_resolve_name("socket");
-    scmp_arg_cmp same{0, SCMP_CMP_EQ, scmp_datum_t(family), 0};
-    if (seccomp_rule_add(context_.get(), SCMP_ACT_ALLOW, number, 1, same) != 0) bad_ = true;
+  /// A call only with one of these values as one of its arguments.
+  void only_with(const char* name, unsigned argument, std::initializer_list<scmp_datum_t> values) {
+    for (auto value : values) allow_if(name, {argument, SCMP_CMP_EQ, value, 0});
   }
-  /// Files for reading only.
+  /// Threads, never a process: a child would outlive the role, with all that the role has. With
+  /// clone3 the flags are in memory, where a filter cannot look; without it glibc takes clone.
+  void threads() {
+    constexpr scmp_datum_t kThread = CLONE_VM | CLONE_THREAD;
+    allow_if("clone", {0, SCMP_CMP_MASKED_EQ, kThread, kThread});
+    rule(SCMP_ACT_ERRNO(ENOSYS), "clone3");
+  }
+  /// Roles may share a user id, and then a signal reaches another role: tgkill to ourselves only
+  /// (abort() needs it), and of fcntl not those commands that make the kernel send signals. Of
+  /// ioctl what event loops and isatty() need; pushing bytes into the operator's terminal is one
+  /// too. Of prctl the names of threads and of memory, so that the end of the parent stays ours.
+  void only_for_ourselves() {
+    constexpr scmp_datum_t kNameMemory = 0x53564d41;  // PR_SET_VMA
+    only_with("tgkill", 0, {scmp_datum_t(getpid())});
+    only_with("fcntl", 1, {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC});
+    only_with("ioctl", 1, {FIONBIO, FIONREAD, TCGETS});
+    only_with("prctl", 0, {PR_SET_NAME, PR_GET_NAME, kNameMemory});
+  }
+  /// Files for reading only: neither made nor emptied on the way.
   void open_for_reading() {
-    for (auto [name, argument] : {std::pair("openat", 2u), std::pair("open", 1u)}) {
-      int number = seccomp_syscall_resolve_name(name);
-      if (number == __NR_SCMP_ERROR || number < 0) continue;
-      scmp_arg_cmp reading{argument, SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY};
-      if (seccomp_rule_add(context_.get(), SCMP_ACT_ALLOW, number, 1, reading) != 0) bad_ = true;
-    }
+    constexpr scmp_datum_t kWriting = O_ACCMODE | O_CREAT | O_TRUNC;
+    for (auto [name, argument] : {std::pair("openat", 2u), std::pair("open", 1u)})
+      allow_if(name, {argument, SCMP_CMP_MASKED_EQ, kWriting, O_RDONLY});
   }
   Status load() {
     // Every thread, those that libraries started included.
@@ -229,6 +257,13 @@ class Filter {
   }
 
  private:
+  void allow_if(const char* name, scmp_arg_cmp condition) {
+    int number = seccomp_syscall_resolve_name(name);
+    if (number < 0) return;  // this machine has no such call
+    if (seccomp_rule_add_array(context_.get(), SCMP_ACT_ALLOW, number, 1, &condition) != 0)
+      bad_ = true;
+  }
+
   std::unique_ptr<void, void (*)(scmp_filter_ctx)> context_;
   bool bad_ = false;
 };
@@ -240,20 +275,22 @@ Status confine(Confinement kind) {
   Filter filter;
   filter.rules(SCMP_ACT_ALLOW, kEveryRole);
   filter.rules(SCMP_ACT_KILL_PROCESS, kDeadly);
+  filter.only_for_ourselves();
   switch (kind) {
     case Confinement::front:
-      filter.rules(SCMP_ACT_ALLOW, kThreads);
       filter.rules(SCMP_ACT_ALLOW, kFront);
+      filter.threads();
       break;
     case Confinement::verifier:
-      filter.rules(SCMP_ACT_ALLOW, kThreads);
       filter.rules(SCMP_ACT_ALLOW, kVerifier);
+      filter.threads();
+      // Not AF_UNIX: the admin socket is one. Netlink tells getaddrinfo() which addresses we have.
+      filter.only_with("socket", 0, {AF_INET, AF_INET6, AF_NETLINK});
       filter.open_for_reading();
       break;
     case Confinement::apply:
-      for (const char* name : kApply)
-        if (std::string_view(name) != "socket") filter.rule(SCMP_ACT_ALLOW, name);
-      filter.socket_family(AF_NETLINK);
+      filter.rules(SCMP_ACT_ALLOW, kApply);
+      filter.only_with("socket", 0, {AF_NETLINK});
       break;
   }
   return filter.load();
