@@ -299,7 +299,8 @@ TEST_F(PrivilegedHalf, a_life_too_short_to_count_is_none) {
 TEST_F(PrivilegedHalf, a_very_long_life_is_capped_at_a_year) {
   done(table_of({"ssh"}));
   change({add("192.0.2.7/32", UINT64_MAX), add("10.0.0.0/24", UINT64_MAX)});
-  for (const auto& element : read().slots[0].elements) {
+  auto found = read();
+  for (const auto& element : found.slots.at(0).elements) {
     EXPECT_TRUE(element.timed);
     EXPECT_LE(element.left_ms, role::kLongestLifeMs);
     EXPECT_GT(element.left_ms, role::kLongestLifeMs - 60'000);
