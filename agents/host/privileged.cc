@@ -34,11 +34,6 @@ Error commit_error(const Committed& committed, const std::string& table) {
   return error;
 }
 
-std::uint32_t loopback() {
-  auto index = if_nametoindex("lo");
-  return index != 0 ? index : 1;
-}
-
 Status check_owner(const TableImage& image, const role::Ensure& message) {
   if (!image.exists) return {};
   auto owner = image.owner();
@@ -88,6 +83,11 @@ Status read_slots(Netlink& netlink, const TableImage& image, const std::string& 
 }
 
 }  // namespace
+
+std::uint32_t Privileged::loopback() {
+  auto index = if_nametoindex("lo");
+  return index != 0 ? index : 1;
+}
 
 Result<Privileged> Privileged::open() {
   KNOCK_ASSIGN(auto netlink, Netlink::open());
@@ -143,7 +143,7 @@ Result<std::uint32_t> Privileged::ensure_once(const role::Ensure& message, bool&
   auto since = monitor_.current();
   KNOCK_ASSIGN(auto have, read_table(netlink_, message.table));
   KNOCK_CHECK(check_owner(have, message));
-  auto structure = [&](Batch& batch) { add_structure(batch, message, have, loopback()); };
+  auto structure = [&](Batch& batch) { add_structure(batch, message, have, loopback_); };
   KNOCK_ASSIGN(auto committed, commit_with_elements(structure, message.table, since,
                                                     built_once ? kNoChanges : message.changes));
   if (!committed.done()) return fail(commit_error(committed, message.table));

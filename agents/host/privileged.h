@@ -31,7 +31,8 @@ class Privileged {
 
  private:
   Privileged(Netlink netlink, Monitor monitor)
-      : netlink_(std::move(netlink)), monitor_(std::move(monitor)) {}
+      : netlink_(std::move(netlink)), monitor_(std::move(monitor)), loopback_(loopback()) {}
+  static std::uint32_t loopback();
   Result<role::FromApply> run(const role::Ensure& message);
   Result<role::FromApply> run(const role::ChangeElements& message);
   Result<role::FromApply> run(const role::ReadBack& message);
@@ -52,6 +53,7 @@ class Privileged {
 
   Netlink netlink_;
   Monitor monitor_;
+  std::uint32_t loopback_;  // asked for once, before whoever runs us takes sockets away
 };
 
 /// Serves a socket whose other end is core, until that closes (then it returns) or a frame is out

@@ -3,8 +3,12 @@
 // the server: every claim of a test is a packet.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <atomic>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "agents/host/local_channel.h"
 #include "agents/nftables/provider.h"
@@ -52,6 +56,39 @@ class NftablesWorld {
   const TargetName target{"edge"};
   Namespace server, internet;
   std::atomic<int> moved{0};
+};
+
+/// Tests with a world, a provider and a driver.
+class Nftables : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    KNOCK_NEED("netns", have_namespaces(), kNoNamespaces);
+    world = std::make_unique<NftablesWorld>();
+    provider = world->make_provider();
+    driver = std::make_unique<ProviderDriver>(*provider, world->target);
+  }
+
+  AllowlistBuilder desired() { return AllowlistBuilder(world->target); }
+  /// ssh protected, and open to the given addresses for an hour.
+  Allowlist ssh_for(const std::vector<std::string>& who) {
+    auto list = desired().service("ssh", "tcp/22").protect("tcp/22");
+    for (const auto& one : who) list.entry(one, in(Duration::hours(1)));
+    return list.build();
+  }
+  Reached from(const char* source, int port = 22) {
+    return world->from(source, source == kFriend6 || source == kStranger6 ? kServer6 : kServer4,
+                       port);
+  }
+  /// Somebody else's firewall, as every distribution has it.
+  void install_stateful_firewall() {
+    world->server.nft(
+        "table inet filter { chain input { type filter hook input priority 0; policy accept;"
+        " ct state established,related accept\n }\n }");
+  }
+
+  std::unique_ptr<NftablesWorld> world;
+  std::unique_ptr<Provider> provider;
+  std::unique_ptr<ProviderDriver> driver;
 };
 
 }  // namespace knock::test
