@@ -205,6 +205,14 @@ std::ostream& operator<<(std::ostream& out, Reached reached) {
 
 Connection::~Connection() { close(fd_); }
 
+unsigned Connection::retransmissions() const {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+    throw std::runtime_error("TCP_INFO cannot be read");
+  return info.tcpi_total_retrans;
+}
+
 bool Connection::echoes(Duration patience) {
   auto deadline = Deadline::in(patience);
   auto text = "echo " + std::to_string(sent_++) + "\n";

@@ -56,6 +56,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   /// Sends something new and waits for exactly that to come back.
   bool echoes(Duration patience = Duration{1500});
+  /// Packets of ours that had to be sent again: each was dropped somewhere, however fast it came through later.
+  unsigned retransmissions() const;
 
  private:
   int fd_;

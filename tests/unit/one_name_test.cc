@@ -20,7 +20,7 @@ void collect(const std::string& file, const std::string& content, Names& names,
              std::vector<std::string>& twice) {
   static const std::regex opens(R"(^(?:inline )?namespace ([A-Za-z_:]+) \{$)");
   static const std::regex closes(R"(^\}  // namespace.*$)");
-  static const std::regex defines(R"(^(?:struct|class|enum class) ([A-Za-z_]+)[^;]*$)");
+  static const std::regex defines(R"(^(?:struct|class|enum class) ([A-Za-z_]+)(?:$| [^;]*$))");
   std::vector<std::string> scopes;
   std::istringstream lines(content);
   for (std::string line; std::getline(lines, line);) {
