@@ -35,7 +35,11 @@ class ApplyPool::Channel final : public ApplyChannel {
   Result<role::FromApply> call(const role::ToApply& message, Deadline deadline) override {
     KNOCK_ASSIGN(auto to, connected());
     auto answer = to->call(message, deadline);
-    if (answer || answer.error().kind != ErrorKind::unavailable) return answer;
+    // Gone, or stuck: one that never answers would keep its firewall from being changed for ever.
+    // A new one is made at the next call, and the parent ends the former before.
+    bool lost = !answer && (answer.error().kind == ErrorKind::unavailable ||
+                            (answer.error().kind == ErrorKind::timeout && deadline.passed()));
+    if (!lost) return answer;
     std::lock_guard lock(mutex_);
     if (to_ == to) {
       to_.reset();

@@ -2,9 +2,12 @@
 #include "cli/role.h"
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <mutex>
 
 #include "agents/host/privileged.h"
 #include "base/log.h"
@@ -28,9 +31,20 @@ int role_failed(const char* role, const Error& error) {
 
 void begin_role(const char* role) {
   net::forbid_dumps();
-  prctl(PR_SET_PDEATHSIG, SIGTERM);  // no parent, no role
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // no parent, no role; nothing here needs an orderly end
+  // From a terminal they reach every role; the parent and core decide what they mean.
+  for (int ignored : {SIGINT, SIGHUP}) std::signal(ignored, SIG_IGN);
   prctl(PR_SET_NAME, role);
   start_logging(false);
+}
+
+/// Each browser costs a descriptor, and the usual 1,024 would be the first limit that strangers
+/// reach.
+void take_all_descriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65'536);
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -43,9 +57,14 @@ int run_front_role() {
   if (!start) return role_failed("front", start.error());
   close(kFirstDescriptor + 2);
 
+  take_all_descriptors();
+  std::mutex mutex;
+  bool core_gone = false;
   std::unique_ptr<net::HttpServer> server;
   SystemRandom random;
   server::SocketCore core(kFirstDescriptor, [&] {
+    std::lock_guard lock(mutex);
+    core_gone = true;
     if (server) server->stop();
   });
   server::Front front(core, random, {start->public_url, start->secure, start->trusted_proxies});
@@ -58,7 +77,11 @@ int run_front_role() {
     front.handle(std::move(request), std::move(respond));
   });
   if (!bound) return role_failed("front", bound.error());
-  server = std::move(*bound);
+  {
+    std::lock_guard lock(mutex);
+    server = std::move(*bound);
+    if (core_gone) return kDone;
+  }
   (void)random.next_u64();  // the generator opens what it needs before that is forbidden
   if (auto confined = net::confine(net::Confinement::front); !confined)
     return role_failed("front", confined.error());

@@ -2,11 +2,16 @@
 // The roles of `knock serve`: one executable, started again for each by the parent, with its
 // descriptors in fixed places. What each may do and what it cannot: docs/threat-model.md.
 //
-//   parent    reads knock.yaml and its secrets, listens, makes the others; answers core's wish for
-//   a fresh one front     HTTP and cookies                     3 = core  4 = the listening socket
-//   5 = FrontStart core      policy, store, loop, admin socket    3 = parent verifier  passwords,
-//   codes, tokens             3 = core  4 = its sources with their secrets apply     one network
-//   namespace's firewall     3 = core
+// clang-format off
+//   parent    reads knock.yaml and its secrets, listens, makes the others; answers core's wish for a fresh one
+//   front     HTTP and cookies                     3 = core  4 = the listening socket  5 = FrontStart
+//   core      policy, store, loop, admin socket    3 = parent
+//   verifier  passwords, codes, tokens             3 = core  4 = its sources with their secrets
+//   apply     one network namespace's firewall     3 = core
+// clang-format on
+//
+// Standard streams apart they inherit no other descriptor, and of the environment only core gets
+// what names no secret; the rest get a short list (supervisor.cc).
 #pragma once
 
 #include "cli/command.h"

@@ -7,7 +7,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <thread>
@@ -35,7 +37,8 @@ net::HttpListen admin_listener(const Config& config) {
   return listen;
 }
 
-/// Front, started through the parent, and started again when it ends.
+/// Front, started through the parent, and started again when it ends: soon after a long life, later
+/// and later when it ends as soon as it begins.
 class FrontKeeper {
  public:
   FrontKeeper(server::Spawner& spawner, SignIn& sign_in)
@@ -49,9 +52,13 @@ class FrontKeeper {
 
  private:
   void keep(std::stop_token stop) {
+    constexpr std::chrono::milliseconds kFirstPause{200}, kLongestPause{10'000};
+    constexpr std::chrono::seconds kLongLife{30};
+    auto pause = kFirstPause;
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested()) {
       gone_ = false;
+      auto begun = std::chrono::steady_clock::now();
       auto socket = spawner_.spawn(role::SpawnFront{});
       if (socket) {
         server::FrontLink link(*socket, sign_in_, [this] {
@@ -68,8 +75,9 @@ class FrontKeeper {
         lock.unlock();
       }
       lock.lock();
-      if (!stop.stop_requested())
-        ended_.wait_for(lock, stop, std::chrono::milliseconds(200), [] { return false; });
+      if (std::chrono::steady_clock::now() - begun >= kLongLife) pause = kFirstPause;
+      if (!stop.stop_requested()) ended_.wait_for(lock, stop, pause, [] { return false; });
+      pause = std::min(pause * 2, kLongestPause);
     }
   }
 

@@ -10,10 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <thread>
 
 #include "base/log.h"
 #include "cli/log_sink.h"
@@ -45,11 +48,26 @@ Result<SocketPair> socket_pair(int type) {
   return SocketPair{OwnedFd(ends[0]), OwnedFd(ends[1])};
 }
 
+/// All that a role that faces others inherits: where certificates are, how names resolve, what
+/// sanitizers and coverage are told. Secrets come as `env:NAME`, and more may stand beside them.
+constexpr std::string_view kPassedOn[] = {"LANG",
+                                          "TZ",
+                                          "SSL_CERT_FILE",
+                                          "SSL_CERT_DIR",
+                                          "RES_OPTIONS",
+                                          "LOCALDOMAIN",
+                                          "ASAN_OPTIONS",
+                                          "LSAN_OPTIONS",
+                                          "TSAN_OPTIONS",
+                                          "UBSAN_OPTIONS",
+                                          "LD_LIBRARY_PATH",
+                                          "LLVM_PROFILE_FILE"};
+
 struct Role {
   std::string name;
   net::Identity identity;
   bool changes_identity = true;
-  std::vector<int> descriptors;  // become 3, 4, …
+  std::vector<int> descriptors;  // become 3, 4, …; nothing else is inherited
   std::vector<std::string> arguments;
 };
 
@@ -156,6 +174,10 @@ class Supervisor {
     for (int descriptor : role.descriptors) high.push_back(fcntl(descriptor, F_DUPFD_CLOEXEC, 100));
     int pipe_end = fcntl(report, F_DUPFD_CLOEXEC, 100);
     int program = fcntl(self_.get(), F_DUPFD_CLOEXEC, 100);
+    // What whoever started us left open is no role's business.
+    if (close_range(kFirstDescriptor, ~0u, CLOSE_RANGE_CLOEXEC) != 0)  // before Linux 5.11
+      for (int fd = kFirstDescriptor; fd < int(sysconf(_SC_OPEN_MAX)); ++fd)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
     for (std::size_t i = 0; i < high.size(); ++i) dup2(high[i], kFirstDescriptor + int(i));
     if (role.changes_identity) {
       auto became = net::become(role.identity);
@@ -167,8 +189,29 @@ class Supervisor {
     std::vector<char*> argv;
     for (auto& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    fexecve(program, argv.data(), environ);
+    auto variables = environment_for(role);
+    fexecve(program, argv.data(), variables.data());
     return std::string("exec: ") + std::strerror(errno);
+  }
+
+  /// Core runs git and reads no secrets: it gets everything but those. The others face strangers.
+  std::vector<char*> environment_for(const Role& role) const {
+    auto passes = [&](std::string_view name) {
+      if (role.changes_identity)
+        return std::find(std::begin(kPassedOn), std::end(kPassedOn), name) != std::end(kPassedOn);
+      return std::none_of(config_.oidc.begin(), config_.oidc.end(), [&](const OidcSettings& oidc) {
+        return oidc.client_secret &&
+               oidc.client_secret->kind == SecretReference::Kind::environment &&
+               oidc.client_secret->value == name;
+      });
+    };
+    std::vector<char*> out;
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+      std::string_view text = *variable;
+      if (passes(text.substr(0, text.find('=')))) out.push_back(*variable);
+    }
+    out.push_back(nullptr);
+    return out;
   }
 
   // ---- what core wishes ----
@@ -190,10 +233,32 @@ class Supervisor {
               true,
               {pair.theirs.get(), listening_.get(), front_start_.get()},
               {}};
+    auto place = role.name + (role.identity.netns.empty() ? "" : " " + role.identity.netns);
+    end_former(place);
+    // A front that was taken over may have shut the socket for all who hold it.
+    if (role.name == "front") listen(listening_.get(), SOMAXCONN);
     KNOCK_ASSIGN(auto started, start(role));
-    others_[started.pid] = role.name;
+    others_[started.pid] = place;
     for_core = std::move(pair.ours);
     return role::Spawned{true, started.user_kept, ""};
+  }
+
+  /// Core asks for a role when the one it had is gone or not trusted any more. The process may be
+  /// there all the same, with the listening socket or the firewall in its hands: it ends first.
+  void end_former(const std::string& place) {
+    for (auto at = others_.begin(); at != others_.end();) {
+      if (at->second != place) {
+        ++at;
+        continue;
+      }
+      if (waitpid(at->first, nullptr, WNOHANG) == 0) {
+        log(LogLevel::warning, "role.replaced",
+            "A role that core does not hear from any more was ended.", {{"role", place}});
+        kill(at->first, SIGKILL);
+        waitpid(at->first, nullptr, 0);
+      }
+      at = others_.erase(at);
+    }
   }
 
   /// False when core has closed its end.
@@ -251,6 +316,14 @@ class Supervisor {
 
   int end_all(int code) {
     for (const auto& [pid, name] : others_) kill(pid, SIGTERM);
+    // Time to say the last answers; whoever takes more, or does not want to, is not waited for.
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    while (!others_.empty() && std::chrono::steady_clock::now() < until) {
+      std::erase_if(others_,
+                    [](const auto& role) { return waitpid(role.first, nullptr, WNOHANG) != 0; });
+      if (!others_.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    for (const auto& [pid, name] : others_) kill(pid, SIGKILL);
     for (const auto& [pid, name] : others_) waitpid(pid, nullptr, 0);
     return code;
   }
@@ -260,7 +333,7 @@ class Supervisor {
   OwnedFd self_, listening_, signals_, wishes_, front_start_, verifier_start_;
   sigset_t before_{};
   pid_t core_ = -1;
-  std::map<pid_t, std::string> others_;
+  std::map<pid_t, std::string> others_;  // role and namespace: one live process each
 };
 
 }  // namespace
