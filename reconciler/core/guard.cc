@@ -95,14 +95,25 @@ class Guard {
   }
 
   void wide_additions() {
-    auto wide = [](const Change& change) {
+    auto wide = [&](const Change& change) {
       return change.action == Action::add && change.reason == Reason::policy &&
-             change.prefix.is_wide();
+             change.prefix.is_wide() && !part_of_what_stands(change);
     };
     auto prefixes = count(wide);
     if (prefixes == 0) return;
     trip("any", counted(prefixes, "prefix wider than /24 or /48", "prefixes wider than /24 or /48"),
          "wide prefixes are opened after an acknowledgement", hold(wide));
+  }
+
+  /// What a deny rule leaves of a wide entry is wide, but opens nothing.
+  bool part_of_what_stands(const Change& addition) const {
+    return std::any_of(
+        in_.observed.slots.begin(), in_.observed.slots.end(), [&](const ObservedSlot& slot) {
+          return slot.name == addition.slot &&
+                 std::any_of(slot.items.begin(), slot.items.end(), [&](const ObservedItem& item) {
+                   return item.ours && item.prefix.contains(addition.prefix);
+                 });
+        });
   }
 
   void protect() {

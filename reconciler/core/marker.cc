@@ -37,7 +37,11 @@ std::optional<Marker> parse_marker(std::string_view text) {
 }
 
 bool is_unknown_marker(std::string_view text) {
-  return text.starts_with("knock:") && !parse_marker(text);
+  if (!text.starts_with("knock:")) return false;
+  auto digits = text.substr(6, text.find(':', 6) - 6);
+  bool version = text.size() > 6 + digits.size() && !digits.empty() &&
+                 digits.find_first_not_of("0123456789") == std::string_view::npos;
+  return version && !parse_marker(text);
 }
 
 EntryId entry_id(const TargetName& target, const Prefix& prefix, std::string_view slot) {

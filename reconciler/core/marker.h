@@ -28,7 +28,7 @@ struct Marker {
 
 std::string to_string(const Marker& marker);
 std::optional<Marker> parse_marker(std::string_view text);
-/// "knock:<digits>:…" of a version we do not know.
+/// "knock:<digits>:…" that parse_marker does not read: of another version, or damaged.
 bool is_unknown_marker(std::string_view text);
 
 /// First 64 bits of SHA-256("target\nprefix\nslot"). The slot is the target's own word for where

@@ -323,7 +323,7 @@ Policy any_policy() {
     Target target;
     target.name = TargetName("target" + std::to_string(i));
     target.type = "nftables";
-    target.settings = NftablesSettings{"knock", "", chance(85), {Hook::input}};
+    target.settings = NftablesSettings{"knock" + std::to_string(i), "", chance(85), {Hook::input}};
     if (chance(30)) target.max_ttl = Duration::minutes(10 + 60 * below(3));
     policy.targets.push_back(std::move(target));
   }

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reconciler/core/guard.h"
+
+#include <fmt/format.h>
+
+#include "reconciler/core/order.h"
+#include "tests/unit/core/samples.h"
+
+namespace knock::test {
+namespace {
+
+Change entry(Action action, Reason reason, std::string where, std::string slot = "ssh") {
+  Change change;
+  change.action = action;
+  change.reason = reason;
+  change.slot = std::move(slot);
+  change.prefix = prefix(where);
+  return change;
+}
+Change structure(Action action, const char* text, std::vector<Prefix> keep = {},
+                 std::string slot = "") {
+  Change change;
+  change.action = action;
+  change.ports = ports(text);
+  change.keep = std::move(keep);
+  change.slot = std::move(slot);
+  return change;
+}
+std::vector<Change> removals(int n, Reason reason) {
+  std::vector<Change> out;
+  for (int i = 0; i < n; ++i)
+    out.push_back(entry(Action::remove, reason, fmt::format("192.0.2.{}", i + 1)));
+  return out;
+}
+Observed holding(int n, int foreign = 0) {
+  Observed out;
+  out.exists = true;
+  out.structure.slots["ssh"] = ports("tcp/22");
+  out.structure.protect = ports("tcp/22");
+  out.slots = {{"ssh", {}}};
+  for (int i = 0; i < n + foreign; ++i) {
+    ObservedItem item;
+    item.prefix = prefix(fmt::format("192.0.2.{}", i + 1));
+    item.ours = i < n;
+    out.slots[0].items.push_back(item);
+  }
+  return out;
+}
+Guarded guarded(std::vector<Change> changes, const Observed& observed,
+                bool grants_nothing = false) {
+  Capabilities capabilities;
+  return guard(std::move(changes), {kTarget, capabilities, observed, grants_nothing});
+}
+std::string trips_of(const Guarded& result) {
+  std::string out;
+  for (const GuardTrip& trip : result.trips) out += fmt::format("{} {}\n", trip.guard, trip.held);
+  return out;
+}
+
+TEST(Guard, NothingToHold) {
+  auto result = guarded({}, holding(0));
+  EXPECT_TRUE(result.pass.empty() && result.held.empty() && result.trips.empty());
+}
+
+TEST(Guard, BecomesEmptyAtItsEdge) {
+  EXPECT_EQ(trips_of(guarded(removals(5, Reason::policy), holding(5))), "becomes-empty 5\n");
+  EXPECT_EQ(trips_of(guarded(removals(4, Reason::policy), holding(4))), "")
+      << "few entries come and go";
+  EXPECT_EQ(trips_of(guarded(removals(4, Reason::policy), holding(4), true)), "becomes-empty 4\n")
+      << "but a policy that grants nothing any more is asked about";
+  EXPECT_EQ(trips_of(guarded(removals(5, Reason::policy), holding(6))), "") << "one entry stays";
+  EXPECT_EQ(trips_of(guarded(removals(5, Reason::policy), holding(5, 1))), "becomes-empty 5\n")
+      << "a foreign entry is not one that stays";
+  auto replaced = removals(5, Reason::policy);
+  replaced.push_back(entry(Action::add, Reason::policy, "192.0.2.9"));
+  EXPECT_EQ(trips_of(guarded(replaced, holding(5))), "") << "something comes instead";
+}
+
+TEST(Guard, BecomesEmptyCountsOnlyWhatPolicyTakes) {
+  auto changes = removals(5, Reason::policy);
+  changes.push_back(entry(Action::remove, Reason::expiry, "192.0.2.6"));
+  auto result = guarded(changes, holding(6));
+  EXPECT_EQ(trips_of(result), "becomes-empty 5\n");
+  ASSERT_EQ(result.pass.size(), 1u);
+  EXPECT_EQ(result.pass[0].reason, Reason::expiry);
+  EXPECT_EQ(result.trips[0].figure, "5 of 6 entries go by policy");
+}
+
+TEST(Guard, WhatMustCloseIsNeverHeld) {
+  for (Reason reason :
+       {Reason::expiry, Reason::sign_out, Reason::revoked, Reason::denied, Reason::orphan}) {
+    EXPECT_TRUE(must_not_wait(reason));
+    auto result = guarded(removals(9, reason), holding(9), true);
+    EXPECT_EQ(result.pass.size(), 9u) << to_string(reason);
+    EXPECT_TRUE(result.trips.empty());
+  }
+  for (Reason reason : {Reason::sign_in, Reason::fixed, Reason::policy, Reason::drift,
+                        Reason::configuration, Reason::foreign})
+    EXPECT_FALSE(must_not_wait(reason)) << to_string(reason);
+}
+
+TEST(Guard, WidePrefixesOfPolicy) {
+  struct Row {
+    const char* where;
+    Reason reason;
+    bool held;
+  };
+  for (auto [where, reason, held] :
+       {Row{"192.0.2.0/24", Reason::policy, false}, Row{"192.0.2.0/23", Reason::policy, true},
+        Row{"0.0.0.0/0", Reason::policy, true}, Row{"2001:db8::/48", Reason::policy, false},
+        Row{"2001:db8::/47", Reason::policy, true}, Row{"10.0.0.0/8", Reason::fixed, false},
+        Row{"10.0.0.0/8", Reason::drift, false}}) {
+    auto result = guarded({entry(Action::add, reason, where)}, holding(0));
+    EXPECT_EQ(trips_of(result), held ? "any 1\n" : "") << where << " " << to_string(reason);
+  }
+}
+
+TEST(Guard, APartOfWhatStandsIsNotWider) {
+  Observed observed = holding(0);
+  ObservedItem item;
+  item.prefix = prefix("10.0.0.0/8");
+  item.ours = true;
+  observed.slots[0].items = {item};
+  std::vector<Change> changes{entry(Action::remove, Reason::policy, "10.0.0.0/8"),
+                              entry(Action::add, Reason::policy, "10.0.0.0/9")};
+  EXPECT_EQ(trips_of(guarded(changes, observed)), "") << "a deny rule cut a half out of it";
+  changes[1].prefix = prefix("8.0.0.0/5");
+  EXPECT_EQ(trips_of(guarded(changes, observed)), "any 2\n");
+}
+
+TEST(Guard, ProtectWithoutKeep) {
+  auto bare = guarded({structure(Action::protect, "tcp/22")}, holding(0));
+  EXPECT_EQ(trips_of(bare), "protect 1\n");
+  EXPECT_EQ(bare.trips[0].figure, "tcp/22 would be closed to everybody without an entry");
+  auto kept =
+      guarded({structure(Action::protect, "tcp/22", prefixes({"192.0.2.0/28"}))}, holding(0));
+  EXPECT_EQ(trips_of(kept), "");
+}
+
+TEST(Guard, Unprotect) {
+  auto result = guarded({structure(Action::unprotect, "tcp/22")}, holding(0));
+  EXPECT_EQ(trips_of(result), "unprotect 1\n");
+  EXPECT_EQ(result.trips[0].target, kTarget);
+}
+
+TEST(Guard, WhatNeedsAHeldChangeIsHeldWithIt) {
+  // Entries that would go stay, so their slot neither goes nor gets new ports.
+  auto changes = removals(5, Reason::policy);
+  changes.push_back(structure(Action::reshape, "tcp/22 tcp/80", {}, "ssh"));
+  Observed observed = holding(5);
+  observed.structure.protect = ports("tcp/22 tcp/80");
+  auto result = guarded(changes, observed);
+  EXPECT_EQ(trips_of(result), "becomes-empty 6\n");
+  EXPECT_EQ(result.held.size(), 6u);
+  changes.back() = structure(Action::reshape, "", {}, "ssh");
+  EXPECT_EQ(trips_of(guarded(changes, observed)), "becomes-empty 6\n");
+}
+
+TEST(Guard, NobodyIsCutByWaiting) {
+  // While the wide entry waits, the narrow one that it replaces stays.
+  std::vector<Change> changes{entry(Action::remove, Reason::policy, "10.1.0.0/24"),
+                              entry(Action::add, Reason::policy, "10.0.0.0/8")};
+  Observed observed = holding(1);
+  auto result = guarded(changes, observed);
+  EXPECT_EQ(trips_of(result), "any 2\n");
+  // While a port that everybody will pass is still closed, nobody loses it.
+  changes = {entry(Action::remove, Reason::policy, "192.0.2.1"),
+             entry(Action::remove, Reason::revoked, "192.0.2.2"),
+             structure(Action::unprotect, "tcp/22")};
+  result = guarded(changes, holding(3));
+  EXPECT_EQ(trips_of(result), "unprotect 2\n");
+  ASSERT_EQ(result.pass.size(), 1u);
+  EXPECT_EQ(result.pass[0].reason, Reason::revoked);
+}
+
+TEST(Guard, ProtectWaitsForEntriesThatWait) {
+  std::vector<Change> changes{structure(Action::reshape, "tcp/80", {}, "web"),
+                              entry(Action::add, Reason::policy, "10.0.0.0/8", "web"),
+                              structure(Action::protect, "tcp/80", prefixes({"192.0.2.0/28"}))};
+  auto result = guarded(changes, holding(1));
+  EXPECT_EQ(trips_of(result), "any 2\n");
+  ASSERT_EQ(result.pass.size(), 1u);
+  EXPECT_EQ(result.pass[0].action, Action::reshape);
+}
+
+TEST(StructureAfter, AppliesInOrder) {
+  Structure have;
+  have.slots["ssh"] = ports("tcp/22");
+  have.slots["old"] = ports("tcp/1");
+  have.protect = ports("tcp/22 tcp/80");
+  auto keep = prefixes({"192.0.2.0/28"});
+  auto after = structure_after(
+      have,
+      {structure(Action::reshape, "tcp/22 tcp/443", {}, "ssh"),
+       structure(Action::reshape, "tcp/443", {}, "ssh"), structure(Action::reshape, "", {}, "old"),
+       structure(Action::reshape, "tcp/53", {}, "dns"), structure(Action::unprotect, "tcp/80"),
+       structure(Action::protect, "tcp/443", keep),
+       entry(Action::add, Reason::sign_in, "192.0.2.1")});
+  EXPECT_EQ(after.slots, (std::map<std::string, std::vector<PortRange>>{
+                             {"dns", ports("tcp/53")}, {"ssh", ports("tcp/443")}}));
+  EXPECT_EQ(after.protect, ports("tcp/22 tcp/443"));
+  EXPECT_EQ(after.keep, keep);
+  EXPECT_EQ(structure_after(have, {structure(Action::keep, "", keep)}).keep, keep);
+}
+
+}  // namespace
+}  // namespace knock::test
