@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "base/log.h"
 #include "net/fd_passing.h"
 
 namespace knock::server {
@@ -124,8 +125,12 @@ Result<int> Spawner::spawn(const role::ToParent& what) {
 // ---- core → verifier ----
 
 struct SocketVerifier::Live {
+  struct Waiting {
+    Answer then;
+    MonotonicTime until;
+  };
   std::mutex mutex;
-  std::map<std::uint64_t, Answer> waiting;
+  std::map<std::uint64_t, Waiting> waiting;
   bool closed = false;
   std::unique_ptr<net::FrameLink> link;
 
@@ -137,24 +142,51 @@ struct SocketVerifier::Live {
       std::lock_guard lock(mutex);
       auto at = waiting.find(role::request_of(*answer));
       if (at == waiting.end()) return true;
-      then = std::move(at->second);
+      then = std::move(at->second.then);
       waiting.erase(at);
     }
     then(std::move(*answer));
     return true;
   }
+  bool hangs(MonotonicTime now) {
+    std::lock_guard lock(mutex);
+    return !closed && !waiting.empty() && waiting.begin()->second.until < now;
+  }
   void ended() {
-    std::map<std::uint64_t, Answer> left;
+    std::map<std::uint64_t, Waiting> left;
     {
       std::lock_guard lock(mutex);
       closed = true;
       left.swap(waiting);
     }
-    for (auto& [request, then] : left) then(fail(ErrorKind::unavailable, "the verifier has ended"));
+    for (auto& [request, one] : left)
+      one.then(fail(ErrorKind::unavailable, "the verifier has ended"));
   }
 };
 
+SocketVerifier::SocketVerifier(RoleSource& spawner, Duration patience)
+    : spawner_(spawner),
+      patience_(patience),
+      watching_([this](const std::stop_token& stop) { watch(stop); }) {}
+
+void SocketVerifier::watch(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    stopping_.wait_for(lock, stop, patience_.chrono() / 8, [] { return false; });
+    auto live = live_;
+    lock.unlock();
+    if (live != nullptr && live->hangs(std::chrono::steady_clock::now())) {
+      log(LogLevel::error, "verifier.hangs", "The verifier does not answer and is replaced.");
+      live->link->shut_down();
+    }
+    live.reset();
+    lock.lock();
+  }
+}
+
 SocketVerifier::~SocketVerifier() {
+  watching_.request_stop();
+  watching_.join();
   std::lock_guard lock(mutex_);
   if (live_ != nullptr) live_->link.reset();
 }
@@ -193,7 +225,10 @@ void SocketVerifier::ask(role::ToVerifier question, Answer answer) {
   {
     std::lock_guard lock((*target)->mutex);
     if ((*target)->closed) return answer(fail(ErrorKind::unavailable, "the verifier has ended"));
-    (*target)->waiting.emplace(request, answer);
+    if ((*target)->waiting.size() >= kMostWaiting)
+      return answer(fail(ErrorKind::rate_limited, "too many sign-ins are waiting"));
+    (*target)->waiting.emplace(
+        request, Live::Waiting{answer, std::chrono::steady_clock::now() + patience_.chrono()});
   }
   auto sent = (*target)->link->send(role::encode(question), Deadline::in(kSendTime));
   if (sent) return;

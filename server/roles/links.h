@@ -5,11 +5,13 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 
 #include "net/frame_link.h"
 #include "schemas/role/spawn.h"
@@ -50,12 +52,19 @@ class FrontLink {
   std::shared_ptr<Shared> shared_;
 };
 
-/// Asks the parent for roles. Any thread; one question at a time.
-class Spawner {
+/// Where fresh roles come from.
+class RoleSource {
+ public:
+  virtual ~RoleSource() = default;
+  /// The new role's socket, which becomes the caller's. Any thread.
+  virtual Result<int> spawn(const role::ToParent& what) = 0;
+};
+
+/// Asks the parent for roles, one question at a time.
+class Spawner final : public RoleSource {
  public:
   explicit Spawner(int socket) : socket_(socket) {}
-  /// The new role's socket, which becomes the caller's.
-  Result<int> spawn(const role::ToParent& what);
+  Result<int> spawn(const role::ToParent& what) override;
   /// Some role could not become another user.
   bool users_shared() const { return user_kept_; }
 
@@ -66,10 +75,16 @@ class Spawner {
 };
 
 /// Core's way to its verifier. A verifier that ends (as it does after 1,000 proofs, or after any
-/// error) is replaced by the parent at the next question; what it owed fails with `unavailable`.
+/// error) is replaced by the parent at the next question; what it owed fails with `unavailable`. So
+/// is one that owes an answer for longer than `patience`: it hangs. Beyond kMostWaiting questions
+/// under way the next fail at once with `rate_limited`.
 class SocketVerifier final : public VerifierChannel {
  public:
-  explicit SocketVerifier(Spawner& spawner) : spawner_(spawner) {}
+  // Fewer than fill the socket of a verifier that does not read: whoever asks must not wait for it.
+  static constexpr std::size_t kMostWaiting = 200;
+
+  /// Longer than the verifier's own patience with a provider and its queue of passwords.
+  explicit SocketVerifier(RoleSource& spawner, Duration patience = Duration::seconds(30));
   ~SocketVerifier() override;
   void ask(role::ToVerifier question, Answer answer) override;
   /// Starts one now, so that the first sign-in does not wait for it.
@@ -78,10 +93,15 @@ class SocketVerifier final : public VerifierChannel {
  private:
   struct Live;
   Result<std::shared_ptr<Live>> live();
-  Spawner& spawner_;
+  void watch(const std::stop_token& stop);
+
+  RoleSource& spawner_;
+  const Duration patience_;
   std::mutex mutex_;
+  std::condition_variable_any stopping_;
   std::shared_ptr<Live> live_;
   std::uint64_t last_ = 0;
+  std::jthread watching_;  // last
 };
 
 }  // namespace knock::server
