@@ -2,21 +2,28 @@
 #include "server/core/sign_in.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 namespace knock {
 namespace {
 
-constexpr std::size_t kMostPending = 10'000;
-constexpr Duration kPendingLife = Duration::minutes(10);
+constexpr Duration kStateLife = Duration::minutes(10);
+constexpr std::size_t kMostUsed = 200'000;  // states that came back in that time: some 30 MB
+// Two hash at a time, each for some 60 ms and in 64 MiB: this many wait at most a few seconds.
+constexpr std::size_t kMostPasswords = 48;
+constexpr std::string_view kBusy = "busy";
 const SignInName kLocal{"local"};
 
 /// What a person is told. The code is for the log and for whoever helps.
 std::string sentence_for(std::string_view code) {
   if (code == "local.wrong") return "That name and password do not match.";
   if (code == "too-many") return "Too many attempts from this address. Please wait a minute.";
+  if (code == kBusy) return "Too many people sign in at this moment. Please try again in a minute.";
+  if (code == "address.unusable") return "Nothing can be opened for the address you come from.";
   if (code == "state.unknown" || code == "state.other-browser")
     return "This sign-in was not started here, or took too long. Please start again.";
   if (code == "store") return "Signing in is not possible at the moment; nothing was opened.";
@@ -26,7 +33,18 @@ std::string sentence_for(std::string_view code) {
   return "The proof of identity was not accepted.";
 }
 
+std::string_view salt_of(std::string_view state) { return state.substr(0, state.find('.')); }
+
 }  // namespace
+
+bool can_be_a_person(const IpAddress& address) {
+  auto bytes = address.bytes();
+  bool multicast = address.family() == Family::v4 ? bytes[0] >= 224 : bytes[0] == 0xff;
+  bool none = address.family() == Family::v4
+                  ? bytes[0] == 0
+                  : std::all_of(bytes.begin(), bytes.end(), [](auto b) { return b == 0; });
+  return !multicast && !none;
+}
 
 SignIn::SignIn(const Config& config, std::string public_url, FactStore& store,
                Reconciler& reconciler, VerifierChannel& verifier, const Clock& clock,
@@ -39,8 +57,13 @@ SignIn::SignIn(const Config& config, std::string public_url, FactStore& store,
       clock_(clock),
       random_(random),
       not_ready_(std::move(not_ready)),
+      key_(random_.token(32)),
       by_address_(10, 0.2, 100'000),
-      records_(1000, 20, 1) {}
+      by_network_(60, 2, 100'000, {24, 48}),
+      // Many people behind one address come back from their provider; guessing codes is hopeless.
+      proofs_by_address_(200, 5, 100'000),
+      passwords_(200, 20, 1, {0, 0}),
+      records_(1000, 2, 1, {0, 0}) {}
 
 SessionId SignIn::id_of_cookie(std::string_view cookie) {
   auto digest = sha256("knock session\n" + std::string(cookie));
@@ -61,9 +84,18 @@ const OidcSettings* SignIn::oidc(const SignInName& name) const {
   return nullptr;
 }
 
-bool SignIn::too_many(const IpAddress& address) {
+bool SignIn::too_many(RateLimit& limit, const IpAddress& address) {
   std::lock_guard lock(mutex_);
-  return !by_address_.take(address, clock_.monotonic());
+  return !limit.take(address, clock_.monotonic());
+}
+
+/// A place in the queue of hashes. Everybody together is limited too: front could say any address.
+bool SignIn::password_may_be_tried(const IpAddress& address) {
+  std::lock_guard lock(mutex_);
+  if (passwords_under_way_ >= kMostPasswords || !passwords_.take(address, clock_.monotonic()))
+    return false;
+  ++passwords_under_way_;
+  return true;
 }
 
 /// A flood of refusals must not fill the disk: beyond a budget they are counted, and the count is
@@ -72,7 +104,7 @@ bool SignIn::may_record() {
   std::uint64_t skipped = 0;
   {
     std::lock_guard lock(mutex_);
-    if (!records_.take(IpAddress(), clock_.monotonic())) {
+    if (!records_.take(IpAddress::v4(0), clock_.monotonic())) {
       ++unrecorded_;
       return false;
     }
@@ -99,6 +131,9 @@ void SignIn::refuse(std::uint64_t request, const SignInName& source, std::string
 }
 
 void SignIn::open(std::uint64_t request, Session session, const Answer& answer) {
+  if (!can_be_a_person(session.address))
+    return refuse(request, session.source, "address.unusable", session.principal.key(),
+                  session.address.to_string(), answer);
   std::string cookie = random_.token(32);
   session.id = id_of_cookie(cookie);
   auto address = session.address.to_string();
@@ -124,9 +159,15 @@ void SignIn::handle_one(const role::SignInLocal& sign_in, Answer answer) {
   auto address = sign_in.address.to_string();
   if (!config_.local.enabled)
     return refuse(sign_in.request, kLocal, "source.unknown", sign_in.user, address, answer);
-  if (too_many(sign_in.address))
+  if (too_many(by_address_, sign_in.address) || too_many(by_network_, sign_in.address))
     return refuse(sign_in.request, kLocal, "too-many", sign_in.user, address, answer);
+  if (!password_may_be_tried(sign_in.address))
+    return refuse(sign_in.request, kLocal, std::string(kBusy), sign_in.user, address, answer);
   auto account = store_.account(sign_in.user);
+  if (!account) {
+    std::lock_guard lock(mutex_);
+    --passwords_under_way_;
+  }
   if (!account) return refuse(sign_in.request, kLocal, "store", sign_in.user, address, answer);
   bool usable = account->has_value() && !(*account)->disabled;
   role::CheckPassword check;
@@ -135,9 +176,18 @@ void SignIn::handle_one(const role::SignInLocal& sign_in, Answer answer) {
   Account known = usable ? **account : Account{};
   verifier_.ask(std::move(check), [=, this, request = sign_in.request, from = sign_in.address,
                                    user = sign_in.user](Result<role::FromVerifier> result) {
+    {
+      std::lock_guard lock(mutex_);
+      --passwords_under_way_;
+    }
     if (!result) return refuse(request, kLocal, "provider.verifier", user, address, answer);
     auto* checked = std::get_if<role::PasswordChecked>(&*result);
     if (checked == nullptr || !checked->good || !usable)
+      return refuse(request, kLocal, "local.wrong", user, address, answer);
+    // The hash took its time: the account must still be what was checked.
+    auto still = store_.account(user);
+    if (!still || !*still || (*still)->disabled ||
+        !(*still)->password_hash.equals(known.password_hash.reveal()))
       return refuse(request, kLocal, "local.wrong", user, address, answer);
     Session session;
     session.principal = {"local", known.user, known.name.empty() ? known.user : known.name};
@@ -154,22 +204,13 @@ void SignIn::handle_one(const role::SignInLocal& sign_in, Answer answer) {
 void SignIn::handle_one(const role::StartOidc& start, Answer answer) {
   if (oidc(start.source) == nullptr || start.browser.size() < 32)
     return refuse(start.request, start.source, "source.unknown", "", "", answer);
-  Pending pending{start.source, random_.token(32), random_.token(32), sha256(start.browser),
-                  clock_.monotonic() + kPendingLife.chrono()};
   role::MakeUrl ask;
   ask.source = start.source;
   ask.redirect_uri = public_url_ + "/auth/callback";
-  ask.state = random_.token(32);
-  ask.nonce = pending.nonce;
-  ask.challenge = base64url(as_bytes(sha256(pending.pkce_verifier)));
-  {
-    std::lock_guard lock(mutex_);
-    auto now = clock_.monotonic();
-    if (pending_.size() >= kMostPending)
-      std::erase_if(pending_, [&](const auto& pair) { return pair.second.until <= now; });
-    if (pending_.size() >= kMostPending) pending_.erase(pending_.begin());
-    pending_.emplace(ask.state, std::move(pending));
-  }
+  ask.state = make_state(std::size_t(oidc(start.source) - config_.oidc.data()), start.browser);
+  auto about = begun(0, salt_of(ask.state));
+  ask.nonce = about.nonce;
+  ask.challenge = base64url(as_bytes(sha256(about.pkce_verifier)));
   verifier_.ask(std::move(ask), [=, this, request = start.request,
                                  source = start.source](Result<role::FromVerifier> result) {
     if (!result) return refuse(request, source, "provider.verifier", "", "", answer);
@@ -181,27 +222,70 @@ void SignIn::handle_one(const role::StartOidc& start, Answer answer) {
   });
 }
 
-std::optional<SignIn::Pending> SignIn::take(const std::string& state) {
-  std::lock_guard lock(mutex_);
-  auto at = pending_.find(state);
-  if (at == pending_.end()) return std::nullopt;
-  Pending pending = std::move(at->second);
-  pending_.erase(at);  // single use, whatever comes of it
-  if (pending.until <= clock_.monotonic()) return std::nullopt;
-  return pending;
+// ---- states: SALT.SOURCE.UNTIL.BROWSER.MAC, of letters, digits, - and _ but for the dots ----
+
+std::string SignIn::derived(std::string_view what, std::string_view from) const {
+  return base64url(
+      as_bytes(hmac_sha256(key_, "knock " + std::string(what) + "\n" + std::string(from))));
+}
+
+std::string SignIn::make_state(std::size_t source, std::string_view browser) const {
+  auto salt = random_.token(16);
+  auto until = (clock_.monotonic() + kStateLife.chrono()).time_since_epoch();
+  auto head = salt + "." + std::to_string(source) + "." +
+              std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(until).count());
+  head += "." + derived("browser", head + "\n" + std::string(browser));
+  return head + "." + derived("state", head);
+}
+
+SignIn::Begun SignIn::begun(std::size_t source, std::string_view salt) const {
+  return {&config_.oidc.at(source), derived("nonce", salt), derived("pkce", salt), false};
+}
+
+std::optional<SignIn::Begun> SignIn::take(std::string_view state, std::string_view browser) {
+  auto dot = state.rfind('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  auto head = state.substr(0, dot);
+  // Nobody but us can have made what passes here, so its parts are as they should be.
+  if (!Secret(derived("state", head)).equals(state.substr(dot + 1))) return std::nullopt;
+  auto parts = split(head, '.');
+  std::int64_t ms = 0;
+  std::from_chars(parts.at(2).data(), parts[2].data() + parts[2].size(), ms);
+  auto until = MonotonicTime(std::chrono::milliseconds(ms));
+  {
+    std::lock_guard lock(mutex_);
+    auto now = clock_.monotonic();
+    if (until <= now) return std::nullopt;
+    if (used_.size() >= kMostUsed && now - tidied_ >= std::chrono::seconds(1)) {
+      tidied_ = now;
+      std::erase_if(used_, [&](const auto& one) { return one.second <= now; });
+    }
+    // Full of states that could come back: better nobody signs in than somebody twice.
+    if (used_.size() >= kMostUsed) return std::nullopt;
+    if (!used_.emplace(parts[0], until).second) return std::nullopt;  // whatever came of it
+  }
+  std::size_t source = 0;
+  std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), source);
+  auto out = begun(source, parts[0]);
+  auto bound = std::string(parts[0]) + "." + std::string(parts[1]) + "." + std::string(parts[2]);
+  out.this_browser =
+      Secret(derived("browser", bound + "\n" + std::string(browser))).equals(parts.at(3));
+  return out;
 }
 
 void SignIn::handle_one(const role::FinishOidc& finish, Answer answer) {
   auto address = finish.address.to_string();
-  auto pending = take(finish.state);
+  if (too_many(proofs_by_address_, finish.address))
+    return refuse(finish.request, SignInName(""), "too-many", "", address, answer);
+  auto pending = take(finish.state, finish.browser);
   if (!pending) return refuse(finish.request, SignInName(""), "state.unknown", "", address, answer);
-  auto browser = sha256(finish.browser);
-  if (!Secret(std::string(as_bytes(pending->browser))).equals(as_bytes(browser)))
-    return refuse(finish.request, pending->source, "state.other-browser", "", address, answer);
+  const SignInName& source_name = pending->source->name;
+  if (!pending->this_browser)
+    return refuse(finish.request, source_name, "state.other-browser", "", address, answer);
   if (!finish.error.empty() || finish.code.empty())
-    return refuse(finish.request, pending->source, "provider.error", "", address, answer);
+    return refuse(finish.request, source_name, "provider.error", "", address, answer);
   role::ExchangeCode ask;
-  ask.source = pending->source;
+  ask.source = source_name;
   ask.redirect_uri = public_url_ + "/auth/callback";
   ask.code = finish.code;
   ask.pkce_verifier = pending->pkce_verifier;
@@ -209,7 +293,8 @@ void SignIn::handle_one(const role::FinishOidc& finish, Answer answer) {
   ask.issuer = finish.issuer;
   ask.now = clock_.now();
   verifier_.ask(std::move(ask), [=, this, request = finish.request, from = finish.address,
-                                 source = pending->source](Result<role::FromVerifier> result) {
+                                 settings = pending->source](Result<role::FromVerifier> result) {
+    const SignInName& source = settings->name;
     if (!result) return refuse(request, source, "provider.verifier", "", address, answer);
     auto* proven = std::get_if<role::Proven>(&*result);
     if (proven == nullptr) {
@@ -217,6 +302,10 @@ void SignIn::handle_one(const role::FinishOidc& finish, Answer answer) {
       return refuse(request, source, refused != nullptr ? refused->code : "provider.verifier", "",
                     address, answer, refused != nullptr ? refused->why : "");
     }
+    // A verifier that was taken over must not speak for other issuers, nor for local accounts.
+    if (proven->issuer != settings->issuer)
+      return refuse(request, source, "provider.verifier", "", address, answer,
+                    "the proof is of another issuer than this sign-in's");
     Session session;
     session.principal = {proven->issuer, proven->subject,
                          proven->name.empty() ? proven->subject : proven->name};
@@ -224,8 +313,8 @@ void SignIn::handle_one(const role::FinishOidc& finish, Answer answer) {
     session.proof = knock::Proof::oidc;
     session.groups = proven->groups;
     session.address = from;
-    session.authenticated = proven->authenticated;
-    session.expires = clock_.now() + oidc(source)->max_session;
+    session.authenticated = std::min(proven->authenticated, clock_.now());
+    session.expires = clock_.now() + settings->max_session;
     open(request, std::move(session), answer);
   });
 }
@@ -275,8 +364,10 @@ void SignIn::handle_one(const role::SignOut& sign_out, Answer answer) {
 }
 
 void SignIn::handle_one(const role::AskReady& ask, Answer answer) {
+  // Strangers read this: that something is wrong, not the repository or file that it is about.
   auto why = not_ready_();
-  answer(role::Ready{ask.request, why.empty(), std::move(why)});
+  bool ready = why.empty();
+  answer(role::Ready{ask.request, ready, why.substr(0, why.find(": "))});
 }
 
 }  // namespace knock

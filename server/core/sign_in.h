@@ -2,8 +2,10 @@
 // Core's side of signing in: what front says a browser said becomes a session, or one audit line
 // with a reason code.
 //
-// State, nonce and the PKCE verifier are made here, used once, bound to the browser's token and
-// forgotten after ten minutes. A cookie is 256 random bits that only the browser keeps: the
+// State, nonce and the PKCE verifier are made here, used once, bound to source, browser and ten
+// minutes. Nothing is kept of a sign-in that has begun: all of it is derived from a key of this
+// process and a salt in the state, so that strangers who begin millions push out nobody's. Only
+// states that came back are remembered, until their time is over. A cookie is 256 random bits that only the browser keeps: the
 // session's id is a hash of it, so a store that leaks opens no portal, and a cookie works across
 // restarts without being stored.
 #pragma once
@@ -23,6 +25,10 @@
 
 namespace knock {
 
+/// One host somewhere: not the unspecified address, "this network", multicast, or beyond (class E,
+/// broadcast).
+bool can_be_a_person(const IpAddress& address);
+
 class SignIn {
  public:
   SignIn(const Config& config, std::string public_url, FactStore& store, Reconciler& reconciler,
@@ -37,15 +43,11 @@ class SignIn {
   static std::string form_of_cookie(std::string_view cookie);
 
  private:
-  struct Pending {
-    SignInName source;
+  /// One OpenID sign-in under way.
+  struct Begun {
+    const OidcSettings* source = nullptr;
     std::string nonce, pkce_verifier;
-    Digest browser;
-    MonotonicTime until;
-  };
-  struct Proof {
-    Session session;
-    std::uint64_t request;
+    bool this_browser = false;
   };
 
   void handle_one(const role::AskSignIns& ask, Answer answer);
@@ -57,12 +59,17 @@ class SignIn {
   void handle_one(const role::AskReady& ask, Answer answer);
 
   void open(std::uint64_t request, Session session, const Answer& answer);
+  bool password_may_be_tried(const IpAddress& address);
   void refuse(std::uint64_t request, const SignInName& source, std::string code,
               const std::string& claimed, const std::string& address, const Answer& answer,
               const std::string& why = "");
   bool may_record();
-  bool too_many(const IpAddress& address);
-  std::optional<Pending> take(const std::string& state);
+  bool too_many(RateLimit& limit, const IpAddress& address);
+  std::string derived(std::string_view what, std::string_view from) const;
+  std::string make_state(std::size_t source, std::string_view browser) const;
+  Begun begun(std::size_t source, std::string_view salt) const;
+  /// Nothing: not one of ours, too late, or used already. Counts as used from now on.
+  std::optional<Begun> take(std::string_view state, std::string_view browser);
   const OidcSettings* oidc(const SignInName& name) const;
 
   const Config& config_;
@@ -74,10 +81,15 @@ class SignIn {
   Random& random_;
   std::function<std::string()> not_ready_;
 
+  const std::string key_;  // of states; dies with the process
+
   std::mutex mutex_;
-  std::map<std::string, Pending> pending_;
-  RateLimit by_address_;
+  std::map<std::string, MonotonicTime, std::less<>> used_;  // salts of states that came back
+  MonotonicTime tidied_{};
+  RateLimit by_address_, by_network_, proofs_by_address_;
+  RateLimit passwords_;  // of everybody together
   RateLimit records_;
+  std::size_t passwords_under_way_ = 0;
   std::uint64_t unrecorded_ = 0;
 };
 
