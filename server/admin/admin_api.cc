@@ -5,11 +5,13 @@
 
 #include <boost/json.hpp>
 #include <charconv>
+#include <exception>
 
 #include "base/text.h"
 #include "reconciler/core/render.h"
 #include "schemas/json/strict_json.h"
 #include "schemas/plan/codec.h"
+#include "schemas/role/front.h"
 #include "server/admin/json.h"
 
 namespace knock {
@@ -18,6 +20,8 @@ namespace {
 namespace json = boost::json;
 using net::HttpRequest;
 using net::HttpResponse;
+
+constexpr std::size_t kLongestShownName = 200, kLongestHash = 127;  // crypto_pwhash_STRBYTES - 1
 
 HttpResponse reply(int status, std::string body, std::string type = "application/json") {
   HttpResponse out;
@@ -99,6 +103,21 @@ class Arguments {
   json::value* take(std::string_view name) { return object_.if_contains(name); }
   json::object object_;
 };
+
+/// The limits of the messages to front and verifier: beyond them nobody could sign in, and the
+/// verifier would take a longer hash for a fault of core's and end.
+Status check_account(const std::string& user, const Account& account, const std::string& hash) {
+  if (user.empty() || user.size() > role::kLongestUser || printable(user) != user)
+    return fail(ErrorKind::invalid,
+                fmt::format("a user's name is 1 to {} bytes of characters that can be shown",
+                            role::kLongestUser));
+  if (account.name.size() > kLongestShownName)
+    return fail(ErrorKind::invalid,
+                fmt::format("`name` is longer than {} bytes", kLongestShownName));
+  if (!hash.empty() && (!hash.starts_with("$argon2id$") || hash.size() > kLongestHash))
+    return fail(ErrorKind::invalid, "`password_hash` is not an Argon2id hash");
+  return {};
+}
 
 /// One request, with what it needs at hand.
 class Call {
@@ -234,6 +253,7 @@ class Call {
     if (args_.member("groups") != nullptr) {
       KNOCK_ASSIGN(account.groups, args_.texts("groups"));
     }
+    KNOCK_CHECK(check_account(user, account, hash));
     std::sort(account.groups.begin(), account.groups.end());
     if (!hash.empty()) account.password_hash = Secret(std::move(hash));
     if (account.password_hash.empty())
@@ -360,8 +380,15 @@ HttpResponse AdminApi::answer(const HttpRequest& request) {
     auto arguments = Arguments::of(request);
     if (!arguments) return problem(arguments.error());
     Call call(controller_, request, std::move(*arguments));
-    auto done = (call.*route.call)();
-    return done ? std::move(*done) : problem(done.error());
+    try {
+      auto done = (call.*route.call)();
+      return done ? std::move(*done) : problem(done.error());
+    } catch (const std::exception& problem_within) {
+      // Boost.JSON throws at stored text that is no JSON (an edited database), and memory may end:
+      // neither may end core.
+      return problem(ErrorKind::internal,
+                     "this cannot be answered: " + printable(problem_within.what()));
+    }
   }
   if (path_known) return problem(ErrorKind::unsupported, request.method + " is not possible here");
   return problem(ErrorKind::not_found, "there is nothing at " + printable(request.path));

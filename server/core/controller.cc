@@ -12,6 +12,32 @@
 namespace knock {
 namespace {
 
+constexpr Duration kLongestGrant = Duration::hours(24 * 31);
+constexpr std::size_t kLongestName = 128, kLongestReason = 1000, kMostGroups = 100;
+
+/// What no policy could make sensible. The deadlines of the policy's rules come on top.
+Status check_grant(const GrantRequest& request) {
+  if (request.reason.empty())
+    return fail(ErrorKind::invalid, "a grant needs a reason: --reason \"why\"");
+  if (request.reason.size() > kLongestReason)
+    return fail(ErrorKind::invalid,
+                fmt::format("the reason is longer than {} bytes", kLongestReason));
+  if (request.user.empty() || request.user.size() > kLongestName)
+    return fail(ErrorKind::invalid,
+                fmt::format("a grant names somebody, in at most {} bytes", kLongestName));
+  if (request.groups.size() > kMostGroups)
+    return fail(ErrorKind::invalid, fmt::format("a grant names at most {} groups", kMostGroups));
+  if (request.ttl <= Duration{0})
+    return fail(ErrorKind::invalid, "a grant needs a length: --ttl 30m");
+  if (request.ttl > kLongestGrant)
+    return fail(ErrorKind::invalid,
+                "a grant lasts at most 31 days; for what is always there, write `static` with an "
+                "owner into the policy");
+  if (!can_be_a_person(request.from))
+    return fail(ErrorKind::invalid, request.from.to_string() + " is no host's address");
+  return {};
+}
+
 ReconcilerSettings settings_of(const Config& config, Meter* meter) {
   ReconcilerSettings settings;
   settings.meter = meter;
@@ -113,10 +139,7 @@ ControllerStatus Controller::status() const {
 Result<Session> Controller::grant(const Actor& actor, const GrantRequest& request) {
   auto policy = reconciler_.policy();
   if (policy == nullptr) return fail(ErrorKind::unavailable, not_ready());
-  if (request.reason.empty())
-    return fail(ErrorKind::invalid, "a grant needs a reason: --reason \"why\"");
-  if (request.ttl <= Duration{0})
-    return fail(ErrorKind::invalid, "a grant needs a length: --ttl 30m");
+  KNOCK_CHECK(check_grant(request));
   Session session;
   session.principal = {"grant", request.user, request.user};
   session.source = SignInName("grant");
@@ -165,7 +188,12 @@ Result<Session> Controller::revoke(const Actor& actor, const std::string& id,
     found = std::move(session);
   }
   if (!found) return fail(ErrorKind::not_found, "no live session " + printable(id));
-  KNOCK_CHECK(reconciler_.end_session(actor, found->id, EndCause::revoked, reason));
+  if (auto ended = reconciler_.end_session(actor, found->id, EndCause::revoked, reason); !ended)
+    return fail(ended.error().kind,
+                fmt::format("what session {} opened is being closed, but that could not be "
+                            "recorded, so a restarted controller opens it again: revoke it once "
+                            "more then ({})",
+                            found->id.value, ended.error().text()));
   found->end = SessionEnd{parts_.clock.now(), EndCause::revoked};
   return *found;
 }

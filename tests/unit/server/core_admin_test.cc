@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the admin API refuses before anything is opened or written.
+#include <filesystem>
+
+#include "server/admin/admin_api.h"
+#include "store/directory/directory_source.h"
+#include "tests/unit/server/core_fixture.h"
+
+namespace knock::test {
+namespace {
+
+class AdminTest : public CoreFixture {
+ protected:
+  AdminTest() {
+    std::filesystem::create_directory(folder_.path() + "/policy");
+    write_file(folder_.path() + "/policy/main.yaml",
+               "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}}\n");
+    source_ = open_directory_source(folder_.path() + "/policy").value();
+    controller_ = std::make_unique<Controller>(
+        ControllerParts{config_,
+                        *store_,
+                        *source_,
+                        verifier_,
+                        wall_,
+                        random_,
+                        [](const Target&, TargetMoved) -> Result<std::unique_ptr<Provider>> {
+                          return fail(ErrorKind::unsupported, "no targets here");
+                        },
+                        nullptr,
+                        {}});
+    EXPECT_TRUE(controller_->start());
+    EXPECT_TRUE(controller_->policy_keeper().look("test"));
+    api_ = std::make_unique<AdminApi>(*controller_, metrics_, 1);
+  }
+  ~AdminTest() override { controller_->stop(); }
+
+  net::HttpResponse post(const std::string& path, const std::string& body) {
+    net::HttpRequest request;
+    request.method = "POST";
+    request.path = "/api/v1" + path;
+    request.body = body;
+    return api_->answer(request);
+  }
+  int grant(const std::string& user, const std::string& from, const std::string& ttl,
+            const std::string& reason = "why") {
+    return post("/sessions", R"({"user":")" + user + R"(","from":")" + from + R"(","ttl":")" + ttl +
+                                 R"(","reason":")" + reason + R"(","groups":["dba"],"wait":false})")
+        .status;
+  }
+  int save(const std::string& user, const std::string& hash) {
+    return post("/users",
+                R"({"user":")" + user + R"(","what":"add","password_hash":")" + hash + R"("})")
+        .status;
+  }
+
+  SteadyWall wall_{clock_, Instant{}};
+  std::unique_ptr<PolicySource> source_;
+  std::unique_ptr<Controller> controller_;
+  Metrics metrics_;
+  std::unique_ptr<AdminApi> api_;
+};
+
+TEST_F(AdminTest, a_grant_is_for_a_host_and_a_while) {
+  EXPECT_EQ(grant("bob", "203.0.113.7", "744h"), 201);
+  EXPECT_EQ(grant("bob", "2001:db8::7", "1s"), 201);
+  struct Row {
+    const char *user, *from, *ttl;
+  };
+  const Row rows[] = {{"bob", "203.0.113.7", "745h"},   {"bob", "203.0.113.7", "3660d"},
+                      {"bob", "203.0.113.7", "0s"},     {"bob", "203.0.113.7", "-1h"},
+                      {"bob", "203.0.113.7", "1"},      {"bob", "0.0.0.0", "1h"},
+                      {"bob", "203.0.113.0/24", "1h"},  {"bob", "224.0.0.1", "1h"},
+                      {"bob", "255.255.255.255", "1h"}, {"bob", "::", "1h"},
+                      {"bob", "ff02::1", "1h"},         {"bob", "::ffff:0.0.0.0", "1h"},
+                      {"", "203.0.113.7", "1h"}};
+  for (const auto& row : rows)
+    EXPECT_EQ(grant(row.user, row.from, row.ttl), 400) << row.from << " " << row.ttl;
+  EXPECT_EQ(grant(std::string(129, 'x'), "203.0.113.7", "1h"), 400);
+  EXPECT_EQ(grant("bob", "203.0.113.7", "1h", ""), 400);
+  EXPECT_EQ(grant("bob", "203.0.113.7", "1h", std::string(1001, 'x')), 400);
+  EXPECT_EQ(controller_->reconciler().live_sessions().size(), 2u);
+}
+
+TEST_F(AdminTest, an_account_is_one_that_can_sign_in) {
+  EXPECT_EQ(save("carla", kHash), 200);
+  EXPECT_EQ(save("", kHash), 400);
+  EXPECT_EQ(save(std::string(129, 'x'), kHash), 400);
+  EXPECT_EQ(save("new\\nline", kHash), 400);
+  EXPECT_EQ(save("dora", "plain password"), 400);
+  EXPECT_EQ(save("dora", "$argon2id$" + std::string(600, 'x')), 400)
+      << "a verifier takes no hash this long, and would end at each try";
+  EXPECT_EQ(save("dora", ""), 404);
+  auto accounts = store_->accounts().value();
+  for (const auto& account : accounts) EXPECT_NE(account.user, "dora");
+}
+
+TEST_F(AdminTest, no_answer_shows_a_password_or_its_hash) {
+  EXPECT_EQ(save("carla", kHash), 200);
+  for (const char* path : {"/users", "/records", "/sessions", "/status"}) {
+    net::HttpRequest request;
+    request.method = "GET";
+    request.path = std::string("/api/v1") + path;
+    auto answer = api_->answer(request);
+    EXPECT_EQ(answer.status, 200) << path;
+    EXPECT_EQ(answer.body.find("argon2id"), std::string::npos) << path;
+  }
+}
+
+TEST_F(AdminTest, bodies_that_are_no_request_are_refused) {
+  for (const char* body :
+       {"", "[]", "{", "{\"user\":1}", "{\"user\":\"a\",\"user\":\"b\"}", "null"})
+    EXPECT_EQ(post("/sessions", body).status, 400) << body;
+  EXPECT_EQ(post("/sessions", std::string(100'000, '[')).status, 400);
+  EXPECT_EQ(post("/nothing", "{}").status, 404);
+}
+
+}  // namespace
+}  // namespace knock::test
