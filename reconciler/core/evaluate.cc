@@ -25,11 +25,6 @@ bool within(const Policy& policy, const std::vector<NetworkName>& names, const I
   });
 }
 
-bool matches(const Policy& policy, const SourceCondition& from, const IpAddress& address) {
-  return (from.in.empty() || within(policy, from.in, address)) &&
-         !within(policy, from.not_in, address);
-}
-
 bool in_any(const Policy& policy, const std::vector<GroupName>& groups, const Session& session) {
   return std::any_of(groups.begin(), groups.end(), [&](const GroupName& name) {
     const Group* group = policy.group(name);
@@ -150,9 +145,14 @@ bool is_member(const Group& group, const Session& session) {
   return heard && lists(session.groups, group.idp);
 }
 
+bool comes_from(const Policy& policy, const SourceCondition& from, const IpAddress& address) {
+  return (from.in.empty() || within(policy, from.in, address)) &&
+         !within(policy, from.not_in, address);
+}
+
 bool is_denied(const Policy& policy, const Session& session, const ServiceName& service) {
   return std::any_of(policy.deny.begin(), policy.deny.end(), [&](const DenyRule& rule) {
-    return lists(rule.to, service) && matches(policy, rule.from, session.address) &&
+    return lists(rule.to, service) && comes_from(policy, rule.from, session.address) &&
            (rule.who.empty() || in_any(policy, rule.who, session));
   });
 }
@@ -172,7 +172,7 @@ std::vector<Reach> reach_of(const Policy& policy, const Session& session, Instan
   std::vector<Reach> reaches;
   if (!session.live_at(now)) return reaches;
   for (const AllowRule& rule : policy.allow) {
-    if (!in_any(policy, rule.who, session) || !matches(policy, rule.from, session.address))
+    if (!in_any(policy, rule.who, session) || !comes_from(policy, rule.from, session.address))
       continue;
     Instant until = std::min(session.created + rule.ttl, session.expires).floor_to_second();
     if (until <= now) continue;

@@ -38,6 +38,9 @@ std::vector<Allowlist> evaluate_host(const EvaluateInput& input, const IpAddress
 /// True when policy's group counts this session as a member.
 bool is_member(const Group& group, const Session& session);
 
+/// True when an address meets a rule's `from`.
+bool comes_from(const Policy& policy, const SourceCondition& from, const IpAddress& address);
+
 /// True when a deny rule closes this service to the session.
 bool is_denied(const Policy& policy, const Session& session, const ServiceName& service);
 

@@ -24,7 +24,8 @@ std::string groups_text(const Session& session) {
              : counted(session.groups.size(), "group", "groups") + " (" + join(shown, ", ") + ")";
 }
 
-const Group* first_membership(const Policy& policy, const AllowRule& rule, const Session& session) {
+template <class Rule>
+const Group* first_membership(const Policy& policy, const Rule& rule, const Session& session) {
   for (const GroupName& name : rule.who) {
     const Group* group = policy.group(name);
     if (group != nullptr && is_member(*group, session)) return group;
@@ -66,61 +67,77 @@ void say_allowed(const Policy& policy, const Session& session, const Reach& reac
   out.chain.push_back("until " + to_string(reach.until));
 }
 
-/// The rules are asked for the condition that fails last: that one is nearest to what the person
-/// lacks.
-void say_missing(const Policy& policy, const Session& session, const ServiceName& service,
-                 Instant now, Explanation& out) {
-  const AllowRule* nearest = nullptr;
-  bool member = false;
+/// How much of a rule a session meets; the first condition that is missing comes after that.
+enum class Meets { nothing, group, network };
+
+struct Nearest {
+  const AllowRule* rule = nullptr;
+  Meets meets = Meets::nothing;
+};
+
+/// The rule that lacks least; of several, the first.
+Nearest nearest_rule(const Policy& policy, const Session& session, const ServiceName& service) {
+  Nearest nearest;
   for (const AllowRule& rule : policy.allow) {
     if (!reaches(rule, service)) continue;
-    bool in = first_membership(policy, rule, session) != nullptr;
-    if (nearest == nullptr || (in && !member)) {
-      nearest = &rule;
-      member = in;
-    }
+    Meets meets = first_membership(policy, rule, session) == nullptr ? Meets::nothing
+                  : !comes_from(policy, rule.from, session.address)  ? Meets::group
+                                                                     : Meets::network;
+    if (nearest.rule == nullptr || meets > nearest.meets) nearest = {&rule, meets};
   }
+  return nearest;
+}
+
+void say_group_missing(const Policy& policy, const Session& session, const AllowRule& rule,
+                       Explanation& out) {
   auto who = printable(session.principal.name);
-  if (nearest == nullptr) {
-    out.missing = fmt::format("no allow rule reaches {}", service.value);
-    out.smallest_change = fmt::format("an allow rule with `to: [{}]`", service.value);
-    return;
-  }
-  if (!member) {
-    std::vector<std::string> groups;
-    for (const GroupName& name : nearest->who) groups.push_back(name.value);
-    out.missing = fmt::format(
-        "{} is in none of the groups that may reach {} ({}; rule {}, {}): {} brings {}", who,
-        service.value, join(groups, ", "), nearest->name.value, place(policy, nearest->origin),
-        printable(session.source.value), groups_text(session));
-    const Group* group = policy.group(nearest->who.front());
+  std::vector<std::string> groups;
+  for (const GroupName& name : rule.who) groups.push_back(name.value);
+  out.missing = fmt::format(
+      "{} is in none of the groups that may reach {} ({}; rule {}, {}): {} brings {}", who,
+      out.service.value, join(groups, ", "), rule.name.value, place(policy, rule.origin),
+      printable(session.source.value), groups_text(session));
+  const Group* group = policy.group(rule.who.front());
+  if (session.proof == Proof::grant)
+    out.smallest_change = fmt::format("a grant with --group {}", groups.front());
+  else
     out.smallest_change = fmt::format("{} becomes a member of \"{}\" at the sign-in source", who,
                                       group != nullptr ? printable(group->idp) : groups.front());
+}
+
+const DenyRule* covering_deny(const Policy& policy, const Session& session,
+                              const ServiceName& service) {
+  for (const DenyRule& rule : policy.deny)
+    if (reaches(rule, service) && comes_from(policy, rule.from, session.address) &&
+        (rule.who.empty() || first_membership(policy, rule, session) != nullptr))
+      return &rule;
+  return nullptr;
+}
+
+/// Conditions in the order in which a person can do something about them: no rule, no group,
+/// denied, too long ago, another network.
+void say_missing(const Policy& policy, const Session& session, Explanation& out) {
+  auto [rule, meets] = nearest_rule(policy, session, out.service);
+  if (rule == nullptr) {
+    out.missing = fmt::format("no allow rule reaches {}", out.service.value);
+    out.smallest_change = fmt::format("an allow rule with `to: [{}]`", out.service.value);
     return;
   }
-  for (const DenyRule& rule : policy.deny) {
-    if (!reaches(rule, service)) continue;
-    Policy without = policy;
-    std::erase_if(without.deny, [&](const DenyRule& r) { return r.name == rule.name; });
-    auto reach = reach_of(without, session, now);
-    if (std::any_of(reach.begin(), reach.end(),
-                    [&](const Reach& r) { return r.service == service; })) {
-      out.missing = fmt::format("deny rule {} covers {} from {} ({})", rule.name.value, who,
-                                session.address.to_string(), place(policy, rule.origin));
-      out.smallest_change = "none: a deny rule is meant";
-      return;
-    }
-  }
-  if (std::min(session.created + nearest->ttl, session.expires) <= now) {
-    out.missing =
-        fmt::format("the time rule {} gives ({}) has passed since the sign-in at {}",
-                    nearest->name.value, to_string(nearest->ttl), to_string(session.created));
+  if (meets == Meets::nothing) return say_group_missing(policy, session, *rule, out);
+  auto who = printable(session.principal.name);
+  if (const DenyRule* deny = covering_deny(policy, session, out.service)) {
+    out.missing = fmt::format("deny rule {} covers {} from {} ({})", deny->name.value, who,
+                              session.address.to_string(), place(policy, deny->origin));
+    out.smallest_change = "none: a deny rule is meant";
+  } else if (meets == Meets::group) {
+    out.missing = fmt::format("rule {} asks for another network than {} ({})", rule->name.value,
+                              session.address.to_string(), place(policy, rule->origin));
+    out.smallest_change = who + " signs in from a network the rule names";
+  } else {
+    out.missing = fmt::format("the time rule {} gives ({}) has passed since the sign-in at {}",
+                              rule->name.value, to_string(rule->ttl), to_string(session.created));
     out.smallest_change = who + " signs in again";
-    return;
   }
-  out.missing = fmt::format("rule {} asks for another network than {} ({})", nearest->name.value,
-                            session.address.to_string(), place(policy, nearest->origin));
-  out.smallest_change = who + " signs in from a network the rule names";
 }
 
 }  // namespace
@@ -142,7 +159,7 @@ Explanation explain(const Policy& policy, const Session& session, const ServiceN
       say_allowed(policy, session, reach, out);
       return out;
     }
-  say_missing(policy, session, service, now, out);
+  say_missing(policy, session, out);
   return out;
 }
 

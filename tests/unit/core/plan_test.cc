@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reconciler/core/plan.h"
+
+#include <fmt/format.h>
+
+#include "reconciler/core/marker.h"
+#include "tests/support/model_target.h"
+#include "tests/unit/core/samples.h"
+
+namespace knock::test {
+namespace {
+
+const std::string kPolicy = R"(
+groups: {staff: {idp: staff}, admins: {idp: admins}}
+networks: {blocked: [192.0.2.0/25]}
+services:
+  ssh: {ports: [tcp/22], targets: [edge]}
+targets: {edge: {type: nftables}}
+allow:
+  staff: {who: [staff], to: [ssh], ttl: 1h}
+)";
+
+/// One target and its policy, in force and planned.
+struct Scene {
+  Policy planned = policy_of(kPolicy);
+  std::optional<Policy> in_force = std::nullopt;
+  std::vector<Session> sessions = {};
+  std::vector<Prefix> keep = prefixes({"203.0.113.0/28"});
+  ModelTarget model = {};
+  std::vector<AppliedEntry> applied = {};
+  Instant now = kNow;
+  std::optional<Error> unreadable = std::nullopt;
+
+  Canonical desired(const Policy& policy) const {
+    return model.canonicalize(evaluate({policy, sessions, now, keep})[0]);
+  }
+  PlannedTarget plan(bool acknowledged = false) const {
+    auto capabilities = model.capabilities();
+    Canonical wanted = desired(planned), before;
+    if (in_force) before = desired(*in_force);
+    Result<Observed> observed = model.observe(now);
+    if (unreadable) observed = fail(*unreadable);
+    auto ended = [this](const SessionId& id) -> std::optional<EndCause> {
+      for (const Session& session : sessions)
+        if (session.id == id && session.end) return session.end->cause;
+      return std::nullopt;
+    };
+    return plan_target({planned.targets[0], planned, capabilities, wanted,
+                        in_force ? &before : nullptr, observed, applied, now, ended, acknowledged,
+                        std::nullopt, sessions});
+  }
+  /// Does it, and keeps the records.
+  void settle() {
+    for (const Change& change : plan(true).plan.changes) {
+      if (change.action == Action::report) continue;
+      EXPECT_EQ(model.apply(change), "");
+      if (change.until)
+        applied.push_back(
+            {kTarget, change.slot, change.prefix, *change.until, now, {}, change.causes, 0});
+    }
+    in_force = planned;
+  }
+  Digest id(PolicyRevision revision = PolicyRevision("rev")) const {
+    auto target = plan().plan;
+    return plan_id(revision, std::span(&target, 1));
+  }
+};
+
+std::string text_of(const std::vector<Change>& changes) {
+  std::string out;
+  for (const Change& change : changes)
+    out += fmt::format("{} {} {}\n", to_string(change.action), to_string(change.reason),
+                       change.prefix == Prefix() ? change.slot : change.prefix.to_string());
+  return out;
+}
+
+TEST(PlanTarget, FirstOfAll) {
+  Scene scene{.sessions = {SessionOf{}}};
+  auto out = scene.plan();
+  EXPECT_EQ(text_of(out.plan.changes),
+            "keep configuration \nreshape policy ssh\nadd sign-in 192.0.2.10/32\n"
+            "protect policy \n");
+  EXPECT_TRUE(out.plan.held.empty() && out.trips.empty() && out.plan.readable);
+  EXPECT_EQ(out.plan.type, "nftables");
+  scene.settle();
+  EXPECT_TRUE(scene.plan().plan.changes.empty()) << text_of(scene.plan().plan.changes);
+  EXPECT_EQ(scene.plan().plan.owned, 1u);
+  scene.model.slots["ssh"].elements[prefix("192.0.2.99")] = {false, {}, {}};
+  EXPECT_EQ(scene.plan().plan.foreign, 1u);
+}
+
+TEST(PlanTarget, WithoutKeepProtectWaits) {
+  Scene scene{.sessions = {SessionOf{}}, .keep = {}};
+  auto out = scene.plan();
+  ASSERT_EQ(out.trips.size(), 1u);
+  EXPECT_EQ(out.trips[0].guard, "protect");
+  EXPECT_EQ(text_of(out.plan.held), "protect policy \n");
+  EXPECT_TRUE(scene.plan(true).plan.held.empty()) << "acknowledged";
+}
+
+TEST(PlanTarget, UnreadableOnlyClosesWhatHasExpired) {
+  Scene scene{.sessions = {SessionOf{}}};
+  scene.settle();
+  auto expired = scene.applied[0];
+  expired.prefix = prefix("192.0.2.77");
+  expired.until = kNow;
+  scene.applied.push_back(expired);
+  scene.sessions = {};
+  scene.unreadable = Error{ErrorKind::timeout, "no answer", {"observe"}, {}};
+  auto plan = scene.plan().plan;
+  EXPECT_FALSE(plan.readable);
+  EXPECT_EQ(plan.unreadable_because, "observe: no answer");
+  EXPECT_EQ(text_of(plan.changes), "remove expiry 192.0.2.77/32\n");
+  EXPECT_EQ(plan.changes[0].entry, entry_id(kTarget, prefix("192.0.2.77"), "ssh"));
+  EXPECT_EQ(plan.changes[0].was_until, kNow);
+  EXPECT_TRUE(plan.held.empty());
+}
+
+TEST(PlanTarget, DenyIsNeverHeld) {
+  // Six people; a deny rule takes everything, which by policy alone would wait.
+  for (const char* deny : {"deny: {d: {from: {in: [blocked]}, to: [ssh]}}\n",
+                           "deny: {d: {who: [staff], to: [ssh]}}\n"}) {
+    Scene scene;
+    for (int i = 1; i <= 6; ++i)
+      scene.sessions.push_back(SessionOf{.from = fmt::format("192.0.2.{}", i)});
+    scene.settle();
+    scene.planned = policy_of(kPolicy + deny);
+    auto out = scene.plan();
+    EXPECT_TRUE(out.trips.empty()) << deny;
+    ASSERT_EQ(out.plan.changes.size(), 6u) << deny;
+    for (const Change& change : out.plan.changes) EXPECT_EQ(change.reason, Reason::denied) << deny;
+    scene.planned =
+        policy_of(std::string(kPolicy).replace(kPolicy.find("who: [staff]"), 12, "who: [admins]"));
+    EXPECT_EQ(scene.plan().trips.size(), 1u) << "as policy alone does";
+  }
+}
+
+TEST(PlanTarget, DeniedBySeveralNetworksTogether) {
+  Scene scene;
+  scene.planned = policy_of(kPolicy +
+                            "static: {s: {cidr: [192.0.2.0/24], to: [ssh], owner: o, reason: r, "
+                            "until: 2027-01-01}}\n");
+  scene.settle();
+  scene.planned = policy_of(std::string(kPolicy).replace(kPolicy.find("blocked: ["), 10,
+                                                         "other: [192.0.2.128/25], blocked: [") +
+                            "deny: {d: {from: {in: [blocked, other]}, to: [ssh]}}\n");
+  auto plan = scene.plan().plan;
+  EXPECT_EQ(text_of(plan.changes), "remove denied 192.0.2.0/24\n");
+}
+
+TEST(PlanTarget, SaysThatServicesExchangePorts) {
+  std::string two = R"(
+groups: {a: {idp: a}, b: {idp: b}}
+services: {one: {ports: [tcp/22], targets: [edge]}, two: {ports: [tcp/80], targets: [edge]}}
+targets: {edge: {type: nftables}}
+)";
+  Scene scene;
+  scene.planned = policy_of(
+      two + "allow: {a: {who: [a], to: [one], ttl: 1h}, b: {who: [b], to: [two], ttl: 1h}}\n");
+  scene.sessions = {SessionOf{.groups = {"a"}}, SessionOf{.from = "192.0.2.11", .groups = {"b"}}};
+  scene.settle();
+  auto swapped = two;
+  swapped.replace(swapped.find("tcp/22"), 6, "tcp/80");
+  swapped.replace(swapped.rfind("tcp/80"), 6, "tcp/22");
+  scene.planned = policy_of(
+      swapped + "allow: {a: {who: [a], to: [two], ttl: 1h}, b: {who: [b], to: [one], ttl: 1h}}\n");
+  auto plan = scene.plan().plan;
+  ASSERT_EQ(plan.findings.size(), 1u);
+  EXPECT_EQ(plan.findings[0].id, "plan.cut");
+  EXPECT_EQ(plan.findings[0].target, kTarget);
+}
+
+// ---- the id
+
+TEST(PlanId, IsTheSameWhoeverSignsInAndWhateverDrifts) {
+  Scene scene{.sessions = {SessionOf{},
+                           SessionOf{.who = "bob", .from = "192.0.2.11", .groups = {"admins"}}}};
+  scene.settle();
+  scene.planned = policy_of(kPolicy + "  admins: {who: [admins], to: [ssh], ttl: 1h}\n");
+  scene.planned.revision = PolicyRevision("new");
+  auto id = scene.id();
+
+  auto later = scene;
+  later.now = kNow + Duration::minutes(3);
+  EXPECT_EQ(later.id(), id) << "time";
+  auto signed_in = scene;
+  signed_in.sessions.push_back(SessionOf{.who = "eve", .from = "192.0.2.12"});
+  EXPECT_EQ(signed_in.id(), id) << "somebody signs in";
+  auto signed_out = scene;
+  signed_out.sessions[0].end = SessionEnd{kNow, EndCause::signed_out};
+  EXPECT_EQ(signed_out.id(), id) << "somebody signs out";
+  auto drifted = scene;
+  drifted.model.slots["ssh"].elements.clear();
+  EXPECT_EQ(drifted.id(), id) << "somebody takes entries away";
+  auto foreign = scene;
+  foreign.model.slots["ssh"].elements[prefix("192.0.2.99")] = {false, {}, {}};
+  EXPECT_EQ(foreign.id(), id) << "somebody adds one";
+}
+
+TEST(PlanId, IsAnotherOneForAnotherPolicy) {
+  Scene scene{.sessions = {SessionOf{},
+                           SessionOf{.who = "bob", .from = "192.0.2.11", .groups = {"admins"}}}};
+  scene.settle();
+  auto id = scene.id();
+  EXPECT_NE(scene.id(PolicyRevision("other")), id) << "revision";
+  auto rule = scene;
+  rule.planned = policy_of(kPolicy + "  admins: {who: [admins], to: [ssh], ttl: 1h}\n");
+  EXPECT_NE(rule.id(), id) << "who gains";
+  auto port = scene;
+  port.planned = policy_of(std::string(kPolicy).replace(kPolicy.find("tcp/22"), 6, "tcp/23"));
+  EXPECT_NE(port.id(), id) << "ports";
+  EXPECT_NE(port.id(), rule.id());
+  auto kept = scene;
+  kept.keep = prefixes({"203.0.113.0/27"});
+  EXPECT_NE(kept.id(), id) << "keep";
+}
+
+TEST(PlanId, CountsWhatIsHeld) {
+  Scene scene{.keep = {}};
+  auto held = scene.plan().plan;
+  auto without = held;
+  without.held.clear();
+  EXPECT_NE(plan_id(PolicyRevision("rev"), std::span(&held, 1)),
+            plan_id(PolicyRevision("rev"), std::span(&without, 1)));
+  auto done = scene.plan(true).plan;
+  EXPECT_EQ(plan_id(PolicyRevision("rev"), std::span(&held, 1)),
+            plan_id(PolicyRevision("rev"), std::span(&done, 1)))
+      << "acknowledging it does not change it";
+}
+
+TEST(PlanId, IsNamedByTwelveDigits) {
+  Digest id = sha256("x");
+  auto hex = to_hex(id);
+  EXPECT_TRUE(names_plan(hex, id));
+  EXPECT_TRUE(names_plan(hex.substr(0, 12), id));
+  EXPECT_FALSE(names_plan(hex.substr(0, 11), id));
+  EXPECT_FALSE(names_plan("", id));
+  EXPECT_FALSE(names_plan(hex + "0", id));
+  EXPECT_FALSE(names_plan(hex.substr(1, 12), id));
+  auto other = hex.substr(0, 12);
+  other[11] = other[11] == '0' ? '1' : '0';
+  EXPECT_FALSE(names_plan(other, id));
+}
+
+TEST(Plan, AssemblesInTheOrderOfNames) {
+  PlannedTarget b, a;
+  b.plan.target = TargetName("b");
+  a.plan.target = TargetName("a");
+  b.trips = {{"protect", TargetName("b"), "", "", 1}};
+  auto plan = assemble(PolicyRevision("1"), PolicyRevision("2"), 7, kNow, {b, a}, {});
+  EXPECT_EQ(plan.targets[0].target.value, "a");
+  EXPECT_EQ(plan.guards.size(), 1u);
+  EXPECT_EQ(plan.sequence, 7u);
+  EXPECT_TRUE(plan.empty());
+  EXPECT_EQ(plan.id, plan_id(PolicyRevision("2"), plan.targets));
+}
+
+// ---- who gains and who loses
+
+std::string people_of(const std::vector<PersonChange>& people) {
+  std::string out;
+  for (const PersonChange& person : people) {
+    out += fmt::format("{} {} {} {} line {}", person.gains ? "gains" : "loses", person.who,
+                       person.service.value, person.rule.value, person.origin.line);
+    if (person.live_until) out += fmt::format(" +{}", (*person.live_until - kNow).ms / 1000);
+    out += "\n";
+  }
+  return out;
+}
+
+Account account(std::string user, std::vector<std::string> groups, bool disabled = false) {
+  Account out;
+  out.user = user;
+  out.groups = std::move(groups);
+  out.disabled = disabled;
+  return out;
+}
+
+TEST(People, WhoGainsAndWhoLoses) {
+  Policy before = policy_of(kPolicy);
+  Policy after =
+      policy_of(std::string(kPolicy).replace(kPolicy.find("who: [staff]"), 12, "who: [admins]"));
+  std::vector<Session> sessions{
+      SessionOf{}, SessionOf{.who = "bob", .from = "192.0.2.11", .groups = {"admins"}},
+      SessionOf{.who = "eve", .from = "192.0.2.12", .ended = EndCause::signed_out}};
+  std::vector<Account> accounts{account("fay", {"admins"}), account("gil", {"staff"}),
+                                account("hal", {"admins"}, true)};
+  EXPECT_EQ(people_of(people_changes(&before, after, sessions, accounts, kNow)),
+            "loses ana ssh staff line 9 +3000\nloses gil ssh staff line 9\n"
+            "gains bob ssh staff line 9\ngains fay ssh staff line 9\n");
+  EXPECT_EQ(people_of(people_changes(&before, before, sessions, accounts, kNow)), "");
+  EXPECT_EQ(people_of(people_changes(nullptr, after, sessions, accounts, kNow)), "");
+}
+
+TEST(People, OfSeveralSessionsTheLongestCounts) {
+  Policy before = policy_of(kPolicy);
+  Policy after =
+      policy_of(std::string(kPolicy).replace(kPolicy.find("who: [staff]"), 12, "who: [admins]"));
+  std::vector<Session> sessions{SessionOf{},
+                                SessionOf{.from = "192.0.2.11", .age = Duration::minutes(1)}};
+  for (int turn = 0; turn < 2; ++turn) {
+    EXPECT_EQ(people_of(people_changes(&before, after, sessions, {}, kNow)),
+              "loses ana ssh staff line 9 +3540\n");
+    std::swap(sessions[0], sessions[1]);
+  }
+}
+
+TEST(People, AnAccountIsJudgedByItsGroupsAlone) {
+  auto with = [](std::string more) { return policy_of(kPolicy + more); };
+  Policy none = with("deny: {all: {who: [staff], to: [ssh]}}\n");
+  Policy open = with("");
+  std::vector<Account> accounts{account("gil", {"staff"})};
+  EXPECT_EQ(people_of(people_changes(&none, open, {}, accounts, kNow)),
+            "gains gil ssh staff line 9\n");
+  EXPECT_EQ(people_of(people_changes(&open, none, {}, accounts, kNow)),
+            "loses gil ssh staff line 9\n");
+  Policy somewhere = with("deny: {some: {who: [staff], from: {in: [blocked]}, to: [ssh]}}\n");
+  EXPECT_EQ(people_of(people_changes(&open, somewhere, {}, accounts, kNow)), "")
+      << "from elsewhere it still may";
+}
+
+TEST(People, ASignedInAccountIsCountedOnce) {
+  Policy before = policy_of(kPolicy);
+  Policy after =
+      policy_of(std::string(kPolicy).replace(kPolicy.find("who: [staff]"), 12, "who: [admins]"));
+  Session session = SessionOf{.who = "gil", .source = "local", .proof = Proof::local};
+  session.principal = {"local", "gil", "gil"};
+  std::vector<Account> accounts{account("gil", {"staff"})};
+  EXPECT_EQ(people_of(people_changes(&before, after, std::vector{session}, accounts, kNow)),
+            "loses gil ssh staff line 9 +3000\n");
+}
+
+}  // namespace
+}  // namespace knock::test
