@@ -85,7 +85,7 @@ NftWatch::NftWatch(const Namespace& where) : where_(where) {
 }
 
 NftWatch::~NftWatch() {
-  kill(pid_, SIGKILL);
+  send_signal(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
 }
 

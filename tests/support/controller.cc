@@ -89,6 +89,15 @@ int exit_code(int status) {
 
 }  // namespace
 
+bool send_signal(pid_t pid, int signal) {
+  if (pid <= 1 || pid == getpid())
+    throw std::logic_error("signal " + std::to_string(signal) + " for process " +
+                           std::to_string(pid));
+  return ::kill(pid, signal) == 0;
+}
+
+bool process_exists(pid_t pid) { return process(std::to_string(pid)).has_value(); }
+
 net::Finished run_in(const Namespace& where, const std::vector<std::string>& argv,
                      const std::string& input, Duration patience) {
   net::Command command;
@@ -212,7 +221,7 @@ int Installation::wait_for_end(Duration patience) {
 
 int Installation::stop() {
   if (pid_ <= 0) return -1;
-  kill(pid_, SIGTERM);
+  send_signal(pid_, SIGTERM);
   int code = wait_for_end(Duration::seconds(10));
   if (code < 0) kill_all();
   return code;
@@ -221,10 +230,10 @@ int Installation::stop() {
 void Installation::kill_all() {
   if (pid_ <= 0) return;
   auto all = descendants(pid_);
-  kill(pid_, SIGSTOP);
-  for (const Process& one : all) kill(one.pid, SIGSTOP);
-  for (const Process& one : all) kill(one.pid, SIGKILL);
-  kill(pid_, SIGKILL);
+  send_signal(pid_, SIGSTOP);
+  for (const Process& one : all) send_signal(one.pid, SIGSTOP);
+  for (const Process& one : all) send_signal(one.pid, SIGKILL);
+  send_signal(pid_, SIGKILL);
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
   pid_ = -1;
 }

@@ -29,6 +29,13 @@ struct InstallationSettings {
 net::Finished run_in(const Namespace& where, const std::vector<std::string>& argv,
                      const std::string& input = {}, Duration patience = Duration::seconds(20));
 
+/// One process and never a group of them: kill(2) takes 0 and -1 for everybody in reach, and "no such
+/// process" is written -1 in many places. Throws for anything that is not a process of its own. False
+/// when it is gone.
+bool send_signal(pid_t pid, int signal);
+/// Runs, or could: one that only waits to be reaped by whoever inherited it does not count.
+bool process_exists(pid_t pid);
+
 class Installation {
  public:
   Installation(const Namespace& where, const InstallationSettings& settings,
