@@ -11,9 +11,16 @@
 
 namespace knock {
 
+/// Something that must be closed waits no longer than this for the next try.
+inline constexpr Duration kClosingWaits = Duration::seconds(30);
+/// After news from a target that waits.
+inline constexpr Duration kNewsWait = Duration{500};
+/// Who asks for more patience than this gets no more.
+inline constexpr Duration kLongestRetryAfter = Duration::minutes(5);
+
 inline Duration backoff(int failures, bool removals_wait, Random& random) {
   constexpr std::int64_t first = 500;
-  const std::int64_t cap = removals_wait ? 30'000 : 300'000;
+  const std::int64_t cap = removals_wait ? kClosingWaits.ms : 300'000;
   std::int64_t longest = std::min(cap, first << std::clamp(failures - 1, 0, 16));
   return {std::int64_t(random.next_u64() % std::uint64_t(longest)) + 1};
 }

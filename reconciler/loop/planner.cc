@@ -4,7 +4,6 @@
 #include <algorithm>
 
 namespace knock {
-namespace {
 
 Allowlist list_for(const std::vector<Allowlist>& lists, const TargetName& target) {
   for (const Allowlist& list : lists)
@@ -14,48 +13,153 @@ Allowlist list_for(const std::vector<Allowlist>& lists, const TargetName& target
   return empty;
 }
 
-PlannedTarget plan_one(const PlannerInput& in, const Target& target,
-                       const std::vector<Allowlist>& desired,
-                       const std::vector<Allowlist>& before) {
+Allowlist leaving_list(const TargetName& target, const Structure& have) {
+  Allowlist list;
+  list.target = target;
+  list.protect = have.protect;
+  list.keep = have.keep;
+  for (const auto& [slot, ports] : have.slots)
+    list.services.push_back({ServiceName(slot), ports, {}});
+  return list;
+}
+
+std::string held_line(const Change& change) {
+  std::string line = std::string(to_string(change.action)) + " " + change.slot + " " +
+                     change.prefix.to_string() + " " + to_string(change.ports);
+  for (const Prefix& keep : change.keep) line += " " + keep.to_string();
+  return line;
+}
+
+bool same_place(const Target& a, const Target& b) {
+  if (a.type != b.type || a.settings.index() != b.settings.index()) return false;
+  const auto& x = std::get<NftablesSettings>(a.settings);
+  const auto& y = std::get<NftablesSettings>(b.settings);
+  return x.table == y.table && x.netns == y.netns;
+}
+
+bool same_settings(const Target& a, const Target& b) {
+  if (!same_place(a, b)) return false;
+  // `protect` reaches the provider with every list.
+  return std::get<NftablesSettings>(a.settings).hooks ==
+         std::get<NftablesSettings>(b.settings).hooks;
+}
+
+namespace {
+
+bool stands(const Observed& observed, const std::string& slot_name, const Prefix& prefix) {
+  for (const ObservedSlot& slot : observed.slots)
+    if (slot.name == slot_name)
+      for (const ObservedItem& item : slot.items)
+        if (item.ours && item.prefix == prefix) return true;
+  return false;
+}
+
+/// `desired` without the wide prefixes that were never opened; nothing when there are none.
+std::optional<Canonical> without_never_opened(const Canonical& desired,
+                                              std::span<const AppliedEntry> applied,
+                                              const Observed& observed) {
+  auto opened = [&](const std::string& slot, const Prefix& prefix) {
+    return stands(observed, slot, prefix) ||
+           std::any_of(applied.begin(), applied.end(), [&](const AppliedEntry& entry) {
+             return entry.slot == slot && entry.prefix == prefix;
+           });
+  };
+  Canonical before = desired;
+  std::size_t missing = 0;
+  for (Slot& slot : before.slots)
+    missing += std::erase_if(slot.items, [&](const Item& item) {
+      return item.prefix.is_wide() && !opened(slot.name, item.prefix);
+    });
+  if (missing == 0) return std::nullopt;
+  return before;
+}
+
+bool asked_for(const PlannerInput& in, const TargetName& name) {
+  return in.only.empty() || std::find(in.only.begin(), in.only.end(), name) != in.only.end();
+}
+
+/// Policies evaluated, each once.
+class Evaluated {
+ public:
+  explicit Evaluated(const PlannerInput& in) : in_(in) {}
+  const std::vector<Allowlist>& of(const Policy& policy) {
+    auto [at, fresh] = lists_.try_emplace(&policy);
+    if (fresh) at->second = evaluate({policy, in_.sessions, in_.now, in_.keep});
+    return at->second;
+  }
+
+ private:
+  const PlannerInput& in_;
+  std::map<const Policy*, std::vector<Allowlist>> lists_;
+};
+
+PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& evaluated,
+                       bool leaving) {
   auto observed = in.observe(target);
   auto applied = in.applied(target.name);
   Provider* provider = in.provider(target);
   Capabilities capabilities = provider != nullptr ? provider->capabilities() : Capabilities{};
-  Canonical wanted, had;
+  Canonical wanted;
+  std::optional<Canonical> had;
   if (provider != nullptr) {
-    wanted = provider->canonicalize(list_for(desired, target.name));
-    if (in.in_force != nullptr) had = provider->canonicalize(list_for(before, target.name));
+    auto have = observed ? observed->structure : Structure();
+    wanted = provider->canonicalize(leaving ? leaving_list(target.name, have)
+                                            : list_for(evaluated.of(in.policy), target.name));
+    const Policy* other = in.in_force_on ? in.in_force_on(target.name) : in.in_force;
+    bool another = other != nullptr && other != &in.policy;
+    if (!leaving)
+      had = desired_before(*provider, target.name, another ? &evaluated.of(*other) : nullptr,
+                           wanted, applied, observed);
   }
-  return plan_target({target, in.policy, capabilities, wanted,
-                      in.in_force != nullptr ? &had : nullptr, observed, applied, in.now, in.ended,
-                      false, std::nullopt});
+  auto planned =
+      plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr, observed,
+                   applied, in.now, in.ended, false, std::nullopt, in.sessions});
+  if (in.release) in.release(target);
+  return planned;
+}
+
+/// Whom the plan drains: those that left already, and those that `policy` lets go.
+std::vector<Target> leaving_targets(const PlannerInput& in) {
+  std::vector<Target> out = in.leaving;
+  auto add = [&](const Target& target) {
+    bool known = std::any_of(out.begin(), out.end(),
+                             [&](const Target& other) { return other.name == target.name; });
+    if (!known && in.policy.target(target.name) == nullptr) out.push_back(target);
+  };
+  if (in.in_force != nullptr)
+    std::for_each(in.in_force->targets.begin(), in.in_force->targets.end(), add);
+  return out;
 }
 
 }  // namespace
 
+std::optional<Canonical> desired_before(const Provider& provider, const TargetName& target,
+                                        const std::vector<Allowlist>* other,
+                                        const Canonical& desired,
+                                        std::span<const AppliedEntry> applied,
+                                        const Result<Observed>& observed) {
+  if (other != nullptr) return provider.canonicalize(list_for(*other, target));
+  // The first adoption is no change of policy.
+  if (!observed || !observed->exists) return std::nullopt;
+  return without_never_opened(desired, applied, *observed);
+}
+
 Plan make_plan(const PlannerInput& in) {
-  auto desired = evaluate({in.policy, in.sessions, in.now, in.keep});
-  std::vector<Allowlist> before;
-  if (in.in_force != nullptr) before = evaluate({*in.in_force, in.sessions, in.now, in.keep});
+  Evaluated evaluated(in);
   std::vector<PlannedTarget> targets;
   for (const Target& target : in.policy.targets)
-    if (in.only.empty() || std::find(in.only.begin(), in.only.end(), target.name) != in.only.end())
-      targets.push_back(plan_one(in, target, desired, before));
+    if (asked_for(in, target.name)) targets.push_back(plan_one(in, target, evaluated, false));
+  auto leaving = leaving_targets(in);
+  for (const Target& target : leaving)
+    if (asked_for(in, target.name)) targets.push_back(plan_one(in, target, evaluated, true));
   Plan plan = assemble(in.in_force != nullptr ? in.in_force->revision : in.policy.revision,
                        in.policy.revision, in.sequence, in.now, std::move(targets),
                        people_changes(in.in_force, in.policy, in.sessions, in.accounts, in.now));
-  if (in.in_force != nullptr)
-    for (const Target& gone : in.in_force->targets)
-      if (in.policy.target(gone.name) == nullptr)
-        plan.findings.push_back(
-            {Finding::Level::warning, "target.gone", gone.name,
-             "is no longer in the policy: its entries are closed, its ports stay protected"});
+  for (const Target& gone : leaving)
+    plan.findings.push_back(
+        {Finding::Level::warning, "target.gone", gone.name,
+         "is no longer in the policy: its entries are closed, its ports stay protected"});
   return plan;
-}
-
-Canonical desired_on(const Provider& provider, const Target& target, const Policy& policy,
-                     std::span<const Session> sessions, std::span<const Prefix> keep, Instant now) {
-  return provider.canonicalize(list_for(evaluate({policy, sessions, now, keep}), target.name));
 }
 
 }  // namespace knock

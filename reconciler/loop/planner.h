@@ -5,7 +5,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "reconciler/core/plan.h"
@@ -34,12 +37,38 @@ struct PlannerInput {
   std::function<Provider*(const Target&)>
       provider;                  // null: it could not be made; observe() says why
   std::vector<TargetName> only;  // empty: every target
+  /// What is in force on one target, when that may be an older policy than `in_force` (something is
+  /// held back there); may be empty.
+  std::function<const Policy*(const TargetName&)> in_force_on;
+  /// Targets that left the policy and are not drained yet; those that `policy` lets go are added.
+  std::vector<Target> leaving;
+  /// Called when a target is planned: its provider is used no more. May be empty.
+  std::function<void(const Target&)> release;
 };
 
 Plan make_plan(const PlannerInput& input);
 
-/// Evaluates and canonicalizes for one target: what `plan_target` compares with.
-Canonical desired_on(const Provider& provider, const Target& target, const Policy& policy,
-                     std::span<const Session> sessions, std::span<const Prefix> keep, Instant now);
+/// What one target held under the policy in force, for the reasons of changes: `other` is the
+/// evaluation of that policy, when it is another than the planned one. With none or the same,
+/// nothing; but a wide prefix that no record and no reading knows was held back and never opened,
+/// so it is still policy's to open.
+std::optional<Canonical> desired_before(const Provider& provider, const TargetName& target,
+                                        const std::vector<Allowlist>* other,
+                                        const Canonical& desired,
+                                        std::span<const AppliedEntry> applied,
+                                        const Result<Observed>& observed);
+
+/// What is wanted of a target that left the policy: nothing but the protection it has.
+Allowlist leaving_list(const TargetName& target, const Structure& have);
+/// The list of one target; empty when there is none.
+Allowlist list_for(const std::vector<Allowlist>& lists, const TargetName& target);
+
+/// Names a held change, so that a yes to it is a yes to nothing else.
+std::string held_line(const Change& change);
+
+/// The same enforcement point, whatever else is different.
+bool same_place(const Target& a, const Target& b);
+/// The same for the provider too.
+bool same_settings(const Target& a, const Target& b);
 
 }  // namespace knock

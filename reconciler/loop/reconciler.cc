@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "reconciler/loop/backoff.h"
 #include "reconciler/loop/due.h"
 #include "reconciler/loop/target_state.h"
 
@@ -23,8 +24,12 @@ Reconciler::~Reconciler() { stop(); }
 Status Reconciler::start() {
   KNOCK_ASSIGN(auto head, store_.head());
   KNOCK_ASSIGN(auto sessions, store_.live_sessions(clock_.now()));
+  KNOCK_ASSIGN(auto open, store_.open_intents());
   Lock lock(mutex_);
-  next_batch_ = head + 1;  // a batch writes at least one record, so numbers are never used twice
+  // A batch writes at least one record, so numbers are never used twice.
+  next_batch_ = head + 1;
+  for (const ChangeIntended& intent : open) next_batch_ = std::max(next_batch_, intent.batch + 1);
+  open_intents_ = std::move(open);
   for (Session& session : sessions) {
     due_at({session.expires, session.id, {}, {}, {}});
     by_address_.emplace(session.address, session.id);
@@ -46,7 +51,22 @@ void Reconciler::stop() {
     settled_.notify_all();
   }
   threads_.clear();  // joins
-  targets_.clear();  // providers call back no more
+  std::map<TargetName, std::unique_ptr<TargetState>> targets;
+  {
+    Lock lock(mutex_);
+    // A plan may still be reading.
+    settled_.wait(lock, [&] {
+      return std::none_of(targets_.begin(), targets_.end(),
+                          [](const auto& pair) { return pair.second->busy; });
+    });
+    targets.swap(targets_);
+  }
+  // Here, without the mutex, providers are destroyed: one may be calling back just now.
+}
+
+bool Reconciler::stopping() const {
+  Lock lock(mutex_);
+  return stopping_;
 }
 
 // ---- policy ----
@@ -64,6 +84,8 @@ void Reconciler::resume(std::shared_ptr<const Policy> policy, bool run) {
 Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
                          std::shared_ptr<const Policy> policy) {
   auto before = this->policy();
+  KNOCK_ASSIGN(auto stored, store_.adopted_policy());
+  if (stopping()) return fail(ErrorKind::unavailable, "the controller is stopping");
   KNOCK_CHECK(store_.save_policy(adopted));
   KNOCK_CHECK(
       record(actor, {PolicyAdopted{adopted.revision, before ? before->revision : PolicyRevision(),
@@ -71,7 +93,12 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   Lock lock(mutex_);
   policy_ = std::move(policy);
   make_targets(*policy_);
-  for (auto& [name, state] : targets_) mark(*state, std::nullopt);
+  // Adopted by an earlier process already: what that one held back is no first adoption's.
+  bool again = before == nullptr && stored && stored->revision == adopted.revision;
+  for (auto& [name, state] : targets_) {
+    if (again) state->in_force = policy_;
+    mark(*state, std::nullopt);
+  }
   return {};
 }
 
@@ -86,21 +113,29 @@ void Reconciler::make_targets(const Policy& policy) {
   for (const Target& target : policy.targets) {
     auto& state = targets_[target.name];
     if (state == nullptr) {
-      state = std::make_unique<TargetState>();
-      state->status.name = target.name;
-      if (auto applied = store_.applied(target.name)) {
-        for (AppliedEntry& entry : *applied) {
-          due_at({entry.until, {}, target.name, entry.slot, entry.prefix});
-          state->applied.emplace(TargetState::Key{entry.slot, entry.prefix}, std::move(entry));
-        }
-      } else {
-        log(LogLevel::error, "loop.records-unreadable", "The records of a target cannot be read.",
-            {{"target", target.name.value}, {"problem", applied.error().text()}});
-      }
+      state = std::make_unique<TargetState>(target.name, target);
+      read_records(*state);
     }
     state->leaving = false;
     state->target = target;
     state->status.type = target.type;
+  }
+}
+
+void Reconciler::read_records(TargetState& state) {
+  for (const ChangeIntended& intent : open_intents_)
+    if (intent.target == state.name) state.unanswered.push_back(intent);
+  std::erase_if(open_intents_,
+                [&](const ChangeIntended& intent) { return intent.target == state.name; });
+  auto applied = store_.applied(state.name);
+  if (!applied) {
+    log(LogLevel::error, "loop.records-unreadable", "The records of a target cannot be read.",
+        {{"target", state.name.value}, {"problem", applied.error().text()}});
+    return;
+  }
+  for (AppliedEntry& entry : *applied) {
+    due_at({entry.until, {}, state.name, entry.slot, entry.prefix});
+    state.applied.emplace(TargetState::Key{entry.slot, entry.prefix}, std::move(entry));
   }
 }
 
@@ -120,7 +155,7 @@ Result<Session> Reconciler::open_session(const Actor& actor, Session session) {
   live_.emplace(session.id, session);
   by_address_.emplace(session.address, session.id);
   due_at({session.expires, session.id, {}, {}, {}});
-  mark_host(session.address);
+  mark_host(session.address, false);
   return session;
 }
 
@@ -140,10 +175,24 @@ Status Reconciler::end_session(const Actor& actor, const SessionId& id, EndCause
         break;
       }
     live_.erase(at);
-    ended_[id] = cause;
-    mark_host(address);  // closing does not wait for the record
+    note_ended(id, cause);
+    mark_host(address, true);  // closing does not wait for the record
   }
-  return record(actor, {SessionEnded{id, end, reason}});
+  Fact fact = SessionEnded{id, end, reason};
+  auto written = record(actor, {fact});
+  if (written) return {};
+  Lock lock(mutex_);
+  unwritten_.emplace_back(actor, std::move(fact));
+  return written;
+}
+
+void Reconciler::note_ended(const SessionId& id, EndCause cause) {
+  constexpr std::size_t most = 65'536;
+  if (!ended_.emplace(id, cause).second) return;
+  ended_order_.push_back(id);
+  if (ended_order_.size() <= most) return;
+  ended_.erase(ended_order_.front());
+  ended_order_.pop_front();
 }
 
 std::vector<Session> Reconciler::live_sessions() const {
@@ -188,12 +237,16 @@ std::vector<SessionOnTarget> Reconciler::where_locked(const Session& session) co
       auto at = targets_.find(name);
       if (at != targets_.end()) {
         const TargetState& state = *at->second;
-        auto entry = state.applied.find({reach.service.value, host});
-        row.open = entry != state.applied.end() && entry->second.until > clock_.now();
+        TargetState::Key key{reach.service.value, host};
+        auto entry = state.applied.find(key);
+        bool refused = state.refused.contains(key);
+        row.open = !refused && entry != state.applied.end() && entry->second.until > clock_.now();
         if (row.open)
           row.until = std::min(row.until, entry->second.until);
         else
-          row.problem = state.status.problem;
+          row.problem = refused ? "closed by the firewall's administrator; to ask for it again, "
+                                  "sign in again"
+                                : state.status.problem;
       }
       out.push_back(std::move(row));
     }
@@ -233,6 +286,7 @@ std::vector<TargetStatus> Reconciler::targets() const {
   std::vector<TargetStatus> out;
   for (const auto& [name, state] : targets_) {
     TargetStatus status = state->status;
+    if (state->view) state->view->count(status);
     status.synced = status.synced && !state->waits();
     if (state->not_before) {
       auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(*state->not_before -
@@ -258,15 +312,31 @@ void Reconciler::mark(TargetState& state, const std::optional<IpAddress>& host) 
   work_ready_.notify_one();
 }
 
-void Reconciler::mark_host(const IpAddress& address) {
-  for (auto& [name, state] : targets_) mark(*state, address);
+/// A target that waits before its next try waits no longer than this from now on.
+void Reconciler::hurry(TargetState& state, Duration at_most) {
+  auto soon = clock_.monotonic() + at_most.chrono();
+  if (!state.not_before || *state.not_before <= soon) return;
+  state.not_before = soon;
+  wake_timer();
+}
+
+void Reconciler::mark_host(const IpAddress& address, bool closing) {
+  for (auto& [name, state] : targets_) {
+    state->closing = state->closing || closing;
+    mark(*state, address);
+    if (closing) hurry(*state, kClosingWaits);
+  }
 }
 
 void Reconciler::target_moved(const TargetName& name) {
   Lock lock(mutex_);
   auto at = targets_.find(name);
   if (at == targets_.end()) return;
+  // News is a reason to try sooner, but a target that fails and tells of it is not tried in a ring.
+  auto waits = at->second->not_before;
   mark(*at->second, std::nullopt);
+  at->second->not_before = waits;
+  hurry(*at->second, kNewsWait);
 }
 
 void Reconciler::refresh(const TargetName& name) {
@@ -287,41 +357,83 @@ Status Reconciler::record(const Actor& actor, const std::vector<Fact>& facts) {
 
 // ---- plans ----
 
-Result<Observed> Reconciler::observe_for_plan(
-    const Target& target, std::map<TargetName, std::unique_ptr<Provider>>& own) {
-  Lock lock(mutex_);
-  auto at = targets_.find(target.name);
-  bool same = at != targets_.end() && at->second->provider != nullptr;
-  if (!same) {
-    lock.unlock();
-    auto made = factory_(target, [](const TargetName&) {});
-    if (!made) return fail_within("target " + target.name.value, made);
-    Provider& provider = *(own[target.name] = std::move(*made));
-    return provider.observe(Deadline::in(settings_.verb_deadline));
+/// What a plan uses of targets. A loop's own target is busy until it is given back.
+struct Reconciler::Borrowed {
+  Reconciler& loop;
+  std::map<TargetName, std::unique_ptr<Provider>> own;
+  std::map<TargetName, TargetState*> taken;
+
+  Provider* provider(const TargetName& name) const {
+    if (auto at = own.find(name); at != own.end()) return at->second.get();
+    auto at = taken.find(name);
+    return at == taken.end() ? nullptr : at->second->provider.get();
   }
-  settled_.wait(lock, [&] {
-    at = targets_.find(target.name);
-    return stopping_ || at == targets_.end() || !at->second->busy;
-  });
-  if (stopping_ || at == targets_.end())
-    return fail(ErrorKind::unavailable, "the controller is stopping");
-  TargetState& state = *at->second;
-  state.busy = true;
-  lock.unlock();
-  auto observed = state.provider->observe(Deadline::in(settings_.verb_deadline));
-  lock.lock();
+  void release(const TargetName& name) {
+    own.erase(name);
+    if (auto at = taken.find(name); at != taken.end()) {
+      loop.give_back(*at->second);
+      taken.erase(at);
+    }
+  }
+  ~Borrowed() {
+    for (auto& [name, state] : taken) loop.give_back(*state);
+  }
+};
+
+void Reconciler::give_back(TargetState& state) {
+  Lock lock(mutex_);
   state.busy = false;
   work_ready_.notify_one();
   settled_.notify_all();
-  return observed;
+}
+
+Result<Observed> Reconciler::observe_for_plan(const Target& target, Borrowed& borrowed) {
+  Lock lock(mutex_);
+  if (stopping_) return fail(ErrorKind::unavailable, "the controller is stopping");
+  auto at = targets_.find(target.name);
+  bool ours = at != targets_.end() && at->second->provider != nullptr &&
+              same_settings(at->second->made_for, target);
+  if (!ours) {
+    lock.unlock();
+    auto made = factory_(target, [](const TargetName&) {});
+    if (!made) return fail_within("target " + target.name.value, made);
+    Provider& provider = *(borrowed.own[target.name] = std::move(*made));
+    return provider.observe(Deadline::in(settings_.verb_deadline));
+  }
+  // A run is four verbs at most.
+  bool free =
+      settled_.wait_until(lock, Deadline::in(Duration{4 * settings_.verb_deadline.ms}).at, [&] {
+        at = targets_.find(target.name);
+        return stopping_ || at == targets_.end() || !at->second->busy;
+      });
+  if (!free) return fail(ErrorKind::unavailable, "the target is busy; try again");
+  if (stopping_ || at == targets_.end() || at->second->provider == nullptr)
+    return fail(ErrorKind::unavailable, "the target is going away");
+  TargetState& state = *at->second;
+  state.busy = true;
+  borrowed.taken[target.name] = &state;
+  lock.unlock();
+  return state.provider->observe(Deadline::in(settings_.verb_deadline));
 }
 
 Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetName> only) {
   auto sessions = live_sessions();
-  auto in_force = policy();
   KNOCK_ASSIGN(auto accounts, store_.accounts());
   KNOCK_ASSIGN(auto head, store_.head());
-  std::map<TargetName, std::unique_ptr<Provider>> own;
+  std::shared_ptr<const Policy> in_force;
+  std::map<TargetName, std::shared_ptr<const Policy>> in_force_on;
+  std::vector<Target> leaving;
+  {
+    Lock lock(mutex_);
+    in_force = policy_;
+    for (const auto& [name, state] : targets_) {
+      in_force_on[name] = state->in_force;
+      if (state->leaving) leaving.push_back(state->made_for);
+    }
+  }
+  std::erase_if(leaving,
+                [&](const Target& target) { return candidate.target(target.name) != nullptr; });
+  Borrowed borrowed{*this, {}, {}};
   PlannerInput input{candidate,
                      nullptr,
                      sessions,
@@ -333,21 +445,26 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
                      {},
                      {},
                      {},
-                     {only.begin(), only.end()}};
+                     {only.begin(), only.end()},
+                     {},
+                     std::move(leaving),
+                     {}};
   if (in_force != nullptr && in_force->revision != candidate.revision)
     input.in_force = in_force.get();
+  input.in_force_on = [&](const TargetName& name) -> const Policy* {
+    auto at = in_force_on.find(name);
+    const Policy* policy = at == in_force_on.end() ? input.in_force : at->second.get();
+    // What is planned may be another copy of what is in force.
+    return policy != nullptr && policy->revision == candidate.revision ? nullptr : policy;
+  };
   input.ended = [this](const SessionId& id) { return ended(id); };
   input.applied = [this](const TargetName& name) {
     auto rows = store_.applied(name);
     return rows ? std::move(*rows) : std::vector<AppliedEntry>();
   };
-  input.observe = [&](const Target& target) { return observe_for_plan(target, own); };
-  input.provider = [&](const Target& target) -> Provider* {
-    if (auto at = own.find(target.name); at != own.end()) return at->second.get();
-    Lock lock(mutex_);
-    auto at = targets_.find(target.name);
-    return at == targets_.end() ? nullptr : at->second->provider.get();
-  };
+  input.observe = [&](const Target& target) { return observe_for_plan(target, borrowed); };
+  input.provider = [&](const Target& target) { return borrowed.provider(target.name); };
+  input.release = [&](const Target& target) { borrowed.release(target.name); };
   return make_plan(input);
 }
 
@@ -363,10 +480,13 @@ Status Reconciler::acknowledge(const Actor& actor, std::string_view plan_id) {
     if (!target.held.empty()) facts.push_back(GuardAcknowledged{to_hex(plan.id), target.target});
   KNOCK_CHECK(record(actor, facts));
   Lock lock(mutex_);
+  if (policy_ != in_force)
+    return fail(ErrorKind::conflict, "another policy was adopted meanwhile; look at its plan");
   for (const TargetPlan& target : plan.targets) {
     auto at = targets_.find(target.target);
     if (target.held.empty() || at == targets_.end()) continue;
-    at->second->acknowledged = in_force->revision;
+    at->second->acknowledged_for = in_force;
+    for (const Change& change : target.held) at->second->acknowledged.insert(held_line(change));
     mark(*at->second, std::nullopt);
   }
   return {};

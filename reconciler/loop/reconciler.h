@@ -14,6 +14,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -35,6 +36,8 @@ struct ReconcilerSettings {
   std::vector<Prefix> keep;
   Duration full_read_every = Duration::minutes(10);  // ± 5 %
   Duration verb_deadline = Duration::seconds(10);
+  /// A wall clock that jumps wakes nobody: it is looked at this often at least.
+  Duration look_at_clock_every = Duration::seconds(30);
   std::size_t workers = 16;
   Meter* meter = nullptr;  // may be null; outlives the loop
 };
@@ -99,6 +102,12 @@ class Reconciler {
   struct Due;
   using Lock = std::unique_lock<std::mutex>;
 
+  /// What a reading taught about records, until it is written.
+  struct Settled {
+    std::vector<Fact> facts;
+    std::vector<std::pair<std::pair<std::string, Prefix>, std::optional<AppliedEntry>>> updates;
+  };
+
   // The pool. `work` takes ready targets; one run has a target for itself (busy).
   void work(std::stop_token stop);
   TargetState* next_ready();
@@ -106,30 +115,59 @@ class Reconciler {
   bool host_run(TargetState& state, const std::set<IpAddress>& hosts);
   Status full_run(TargetState& state);
   Run snapshot(TargetState& state, const std::set<IpAddress>* hosts);
+  PlannedTarget plan_run(const TargetState& state, const Run& run, const Canonical& desired,
+                         const Result<Observed>& observed) const;
+  void note_reading(TargetState& state, const Run& run, const Observed& observed,
+                    const PlannedTarget& planned);
+  void note_failure(TargetState& state, const Error& error);
+  std::unique_ptr<TargetState> forget_if_drained(TargetState& state, bool good);
+  std::unique_ptr<Provider> change_place(TargetState& state, std::vector<Fact>& facts);
+  Status make_provider(TargetState& state);
+
+  // execute.cc
   Status execute(TargetState& state, const Run& run, const TargetPlan& plan);
+  Status apply(TargetState& state, const Run& run, const TargetPlan& plan, std::uint64_t batch,
+               bool intended);
+  std::vector<Fact> drift_facts(TargetState& state, const TargetPlan& plan);
+  void remember_unanswered(TargetState& state, const Run& run, const std::vector<Change>& changes,
+                           std::uint64_t batch);
   void note_outcome(TargetState& state, const Run& run, const TargetPlan& plan, std::uint64_t batch,
                     const Outcome& outcome);
+  void note_done(TargetState& state, const Run& run, const Change& change);
+  void measure(const TargetState& state, const Change& change) const;
+
+  // settle.cc
+  void settle_unanswered(TargetState& state, Run& run, const Observed& observed);
+  static void settle_standing(const Run& run, const std::vector<AppliedEntry>& applied,
+                              const Canonical& desired, const Observed& observed, Settled& out);
   void settle_records(TargetState& state, const Run& run, const Canonical& desired,
                       const Observed& observed);
-  void measure(const TargetState& state, const Change& change) const;
-  void note_failure(TargetState& state, const Error& error);
+  void write_settled(TargetState& state, Settled settled);
 
   // The timer.
   void keep_time(std::stop_token stop);
   void end_what_is_due(Lock& lock);
+  void write_what_is_left(Lock& lock);
   void due_at(Due due);
+  bool is_stale(const Due& due) const;
   void wake_timer();
 
   Status record(const Actor& actor, const std::vector<Fact>& facts);
   void make_targets(const Policy& policy);
-  void make_provider(TargetState& state);
+  void read_records(TargetState& state);
+  void note_ended(const SessionId& id, EndCause cause);
   void mark(TargetState& state, const std::optional<IpAddress>& host);
-  void mark_host(const IpAddress& address);
+  void hurry(TargetState& state, Duration at_most);
+  void mark_host(const IpAddress& address, bool closing);
   void target_moved(const TargetName& name);
+  bool stopping() const;
   std::optional<EndCause> ended(const SessionId& id) const;
   std::vector<SessionOnTarget> where_locked(const Session& session) const;
-  Result<Observed> observe_for_plan(const Target& target,
-                                    std::map<TargetName, std::unique_ptr<Provider>>& own);
+
+  // Providers for a plan: the loop's own, taken from the pool meanwhile, or others.
+  struct Borrowed;
+  Result<Observed> observe_for_plan(const Target& target, Borrowed& borrowed);
+  void give_back(TargetState& state);
 
   FactStore& store_;
   const Clock& clock_;
@@ -144,10 +182,15 @@ class Reconciler {
   std::shared_ptr<const Policy> policy_;
   std::map<SessionId, Session> live_;
   std::multimap<IpAddress, SessionId> by_address_;
-  std::map<SessionId, EndCause> ended_;  // since the start, for the reason of a removal
+  /// For the reason of a removal, newest at the back of `ended_order_`; older ones are in the store.
+  std::map<SessionId, EndCause> ended_;
+  std::deque<SessionId> ended_order_;
+  std::vector<std::pair<Actor, Fact>> unwritten_;  // ends that the log did not take yet
+  std::vector<ChangeIntended> open_intents_;       // of an earlier process
   std::map<TargetName, std::unique_ptr<TargetState>> targets_;
-  std::vector<Due> due_;  // a heap, soonest first; stale ones are skipped when they come up
-  bool sooner_ = false;   // the timer must look again
+  std::vector<Due> due_;          // a heap, soonest first; stale ones are skipped when they come up
+  std::size_t due_limit_ = 1024;  // then stale ones are thrown out
+  bool sooner_ = false;           // the timer must look again
   std::uint64_t next_batch_ = 1;
   std::uint64_t generation_ = 0;
   bool stopping_ = false;

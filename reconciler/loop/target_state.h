@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the loop knows of one target. Private to reconciler/loop. Guarded by Reconciler's mutex,
-// except `provider`, which belongs to whoever set `busy`.
+// What the loop knows of one target. Private to reconciler/loop. Guarded by Reconciler's mutex.
+// `provider` and `view` are changed only by whoever set `busy`, with the mutex; so he may read them
+// without it.
 #pragma once
 
 #include <map>
@@ -39,15 +40,15 @@ struct TargetView {
   }
 
   /// The rows of one host, as if only they had been read now. Life counts are those of the markers:
-  /// no drift is sought.
-  Observed host(const Prefix& prefix, Instant now) const {
+  /// no drift is sought. With `native`, what has run out is gone from the target by itself.
+  Observed host(const Prefix& prefix, Instant now, bool native) const {
     Observed out;
     for (const auto& [name, items] : slots) {
       auto at_prefix = items.find(prefix);
       if (at_prefix == items.end()) continue;
       ObservedItem item = at_prefix->second;
       if (item.until) {
-        if (*item.until <= now) continue;  // it has run out on the target by itself
+        if (native && *item.until <= now) continue;
         item.left = *item.until - now;
       }
       out.slots.push_back({name, {item}});
@@ -58,29 +59,48 @@ struct TargetView {
     out.at = now;
     return out;
   }
+
+  void count(TargetStatus& status) const {
+    status.owned = status.foreign = 0;
+    for (const auto& [name, items] : slots)
+      for (const auto& [prefix, item] : items) ++(item.ours ? status.owned : status.foreign);
+  }
 };
 
 struct Reconciler::TargetState {
   using Key = std::pair<std::string, Prefix>;  // slot, prefix
 
-  Target target;
-  bool leaving = false;  // no longer in the policy: drained, then forgotten
+  TargetState(TargetName its_name, Target its_target)
+      : name(std::move(its_name)), target(std::move(its_target)), made_for(target) {
+    status.name = name;
+    status.type = target.type;
+  }
+
+  const TargetName name;  // that of `target`, but of a former place
+  Target target;          // as policy wants it
+  Target made_for;        // what `provider`, `view` and the records belong to
+  bool leaving = false;   // no longer in the policy: drained, then forgotten
   std::unique_ptr<Provider> provider;
   Capabilities capabilities;
 
   bool busy = false;
   bool dirty = false;               // everything
   std::set<IpAddress> dirty_hosts;  // these only
+  bool closing = false;             // among it something that must close
   MonotonicTime dirty_since{};      // the oldest of it
   MonotonicTime run_since{};        // what the present run answers to
   std::optional<TargetView> view;   // nothing: read before the next change
   std::map<Key, AppliedEntry> applied;
-  std::shared_ptr<const Policy> in_force;  // whose entries stand here
-  PolicyRevision acknowledged;             // held changes of this revision may go
+  std::vector<ChangeIntended> unanswered;  // what became of them, the next reading tells
+  std::set<Key> refused;                   // taken away twice by somebody else: left closed
+  /// Whose entries stand here, whole: as long as something is held back, the policy before it.
+  std::shared_ptr<const Policy> in_force;
+  std::shared_ptr<const Policy> acknowledged_for;
+  std::set<std::string> acknowledged;  // held_line() of each held change that may go
 
   int failures = 0;
   std::optional<MonotonicTime> not_before;
-  MonotonicTime next_full_read{};
+  std::optional<MonotonicTime> next_full_read;
   TargetStatus status;
 
   bool waits() const { return dirty || !dirty_hosts.empty(); }
@@ -90,6 +110,21 @@ struct Reconciler::TargetState {
     for (const auto& [key, entry] : applied) out.push_back(entry);
     return out;
   }
+};
+
+/// Everything a run needs of the shared state, taken at once.
+struct Reconciler::Run {
+  Target target;
+  std::shared_ptr<const Policy> policy;
+  std::shared_ptr<const Policy> in_force;  // on this target
+  std::vector<Session> sessions;
+  std::vector<AppliedEntry> applied;
+  std::vector<ChangeIntended> unanswered;
+  std::set<std::string> acknowledged;
+  bool leaving = false;
+  bool misplaced = false;  // policy wants it elsewhere by now: for the next run
+  bool stopping = false;
+  Instant now;
 };
 
 }  // namespace knock

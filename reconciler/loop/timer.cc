@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "reconciler/loop/backoff.h"
 #include "reconciler/loop/due.h"
 #include "reconciler/loop/reconciler.h"
 #include "reconciler/loop/target_state.h"
@@ -16,10 +17,40 @@ void Reconciler::wake_timer() {
 }
 
 void Reconciler::due_at(Due due) {
+  if (due_.size() >= due_limit_) {
+    std::erase_if(due_, [this](const Due& old) { return is_stale(old); });
+    std::make_heap(due_.begin(), due_.end());
+    due_limit_ = std::max<std::size_t>(1024, 2 * due_.size());
+  }
   bool soonest = due_.empty() || due.at < due_.front().at;
   due_.push_back(std::move(due));
   std::push_heap(due_.begin(), due_.end());
   if (soonest) wake_timer();
+}
+
+/// What it names has ended, or ends at another time.
+bool Reconciler::is_stale(const Due& due) const {
+  if (!due.session.empty()) {
+    auto at = live_.find(due.session);
+    return at == live_.end() || at->second.expires != due.at;
+  }
+  auto target = targets_.find(due.target);
+  if (target == targets_.end()) return true;
+  auto entry = target->second->applied.find({due.slot, due.prefix});
+  return entry == target->second->applied.end() || entry->second.until != due.at;
+}
+
+/// Ends of sessions that the log did not take when they happened: a restart must not bring those
+/// sessions back.
+void Reconciler::write_what_is_left(Lock& lock) {
+  if (unwritten_.empty() || !store_.writable()) return;
+  auto left = std::exchange(unwritten_, {});
+  lock.unlock();
+  std::vector<std::pair<Actor, Fact>> still;
+  for (auto& [actor, fact] : left)
+    if (!still.empty() || !record(actor, {fact})) still.emplace_back(actor, fact);
+  lock.lock();
+  unwritten_.insert(unwritten_.begin(), still.begin(), still.end());
 }
 
 void Reconciler::end_what_is_due(Lock& lock) {
@@ -35,7 +66,7 @@ void Reconciler::end_what_is_due(Lock& lock) {
       if (at == live_.end() || at->second.expires > now) continue;
       if (settings_.meter != nullptr) settings_.meter->expired(late);
       facts.push_back(SessionEnded{due.session, {at->second.expires, EndCause::expired}, ""});
-      ended_[due.session] = EndCause::expired;
+      note_ended(due.session, EndCause::expired);
       auto [first, last] = by_address_.equal_range(at->second.address);
       for (auto it = first; it != last; ++it)
         if (it->second == due.session) {
@@ -50,16 +81,15 @@ void Reconciler::end_what_is_due(Lock& lock) {
     TargetState& state = *target->second;
     auto entry = state.applied.find({due.slot, due.prefix});
     if (entry == state.applied.end() || entry->second.until > now) continue;
-    if (!state.capabilities.native_expiry && due.prefix.is_host()) {
-      mark(state, due.prefix.first());
-      continue;
-    }
     if (!state.capabilities.native_expiry) {
-      mark(state, std::nullopt);
+      state.closing = true;
+      mark(state, due.prefix.is_host() ? std::optional(due.prefix.first()) : std::nullopt);
+      hurry(state, kClosingWaits);
       continue;
     }
     facts.push_back(EntryExpired{due.target, due.slot, due.prefix, entry->second.until});
     state.applied.erase(entry);
+    state.refused.erase({due.slot, due.prefix});
     if (state.view &&
         !state.busy) {  // a run reads the view without the lock, and skips what has run out
       auto slot = state.view->slots.find(due.slot);
@@ -78,25 +108,26 @@ void Reconciler::keep_time(std::stop_token stop) {
   Lock lock(mutex_);
   while (!stop.stop_requested()) {
     end_what_is_due(lock);
+    write_what_is_left(lock);
     auto now = clock_.now();
     auto monotonic = clock_.monotonic();
-    // A wall clock that jumps forward ends sessions without a wake-up of its own: look now and
-    // then.
-    auto wake = monotonic + std::chrono::seconds(30);
-    if (!due_.empty())
-      wake = std::min(wake, monotonic + std::chrono::milliseconds(
-                                            std::max<std::int64_t>(0, (due_.front().at - now).ms)));
+    // In milliseconds: a deadline in the year 9999 is further away than nanoseconds can count.
+    auto sleep = settings_.look_at_clock_every;
+    if (!due_.empty()) sleep = std::clamp(due_.front().at - now, Duration{0}, sleep);
+    auto wake = monotonic + sleep.chrono();
     for (auto& [name, state] : targets_) {
       if (state->not_before && *state->not_before <= monotonic) {
         state->not_before.reset();
         work_ready_.notify_one();
       }
-      if (state->next_full_read <= monotonic && !state->dirty && state->view) {
+      if (state->next_full_read && *state->next_full_read <= monotonic) {
+        state->next_full_read.reset();  // until that reading is done
+        if (!state->waits()) state->dirty_since = monotonic;
         state->dirty = true;
         work_ready_.notify_one();
       }
       if (state->not_before) wake = std::min(wake, *state->not_before);
-      if (!state->dirty && state->view) wake = std::min(wake, state->next_full_read);
+      if (state->next_full_read) wake = std::min(wake, *state->next_full_read);
     }
     time_changed_.wait_until(lock, stop, wake, [&] { return sooner_; });
     sooner_ = false;

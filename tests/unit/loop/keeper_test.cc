@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// The policy's source: away, unsound, back again.
+#include <algorithm>
+
+#include "base/log.h"
+#include "reconciler/loop/policy_keeper.h"
+#include "tests/unit/loop/world.h"
+
+namespace knock::test {
+namespace {
+
+class Source final : public PolicySource {
+ public:
+  Result<PolicyRevision> poll(Deadline) override {
+    std::lock_guard lock(mutex);
+    ++polls;
+    if (away) return fail(ErrorKind::unavailable, "nobody answers");
+    return PolicyRevision(revision);
+  }
+  Result<PolicySnapshot> read(const PolicyRevision& wanted) override {
+    std::lock_guard lock(mutex);
+    ++reads;
+    if (unreadable) return fail(ErrorKind::unavailable, "the files cannot be read");
+    return PolicySnapshot{wanted, "ana", "subject", {}, {{"main.yaml", text, ""}}};
+  }
+  std::string describe() const override { return "test source"; }
+
+  std::mutex mutex;
+  std::string revision = "r1", text = policy_text(one_target("edge"));
+  bool away = false, unreadable = false;
+  int polls = 0, reads = 0;
+};
+
+class Lines final : public LogSink {
+ public:
+  Lines() { set_log_sink(this); }
+  ~Lines() override { set_log_sink(nullptr); }
+  void write(LogLevel, std::string_view id, std::string_view,
+             const std::vector<LogField>&) override {
+    std::lock_guard lock(mutex_);
+    ids_.emplace_back(id);
+  }
+  long count(std::string_view id) {
+    std::lock_guard lock(mutex_);
+    return std::count(ids_.begin(), ids_.end(), id);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> ids_;
+};
+
+class Keeper : public World {
+ protected:
+  ~Keeper() override { keeper_.reset(); }
+  void open() {
+    keeper_.reset();
+    start();
+    PolicyContext context;
+    context.sign_ins_known = true;
+    context.sign_ins = {SignInName("local")};
+    keeper_ =
+        std::make_unique<PolicyKeeper>(source_, context, *store_, *loop_, clock_, Duration{5});
+  }
+  Lines lines_;
+  Source source_;
+  std::unique_ptr<PolicyKeeper> keeper_;
+};
+
+TEST_F(Keeper, AdoptsWhatIsSoundAndSaysWhence) {
+  open();
+  ASSERT_TRUE(keeper_->restore());
+  ASSERT_TRUE(keeper_->look("test"));
+  EXPECT_EQ(keeper_->status().revision.value, "r1");
+  EXPECT_EQ(keeper_->status().author, "ana");
+  EXPECT_TRUE(keeper_->status().adopted);
+  EXPECT_EQ(loop_->policy()->revision.value, "r1");
+}
+
+TEST_F(Keeper, RestoredAndUnchangedIsNotAdoptedAgain) {
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  ASSERT_TRUE(settled());
+  sign_in(kAna);
+  int writes = place("edge").applies();
+  keeper_.reset();
+  stop();
+  open_store();
+  open();
+  ASSERT_TRUE(keeper_->restore());
+  EXPECT_EQ(keeper_->status().revision.value, "r1");
+  EXPECT_FALSE(keeper_->status().last_contact);
+  ASSERT_TRUE(keeper_->look("test"));
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(keeper_->status().last_contact);
+  EXPECT_EQ(facts_of<PolicyAdopted>().size(), 1u);
+  EXPECT_EQ(place("edge").applies(), writes);
+}
+
+TEST_F(Keeper, RestoresWithoutItsSource) {
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  keeper_.reset();
+  stop();
+  open_store();
+  source_.away = true;
+  open();
+  ASSERT_TRUE(keeper_->restore());
+  EXPECT_FALSE(keeper_->look("test"));
+  sign_in(kAna);
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+}
+
+TEST_F(Keeper, UnsoundRevisionIsRefusedOnceAndTheLastGoodStays) {
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r2";
+    source_.text = "knock: 1\nservices: {ssh: {ports: [tcp/22], targets: [nowhere]}}\n";
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(keeper_->look("test"));
+  EXPECT_EQ(keeper_->status().revision.value, "r1");
+  EXPECT_NE(keeper_->status().problem.find("nowhere"), std::string::npos)
+      << keeper_->status().problem;
+  EXPECT_FALSE(keeper_->refused().empty());
+  EXPECT_EQ(facts_of<PolicyRefused>().size(), 1u);
+  EXPECT_EQ(lines_.count("policy.not-adopted"), 1);
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r3";
+    source_.text = policy_text(one_target("edge"));
+  }
+  ASSERT_TRUE(keeper_->look("test"));
+  EXPECT_EQ(keeper_->status().problem, "");
+  EXPECT_TRUE(keeper_->refused().empty());
+}
+
+TEST_F(Keeper, BackToTheOneInForceClearsTheProblem) {
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r2";
+    source_.text = "knock: 2\n";
+  }
+  EXPECT_FALSE(keeper_->look("test"));
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r1";
+    source_.text = policy_text(one_target("edge"));
+  }
+  ASSERT_TRUE(keeper_->look("test"));
+  EXPECT_EQ(keeper_->status().problem, "");
+  EXPECT_TRUE(keeper_->refused().empty());
+  EXPECT_EQ(facts_of<PolicyAdopted>().size(), 1u);
+}
+
+TEST_F(Keeper, SourceAwayShowsItsAgeAndAlarmsOnce) {
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  auto contact = keeper_->status().last_contact;
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.away = true;
+  }
+  pass_time(Duration::minutes(10));
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(keeper_->look("test"));
+  EXPECT_EQ(keeper_->status().last_contact, contact);
+  EXPECT_NE(keeper_->status().problem.find("nobody answers"), std::string::npos);
+  EXPECT_EQ(lines_.count("policy.not-adopted"), 1);
+  EXPECT_EQ(loop_->policy()->revision.value, "r1");
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.away = false;
+  }
+  ASSERT_TRUE(keeper_->look("test"));
+  EXPECT_EQ(keeper_->status().problem, "");
+}
+
+// Away, then back with something unsound, then away again: each is news, the unsound files stay
+// shown.
+TEST_F(Keeper, FilesThatCannotBeReadAreNoEmptyPolicy) {
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  sign_in(kAna);
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r2";
+    source_.unreadable = true;
+  }
+  EXPECT_FALSE(keeper_->look("test"));
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+  EXPECT_EQ(keeper_->status().revision.value, "r1");
+}
+
+TEST_F(Keeper, UnwritableLogAdoptsNothing) {
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  store_->mode = BrittleStore::Mode::finished;
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r2";
+  }
+  EXPECT_FALSE(keeper_->look("test"));
+  EXPECT_EQ(loop_->policy()->revision.value, "r1");
+  EXPECT_EQ(keeper_->status().revision.value, "r1");
+  EXPECT_NE(keeper_->status().problem, "");
+}
+
+TEST_F(Keeper, LooksByItself) {
+  open();
+  keeper_->start();
+  ASSERT_TRUE(soon([&] { return keeper_->status().revision.value == "r1"; }));
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r2";
+  }
+  ASSERT_TRUE(soon([&] { return keeper_->status().revision.value == "r2"; }));
+}
+
+}  // namespace
+}  // namespace knock::test

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// Policies come and go: adoption, guards, acknowledgement.
+#include <algorithm>
+#include <future>
+
+#include "tests/unit/loop/world.h"
+
+namespace knock::test {
+namespace {
+
+class Policies : public World {
+ protected:
+  static std::string with_static(const std::string& cidr, const std::string& any = {}) {
+    return policy_text(one_target("edge"),
+                       "static:\n  m: {cidr: [" +
+                           (any.empty() ? cidr : "{cidr: " + cidr + ", any: true}") +
+                           "], to: [ssh], owner: ana, reason: probe, until: "
+                           "2027-06-01}\n");
+  }
+  static std::string without_rules() {
+    return "knock: 1\ntargets:\n" + one_target("edge") +
+           "services:\n  ssh: {ports: [tcp/22], targets: [edge]}\n";
+  }
+  std::string plan_id() {
+    auto plan = loop_->plan(*loop_->policy());
+    EXPECT_TRUE(plan) << plan.error().text();
+    return plan ? to_hex(plan->id) : "";
+  }
+};
+
+TEST_F(Policies, AdoptionAddsAndRemoves) {
+  begin();
+  sign_in(kAna);
+  adopt(with_static("198.51.100.9/32"), "r2");
+  EXPECT_TRUE(place("edge").open("ssh", "198.51.100.9/32"));
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+  adopt(policy_text(one_target("edge")), "r3");
+  EXPECT_FALSE(place("edge").open("ssh", "198.51.100.9/32"));
+  EXPECT_EQ(place("edge").changes().back().reason, Reason::policy);
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+}
+
+TEST_F(Policies, SignInAfterAdoptionFollowsTheNewOne) {
+  begin();
+  adopt(without_rules(), "r2");
+  auto session = sign_in_result(kAna);
+  ASSERT_TRUE(session);
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(loop_->where(*session).empty());
+  EXPECT_EQ(place("edge").entries(), 0u);
+}
+
+TEST_F(Policies, AdoptedWhileARunIsBusy) {
+  begin();
+  place("edge").observing.close();
+  loop_->refresh({});
+  ASSERT_TRUE(place("edge").observing.wait_for_caller());
+  for (int i = 0; i < 20; ++i)
+    ASSERT_TRUE(adopt_only(with_static("198.51.100." + std::to_string(i) + "/32"),
+                           "b" + std::to_string(i)));
+  place("edge").observing.open();
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(place("edge").entries(), 1u);
+  EXPECT_TRUE(place("edge").open("ssh", "198.51.100.19/32"));
+}
+
+TEST_F(Policies, WhatEmptiesATargetWaitsForThatPlanAlone) {
+  begin();
+  sign_in(kAna);
+  adopt(without_rules(), "r2");
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32")) << "held";
+  EXPECT_EQ(status("edge").held, 1u);
+  ASSERT_EQ(status("edge").guards.size(), 1u);
+  EXPECT_EQ(status("edge").guards.front().guard, "becomes-empty");
+  loop_->refresh({});
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(status("edge").held, 1u) << "and goes on being held";
+  auto wrong = loop_->acknowledge("test", std::string(64, 'a'));
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().kind, ErrorKind::conflict);
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+  ASSERT_TRUE(loop_->acknowledge("test", plan_id()));
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(place("edge").open("ssh", "203.0.113.7/32"));
+  EXPECT_EQ(status("edge").held, 0u);
+  EXPECT_EQ(facts_of<GuardAcknowledged>().size(), 1u);
+}
+
+TEST_F(Policies, SignOutIsNotHeldWithTheRest) {
+  begin();
+  auto session = sign_in(kAna);
+  sign_in(kBen, Duration::hours(1), "ben");
+  adopt(without_rules(), "r2");
+  end(session);
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(place("edge").open("ssh", "203.0.113.7/32"));
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.8/32"));
+}
+
+// A yes to one thing is no yes to what comes into the plan after it.
+TEST_F(Policies, AYesDoesNotCoverWhatCameLater) {
+  begin();
+  sign_in(kAna);
+  adopt(without_rules(), "r2");
+  auto id = plan_id();
+  place("edge").observing.close();
+  auto said = std::async(std::launch::async, [&] { return loop_->acknowledge("test", id); });
+  ASSERT_TRUE(place("edge").observing.wait_for_caller());
+  place("edge").observing.open();
+  place("edge").applying.close();
+  ASSERT_TRUE(said.get());
+  place("edge").applying.open();
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(place("edge").entries(), 0u);
+  // The same revision stays in force; its next held change needs a yes of its own.
+  adopt(policy_text(one_target("edge")), "r1");
+  sign_in(kBen, Duration::hours(1), "ben");
+  adopt(without_rules(), "r2");
+  EXPECT_GT(status("edge").held, 0u);
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.8/32"));
+}
+
+TEST_F(Policies, WidePrefixStaysHeldUntilAcknowledged) {
+  begin();
+  sign_in(kAna);
+  adopt(with_static("198.51.0.0/16", "any"), "r2");
+  EXPECT_FALSE(place("edge").open("ssh", "198.51.0.0/16"));
+  EXPECT_EQ(status("edge").held, 1u);
+  for (int i = 0; i < 2; ++i) {
+    loop_->refresh({});
+    ASSERT_TRUE(settled());
+    EXPECT_FALSE(place("edge").open("ssh", "198.51.0.0/16")) << "look " << i;
+  }
+  sign_in(kBen, Duration::hours(1), "ben");
+  EXPECT_FALSE(place("edge").open("ssh", "198.51.0.0/16"));
+  restart();
+  loop_->resume(load(with_static("198.51.0.0/16", "any"), "r2"));
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(place("edge").open("ssh", "198.51.0.0/16")) << "a restart is no yes";
+  EXPECT_EQ(status("edge").held, 1u);
+  auto plan = loop_->plan(*loop_->policy());
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->targets.size(), 1u);
+  EXPECT_EQ(plan->targets.front().held.size(), 1u) << "the plan shows what the status counts";
+  ASSERT_TRUE(loop_->acknowledge("test", to_hex(plan->id)));
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(place("edge").open("ssh", "198.51.0.0/16"));
+  restart();
+  loop_->resume(load(with_static("198.51.0.0/16", "any"), "r2"));
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(place("edge").open("ssh", "198.51.0.0/16"));
+  EXPECT_EQ(status("edge").held, 0u);
+}
+
+TEST_F(Policies, HeldChangesAreStillShownWhenTheTargetGoesAway) {
+  begin();
+  sign_in(kAna);
+  adopt(without_rules(), "r2");
+  {
+    auto lock = place("edge").lock();
+    place("edge").observe_error = ErrorKind::unavailable;
+  }
+  loop_->refresh({});
+  ASSERT_TRUE(soon([&] { return !status("edge").ready; }));
+  EXPECT_EQ(status("edge").held, 1u);
+}
+
+TEST_F(Policies, PlanChangesNothingAndSeesTheCandidate) {
+  begin();
+  sign_in(kAna);
+  int writes = place("edge").applies();
+  auto plan = loop_->plan(*load(with_static("198.51.100.9/32"), "r2"));
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->targets.size(), 1u);
+  EXPECT_EQ(plan->targets.front().changes.size(), 1u);
+  EXPECT_EQ(place("edge").applies(), writes);
+  EXPECT_EQ(loop_->policy()->revision.value, "r1");
+}
+
+TEST_F(Policies, PlanOfAnotherPlaceReadsThatPlace) {
+  begin();
+  sign_in(kAna);
+  auto plan = loop_->plan(*load(policy_text(one_target("edge", "elsewhere")), "r2"));
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(place("elsewhere").observes(), 1);
+}
+
+}  // namespace
+}  // namespace knock::test
