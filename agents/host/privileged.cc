@@ -50,21 +50,6 @@ Status check_owner(const TableImage& image, const role::Ensure& message) {
                   ", and this one is " + message.owner.to_string() + remedy);
 }
 
-Status read_keep(Netlink& netlink, const TableImage& image, const std::string& table,
-                 role::TableFound& out) {
-  for (auto family : {Family::v4, Family::v6}) {
-    auto set = family == Family::v4 ? kKeep4 : kKeep6;
-    if (image.set(set) == nullptr) continue;
-    KNOCK_ASSIGN(auto elements, read_elements(netlink, table, set, {family, true}));
-    for (const auto& element : elements) out.keep.push_back(element.prefix);
-  }
-  if (out.keep.size() > role::kMostKeep) {
-    out.keep.resize(role::kMostKeep);
-    out.intact = false;
-  }
-  return {};
-}
-
 Status read_slots(Netlink& netlink, const TableImage& image, const std::string& table,
                   role::TableFound& out) {
   for (auto& slot : out.slots) {
@@ -225,7 +210,6 @@ Result<role::TableFound> Privileged::read_once(const std::string& table) {
   KNOCK_ASSIGN(auto image, read_table(netlink_, table));
   auto found = describe(image);
   if (found.exists) {
-    KNOCK_CHECK(read_keep(netlink_, image, table, found));
     KNOCK_CHECK(read_slots(netlink_, image, table, found));
   }
   KNOCK_CHECK(check_fence(table, since));

@@ -83,17 +83,26 @@ class Builder {
     }
   }
 
+  /// A set that is as wanted is left alone: an element that is written anew may be missed by a
+  /// packet on its way.
   void keep_elements() {
     auto keep = without_nested(want_.keep);
     for (auto family : {Family::v4, Family::v6}) {
       std::string set(family == Family::v4 ? kKeep4 : kKeep6);
       SetKind kind{family, true};
-      if (fits(set, {kind, false})) batch_.add(flush_set(want_.table, set));
+      auto wanted = of_family(keep, family), had = of_family(have_.keep, family);
+      if (!fits(set, {kind, false})) had.clear();
+      if (wanted == had) continue;
+      if (!had.empty()) batch_.add(flush_set(want_.table, set));
       ElementWriter out(batch_, NFT_MSG_NEWSETELEM, want_.table, set, kind);
-      for (const auto& prefix : keep)
-        if (prefix.family() == family) out.element(prefix, 0, {});
+      for (const auto& prefix : wanted) out.element(prefix, 0, {});
       out.flush();
     }
+  }
+
+  static std::vector<Prefix> of_family(std::vector<Prefix> prefixes, Family family) {
+    std::erase_if(prefixes, [&](const Prefix& prefix) { return prefix.family() != family; });
+    return prefixes;
   }
 
   void rules() {
@@ -156,6 +165,11 @@ role::TableFound describe(const TableImage& image) {
     auto canonical = canonical_ports(std::move(ports));
     if (canonical.size() > role::kMostPorts) canonical.resize(role::kMostPorts);
     out.slots.push_back({name, std::move(canonical), {}});
+  }
+  out.keep = image.keep;
+  if (out.keep.size() > role::kMostKeep) {
+    out.keep.resize(role::kMostKeep);
+    out.intact = false;
   }
   out.protect = canonical_ports(std::move(out.protect));
   if (out.protect.size() > role::kMostSlots) out.protect.resize(role::kMostSlots);

@@ -268,6 +268,18 @@ std::optional<OwnerId> TableImage::owner() const {
   return parse_owner_mark(text->substr(0, text->rfind(':')));
 }
 
+static Status read_keep(Netlink& netlink, const std::string& table, TableImage& image) {
+  for (auto family : {Family::v4, Family::v6}) {
+    auto name = family == Family::v4 ? kKeep4 : kKeep6;
+    SetKind kind{family, true};
+    const auto* set = image.set(name);
+    if (set == nullptr || set->key_type != set_key_type(kind)) continue;
+    KNOCK_ASSIGN(auto elements, read_elements(netlink, table, name, kind));
+    for (const auto& element : elements) image.keep.push_back(element.prefix);
+  }
+  return {};
+}
+
 Result<TableImage> read_table(Netlink& netlink, const std::string& table) {
   TableImage image;
   Message ask(NFT_MSG_GETTABLE, 0, NFPROTO_INET);
@@ -281,6 +293,7 @@ Result<TableImage> read_table(Netlink& netlink, const std::string& table) {
   KNOCK_CHECK(read_chains(netlink, table, image));
   KNOCK_CHECK(read_sets(netlink, table, image));
   KNOCK_CHECK(read_rules(netlink, table, image));
+  KNOCK_CHECK(read_keep(netlink, table, image));
   return image;
 }
 

@@ -39,6 +39,7 @@ struct TableImage {
   std::vector<ChainImage> chains;  // sorted by name
   std::vector<SetImage> sets;      // sorted by name; anonymous ones too
   std::vector<RuleImage> rules;    // each chain's in order; chains sorted by name
+  std::vector<Prefix> keep;        // elements of keep4 and keep6, sorted
   const ChainImage* chain(std::string_view name) const;
   const SetImage* set(std::string_view name) const;
   /// From the table's comment, or the mark's where the kernel keeps no comments of tables.
@@ -47,7 +48,7 @@ struct TableImage {
   std::optional<std::string> mark() const;
 };
 
-/// Everything but elements. `conflict` when it changed while it was read.
+/// Everything but the slots' elements. `conflict` when it changed while it was read.
 Result<TableImage> read_table(Netlink& netlink, const std::string& table);
 
 /// What the mark must say: owner and digest of everything but knock_mark's rules. Kernels differ in

@@ -38,6 +38,9 @@ class NftablesWorld {
       add_address(internet, "wire", std::string(address) + "/24");
     for (const char* address : {kFriend6, kStranger6})
       add_address(internet, "wire", std::string(address) + "/64");
+    // A fresh wire comes up in its own time, and neighbours have to find each other first.
+    for (const char* address : {kFriend4, kStranger4, kOperator4}) meet(address, kServer4);
+    for (const char* address : {kFriend6, kStranger6}) meet(address, kServer6);
   }
 
   std::unique_ptr<Provider> make_provider(OwnerId owner = kOwner) {
@@ -56,6 +59,12 @@ class NftablesWorld {
   const TargetName target{"edge"};
   Namespace server, internet;
   std::atomic<int> moved{0};
+
+ private:
+  void meet(const char* source, const char* to) {
+    if (!eventually([&] { return from(source, to, 9) == Reached::refused; }))
+      throw std::runtime_error(std::string(source) + " does not reach " + to);
+  }
 };
 
 /// Tests with a world, a provider and a driver.

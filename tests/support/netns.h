@@ -56,7 +56,8 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   /// Sends something new and waits for exactly that to come back.
   bool echoes(Duration patience = Duration{1500});
-  /// Packets of ours that had to be sent again: each was dropped somewhere, however fast it came through later.
+  /// Packets of ours that had to be sent again: each was dropped somewhere, however fast it came
+  /// through later. Those that the other side then had twice were merely late, and do not count.
   unsigned retransmissions() const;
 
  private:
