@@ -110,7 +110,7 @@ void add_session(Commands& commands) {
 
   auto id = std::make_shared<std::string>(), reason = std::make_shared<std::string>();
   auto* end = commands.add(*session, "revoke", "End a session; what it opened closes now",
-                           "knock session revoke 3fK9");
+                           "knock session revoke 3f9a");
   end->add_option("id", *id, "The session, or the first characters of its id")->required();
   end->add_option("--reason", *reason, "Why; it stands in the log");
   commands.run(end, [&commands, id, reason] { return revoke(commands.global, *id, *reason); });

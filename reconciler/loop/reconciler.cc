@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/sha256.h"
 #include "reconciler/loop/backoff.h"
 #include "reconciler/loop/due.h"
 #include "reconciler/loop/target_state.h"
@@ -142,7 +143,9 @@ void Reconciler::read_records(TargetState& state) {
 // ---- sessions ----
 
 Result<Session> Reconciler::open_session(const Actor& actor, Session session) {
-  if (session.id.empty()) session.id = SessionId(random_.token(16));
+  // Hexadecimal: people type ids, and one that begins with '-' reads as a flag.
+  if (session.id.empty())
+    session.id = SessionId(to_hex(sha256(random_.token(32))).substr(0, 32));
   session.created = clock_.now();
   session.expires = session.expires.floor_to_second();
   std::sort(session.groups.begin(), session.groups.end());

@@ -66,8 +66,7 @@ SignIn::SignIn(const Config& config, std::string public_url, FactStore& store,
       records_(1000, 2, 1, {0, 0}) {}
 
 SessionId SignIn::id_of_cookie(std::string_view cookie) {
-  auto digest = sha256("knock session\n" + std::string(cookie));
-  return SessionId(base64url(as_bytes(digest).substr(0, 16)));
+  return SessionId(to_hex(sha256("knock session\n" + std::string(cookie))).substr(0, 32));
 }
 
 std::string SignIn::form_of_cookie(std::string_view cookie) {

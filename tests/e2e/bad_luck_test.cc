@@ -84,6 +84,7 @@ class BadLuck : public ::testing::Test {
       return done.exit_code == 0;
     }));
     EXPECT_TRUE(world_->opens(kBob, kSsh));
+    EXPECT_EQ(id.find_first_not_of("0123456789abcdef"), id.npos) << id << " cannot always be typed";
     auto revoked = knock().knock({"session", "revoke", id});
     EXPECT_EQ(revoked.exit_code, 0) << id << revoked.err;
     EXPECT_TRUE(world_->closes(kBob, kSsh));
