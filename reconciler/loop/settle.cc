@@ -145,7 +145,7 @@ void Reconciler::settle_records(TargetState& state, const Run& run, const Canoni
       out.facts.push_back(EntryExpired{state.name, entry.slot, entry.prefix, entry.until});
     } else {
       out.facts.push_back(DriftFound{state.name, entry.slot, entry.prefix,
-                                     "removed by somebody else, and no longer wanted"});
+                                     "gone without a record of ours, and no longer wanted"});
       Change change;
       change.action = Action::remove;
       change.reason = Reason::drift;

@@ -90,6 +90,7 @@ TEST_F(Faults, ACrashBetweenIntentAndAnswerIsSettledByTheNextStart) {
   Change change = place("edge").changes().back();
   ASSERT_EQ(change.action, Action::add);
   auto ben = sign_in(kBen, Duration::hours(1), "ben");
+  ASSERT_TRUE(settled());
   store_->finish_after = 2;  // SessionEnded and the intents are written, the answer is not
   end(ben);
   ASSERT_TRUE(settled());
