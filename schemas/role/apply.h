@@ -98,8 +98,7 @@ struct TableFound {
   bool exists = false;
   std::uint32_t fence = 0;
   OwnerId owner;
-  bool intact = false;  // chains and rules are exactly as Ensure last made them (digest in the
-                        // table's comment)
+  bool intact = false;                  // chains, sets and rules are as Ensure last made them
   bool input = false, forward = false;  // hooks that stand
   std::vector<SlotFound> slots;
   std::vector<PortRange> protect;
