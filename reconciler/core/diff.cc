@@ -60,7 +60,7 @@ class Differ {
     for (const Slot& slot : in_.desired.slots) entries_of(slot);
     for (const ObservedSlot& slot : in_.observed.slots)
       if (find_slot(in_.desired.slots, slot.name) == nullptr)
-        for (const ObservedItem& item : slot.items) surplus(slot.name, {}, item);
+        for (const ObservedItem& item : slot.items) surplus(slot.name, ports_of(slot.name), item);
     return std::move(changes_);
   }
 
@@ -71,12 +71,20 @@ class Differ {
       for (const ObservedItem& item : slot.items) {
         if (!item.ours || (wants(slot.name, item.prefix) && !ran_out(item))) continue;
         Reason reason = reason_to_remove(slot.name, item, applied_.find(slot.name, item.prefix));
-        if (must_not_wait(reason) && reason != Reason::orphan) removal(slot.name, {}, item, reason);
+        if (must_not_wait(reason) && reason != Reason::orphan)
+          removal(slot.name, ports_of(slot.name), item, reason);
       }
     return std::move(changes_);
   }
 
   bool ran_out(const ObservedItem& item) const { return item.until && *item.until <= in_.now; }
+
+  /// What a slot that stands lets through, wanted or not.
+  const std::vector<PortRange>& ports_of(const std::string& slot) const {
+    static const std::vector<PortRange> nothing;
+    auto at = in_.observed.structure.slots.find(slot);
+    return at == in_.observed.structure.slots.end() ? nothing : at->second;
+  }
 
   bool wants(const std::string& slot, const Prefix& prefix) const {
     const Slot* wanted = find_slot(in_.desired.slots, slot);
@@ -203,10 +211,10 @@ class Differ {
     if (!taken_away || (was->readded > 0 && signed_in_since(item, *was)))
       addition(Action::add, reason_to_add(slot, item), slot, item, "");
     else if (was->readded == 0)
-      addition(Action::add, Reason::drift, slot, item, "removed by somebody else; put back once");
+      addition(Action::add, Reason::drift, slot, item, "removed by somebody else, put back once");
     else
       addition(Action::report, Reason::drift, slot, item,
-               "removed by somebody else twice: left closed until the next sign-in");
+               "removed by somebody else twice, left closed until the next sign-in");
   }
 
   void addition(Action action, Reason reason, const Slot& slot, const Item& item,
@@ -268,7 +276,17 @@ class Differ {
     change.was_until = item.until;
     change.handle = item.handle;
     if (const AppliedEntry* was = applied_.find(slot, item.prefix)) change.causes = was->causes;
+    if (reason == Reason::policy && smaller_ones_are_wanted(slot, item.prefix))
+      change.detail = "smaller entries take its place";
     changes_.push_back(std::move(change));
+  }
+
+  bool smaller_ones_are_wanted(const std::string& slot_name, const Prefix& prefix) const {
+    const Slot* slot = prefix.is_host() ? nullptr : find_slot(in_.desired.slots, slot_name);
+    if (slot == nullptr) return false;
+    auto at = std::lower_bound(slot->items.begin(), slot->items.end(), prefix,
+                               [](const Item& item, const Prefix& p) { return item.prefix < p; });
+    return at != slot->items.end() && prefix.contains(at->prefix);
   }
 
   Reason reason_to_remove(const std::string& slot, const ObservedItem& item,

@@ -101,6 +101,13 @@ Finding cut_for_a_moment(const TargetName& target, std::size_t changes) {
                   counted(changes, "change closes", "changes close"))};
 }
 
+Finding read_in_part(const TargetName& target) {
+  return {
+      Finding::Level::warning, "plan.partial", target,
+      "was read only in part; what was not seen may be there, so nothing is changed but closing "
+      "what must close"};
+}
+
 bool counts_for_id(const Change& change) {
   return change.reason == Reason::policy || change.reason == Reason::configuration;
 }
@@ -122,6 +129,7 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   const Observed& observed = *in.observed;
   out.plan.fence = observed.fence;
   count(observed, out.plan);
+  if (!observed.complete) out.plan.findings.push_back(read_in_part(in.target.name));
   DeniedNetworks networks(in.policy);
   DeniedSessions sessions(in.policy, in.sessions);
   DiffInput input{in.target.name, in.capabilities, in.desired, in.desired_in_force,

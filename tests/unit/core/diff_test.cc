@@ -413,7 +413,7 @@ TEST(Diff, ASlotWithForeignEntriesStays) {
   std::vector<ObservedSlot> foreign{{"ssh", {theirs(kA)}}}, own{{"ssh", {ours(kA)}}};
   EXPECT_EQ(shape_changes({{{"ssh", "tcp/22"}}}, {}, foreign), "");
   EXPECT_EQ(shape_changes({{{"ssh", "tcp/22"}}}, {}, own),
-            "reshape policy ssh[]\nremove orphan ssh[]\n");
+            "reshape policy ssh[]\nremove orphan ssh[tcp/22]\n");
 }
 
 TEST(Diff, WhoChangedTheStructure) {
