@@ -56,6 +56,7 @@ class Differ {
 
   std::vector<Change> run() {
     if (!in_.observed.complete) return only_closings();
+    reserve();
     if (!in_.only) structure();
     for (const Slot& slot : in_.desired.slots) entries_of(slot);
     for (const ObservedSlot& slot : in_.observed.slots)
@@ -178,6 +179,15 @@ class Differ {
   // ---- entries ----
 
   void entries_of(const Slot& slot) {
+    walk(
+        slot, [&](const Item& item) { missing(slot, item); },
+        [&](const ObservedItem& have) { surplus(slot.name, slot.ports, have); },
+        [&](const Item& item, const ObservedItem& have) { both(slot, item, have); });
+  }
+
+  /// Both lists side by side, in the order of prefixes.
+  template <class Missing, class Surplus, class Both>
+  void walk(const Slot& slot, Missing missing, Surplus surplus, Both both) const {
     static const std::vector<ObservedItem> nothing;
     const ObservedSlot* have = find_slot(in_.observed.slots, slot.name);
     const auto& items = have != nullptr ? have->items : nothing;
@@ -185,12 +195,22 @@ class Differ {
     auto theirs = items.begin();
     while (mine != slot.items.end() || theirs != items.end()) {
       if (theirs == items.end() || (mine != slot.items.end() && mine->prefix < theirs->prefix))
-        missing(slot, *mine++);
+        missing(*mine++);
       else if (mine == slot.items.end() || theirs->prefix < mine->prefix)
-        surplus(slot.name, slot.ports, *theirs++);
+        surplus(*theirs++);
       else
-        both(slot, *mine++, *theirs++);
+        both(*mine++, *theirs++);
     }
+  }
+
+  /// Changes are large: growing the list step by step costs more than counting first.
+  void reserve() {
+    std::size_t n = 0;
+    auto one = [&](const auto&) { ++n; };
+    for (const Slot& slot : in_.desired.slots)
+      walk(slot, one, one,
+           [&](const Item& item, const ObservedItem& have) { n += item.until != have.until; });
+    changes_.reserve(n + 16);
   }
 
   Change entry_change(Action action, Reason reason, const std::string& slot,

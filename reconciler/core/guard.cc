@@ -13,14 +13,14 @@
 namespace knock {
 namespace {
 
-bool policy_removal(const Change& change) {
-  return change.action == Action::remove && change.reason == Reason::policy;
-}
+using Indices = std::vector<std::uint32_t>;
 
 class Guard {
  public:
   Guard(std::vector<Change> changes, const GuardInput& input)
-      : in_(input), changes_(std::move(changes)), held_(changes_.size()) {}
+      : in_(input), changes_(std::move(changes)) {
+    look();
+  }
 
   Guarded run() {
     becomes_empty();
@@ -39,33 +39,52 @@ class Guard {
   }
 
  private:
-  template <class Match>
-  std::size_t count(Match match) const {
-    std::size_t n = 0;
-    for (std::size_t i = 0; i < changes_.size(); ++i) n += !held_[i] && match(changes_[i]);
-    return n;
+  /// Finds what guards ask about, all at once: the list may be long.
+  void look() {
+    for (std::uint32_t i = 0; i < changes_.size(); ++i) {
+      const Change& change = changes_[i];
+      switch (change.action) {
+        case Action::add:
+          ++additions_;
+          if (change.reason == Reason::policy && change.prefix.is_wide()) wide_.push_back(i);
+          break;
+        case Action::remove:
+          if (change.reason == Reason::policy)
+            policy_removals_.push_back(i);
+          else if (must_not_wait(change.reason))
+            ++closings_;
+          break;
+        case Action::protect:
+          protect_ = {i};
+          break;
+        case Action::unprotect:
+          unprotect_ = {i};
+          break;
+        case Action::keep:
+        case Action::reshape:
+        case Action::extend:
+        case Action::shorten:
+        case Action::report:
+          break;
+      }
+    }
   }
 
-  template <class Match>
-  const Change* find(Match match) const {
-    for (std::size_t i = 0; i < changes_.size(); ++i)
-      if (!held_[i] && match(changes_[i])) return &changes_[i];
-    return nullptr;
-  }
+  bool holds(std::uint32_t index) const { return !held_.empty() && held_[index]; }
 
-  /// Holds back what matches and whatever needs it; returns how many that are.
-  template <class Match>
-  std::size_t hold(Match match) {
-    std::vector<std::uint32_t> reached;
+  /// Holds these back and whatever needs them; returns how many that are.
+  std::size_t hold(const Indices& indices) {
+    if (held_.empty()) {
+      held_.resize(changes_.size());
+      needs_ = needs_of(changes_, in_.observed.structure, &in_.observed.slots);
+    }
+    Indices reached;
     auto reach = [&](std::uint32_t index) {
       if (held_[index]) return;
       held_[index] = true;
       reached.push_back(index);
     };
-    for (std::uint32_t i = 0; i < changes_.size(); ++i)
-      if (match(changes_[i])) reach(i);
-    if (needs_.empty() && !reached.empty())
-      needs_ = needs_of(changes_, in_.observed.structure, &in_.observed.slots);
+    for (auto index : indices) reach(index);
     for (std::size_t next = 0; next < reached.size(); ++next) {
       auto at = std::lower_bound(needs_.begin(), needs_.end(), Need{reached[next], 0, false});
       for (; at != needs_.end() && at->first == reached[next]; ++at) reach(at->then);
@@ -78,65 +97,51 @@ class Guard {
   }
 
   void becomes_empty() {
-    std::size_t removals = count(policy_removal);
-    if (removals == 0) return;
+    std::size_t removals = policy_removals_.size();
+    if (removals == 0 || additions_ > 0) return;
     std::size_t owned = 0;
     for (const auto& slot : in_.observed.slots)
       owned += std::size_t(std::count_if(slot.items.begin(), slot.items.end(),
                                          [](const ObservedItem& item) { return item.ours; }));
-    std::size_t waiting_not = count(
-        [](const Change& c) { return c.action == Action::remove && must_not_wait(c.reason); });
-    std::size_t additions = count([](const Change& c) { return c.action == Action::add; });
-    bool empties = removals + waiting_not == owned && additions == 0;
-    if (!empties || (removals < kBecomesEmptyFrom && !in_.grants_nothing)) return;
-    auto held = hold(policy_removal);
+    if (removals + closings_ != owned) return;
+    if (removals < kBecomesEmptyFrom && !in_.grants_nothing) return;
     trip("becomes-empty", fmt::format("{} of {} entries go by policy", removals, owned),
-         "a policy change leaves at least one entry", held);
+         "a policy change leaves at least one entry", hold(policy_removals_));
   }
 
   void wide_additions() {
-    auto wide = [&](const Change& change) {
-      return change.action == Action::add && change.reason == Reason::policy &&
-             change.prefix.is_wide() && !part_of_what_stands(change);
-    };
-    auto prefixes = count(wide);
-    if (prefixes == 0) return;
-    trip("any", counted(prefixes, "prefix wider than /24 or /48", "prefixes wider than /24 or /48"),
-         "wide prefixes are opened after an acknowledgement", hold(wide));
+    std::erase_if(wide_, [&](std::uint32_t i) { return is_what_remains(changes_[i]); });
+    if (wide_.empty()) return;
+    trip("any",
+         counted(wide_.size(), "prefix wider than /24 or /48", "prefixes wider than /24 or /48"),
+         "wide prefixes are opened after an acknowledgement", hold(wide_));
   }
 
   /// What a deny rule leaves of a wide entry is wide, but opens nothing.
-  bool part_of_what_stands(const Change& addition) const {
-    return std::any_of(
-        in_.observed.slots.begin(), in_.observed.slots.end(), [&](const ObservedSlot& slot) {
-          return slot.name == addition.slot &&
-                 std::any_of(slot.items.begin(), slot.items.end(), [&](const ObservedItem& item) {
-                   return item.ours && item.prefix.contains(addition.prefix);
-                 });
-        });
+  bool is_what_remains(const Change& addition) const {
+    return std::any_of(policy_removals_.begin(), policy_removals_.end(), [&](std::uint32_t i) {
+      return changes_[i].slot == addition.slot && changes_[i].prefix.contains(addition.prefix);
+    });
   }
 
   void protect() {
-    auto match = [](const Change& change) { return change.action == Action::protect; };
-    const Change* change = find(match);
-    if (change == nullptr || !change->keep.empty()) return;
-    auto ports = to_string(change->ports);
-    trip("protect", ports + " would be closed to everybody without an entry",
-         "closing a port without a `keep` prefix needs an acknowledgement", hold(match));
+    if (protect_.empty() || holds(protect_[0]) || !changes_[protect_[0]].keep.empty()) return;
+    trip("protect",
+         to_string(changes_[protect_[0]].ports) + " would be closed to everybody without an entry",
+         "closing a port without a `keep` prefix needs an acknowledgement", hold(protect_));
   }
 
   void unprotect() {
-    auto match = [](const Change& change) { return change.action == Action::unprotect; };
-    const Change* change = find(match);
-    if (change == nullptr) return;
-    auto ports = to_string(change->ports);
-    trip("unprotect", ports + " would be open to everybody",
-         "opening a protected port needs an acknowledgement", hold(match));
+    if (unprotect_.empty() || holds(unprotect_[0])) return;
+    trip("unprotect", to_string(changes_[unprotect_[0]].ports) + " would be open to everybody",
+         "opening a protected port needs an acknowledgement", hold(unprotect_));
   }
 
   const GuardInput& in_;
   std::vector<Change> changes_;
-  std::vector<bool> held_;
+  Indices policy_removals_, wide_, protect_, unprotect_;
+  std::size_t additions_ = 0, closings_ = 0;
+  std::vector<bool> held_;   // empty while nothing is held
   std::vector<Need> needs_;  // sorted; filled when something is held
   std::vector<GuardTrip> trips_;
 };

@@ -5,6 +5,7 @@
 #include <queue>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "reconciler/core/needs.h"
 
@@ -63,45 +64,51 @@ bool only_sessions(const Change& change) {
   });
 }
 
-/// The changes in another order; `order` lists every index once.
-void permute(std::vector<Change>& changes, const std::vector<std::uint32_t>& order) {
-  std::vector<Change> out;
-  out.reserve(changes.size());
-  for (auto index : order) out.push_back(std::move(changes[index]));
-  changes = std::move(out);
+/// The changes in another order; `order` lists every index once. In place: the list of a large plan
+/// is tens of megabytes, and touching as many again costs more than everything else.
+void permute(std::vector<Change>& changes, std::vector<std::uint32_t> order) {
+  for (std::uint32_t start = 0; start < order.size(); ++start) {
+    if (order[start] == start) continue;
+    Change first = std::move(changes[start]);
+    std::uint32_t here = start;
+    while (order[here] != start) {
+      changes[here] = std::move(changes[order[here]]);
+      here = std::exchange(order[here], here);
+    }
+    changes[here] = std::move(first);
+    order[here] = here;
+  }
 }
 
+/// Step, rank and "only sessions" as one small number.
+std::size_t kind_of(const Change& change) {
+  return (std::size_t(change.step) * 8 + std::size_t(rank_of(change))) * 2 + only_sessions(change);
+}
+constexpr std::size_t kKinds = 6 * 8 * 2;
+
+/// diff() lists entries by slot and prefix already, so most of this is one pass.
 void sort_by_step(std::vector<Change>& changes) {
-  // A change is large and its key small: the keys are sorted, and each change moves once.
-  struct Key {
-    Step step;
-    int rank;
-    bool only_sessions;
-    std::uint32_t index;
-  };
-  std::vector<Key> keys;
-  keys.reserve(changes.size());
-  for (std::uint32_t i = 0; i < changes.size(); ++i)
-    keys.push_back({changes[i].step, rank_of(changes[i]), only_sessions(changes[i]), i});
-  std::sort(keys.begin(), keys.end(), [&](const Key& a, const Key& b) {
-    auto kind = [](const Key& key) { return std::tie(key.step, key.rank, key.only_sessions); };
-    if (kind(a) != kind(b)) return kind(a) < kind(b);
-    const Change &x = changes[a.index], &y = changes[b.index];
+  std::vector<std::vector<std::uint32_t>> of_kind(kKinds);
+  for (std::uint32_t i = 0; i < changes.size(); ++i) of_kind[kind_of(changes[i])].push_back(i);
+  auto before = [&](std::uint32_t a, std::uint32_t b) {
+    const Change &x = changes[a], &y = changes[b];
     if (auto slots = x.slot.compare(y.slot); slots != 0) return slots < 0;
-    return std::tie(x.prefix, x.action, a.index) < std::tie(y.prefix, y.action, b.index);
-  });
+    return std::tie(x.prefix, x.action, a) < std::tie(y.prefix, y.action, b);
+  };
   std::vector<std::uint32_t> order;
-  order.reserve(keys.size());
-  for (const Key& key : keys) order.push_back(key.index);
-  permute(changes, order);
+  order.reserve(changes.size());
+  for (auto& indices : of_kind) {
+    if (!std::is_sorted(indices.begin(), indices.end(), before))
+      std::sort(indices.begin(), indices.end(), before);
+    order.insert(order.end(), indices.begin(), indices.end());
+  }
+  permute(changes, std::move(order));
 }
 
 /// Where no slot that stands gets other ports, the order of the steps meets every need.
-bool steps_suffice(const std::vector<Change>& changes, const Structure& have) {
-  return std::none_of(changes.begin(), changes.end(), [&](const Change& change) {
-    return change.action == Action::reshape && !change.ports.empty() &&
-           have.slots.contains(change.slot);
-  });
+bool gives_other_ports(const Change& change, const Structure& have) {
+  return change.action == Action::reshape && !change.ports.empty() &&
+         have.slots.contains(change.slot);
 }
 
 /// Of the removals that a slot waits for, those that wait for nothing themselves go first of all.
@@ -184,8 +191,12 @@ bool must_not_wait(Reason reason) {
 
 std::size_t order(std::vector<Change>& changes, const Structure& have,
                   const std::vector<ObservedSlot>* standing) {
-  for (Change& change : changes) change.step = step_of(change, have);
-  if (steps_suffice(changes, have)) {
+  bool steps_suffice = true;
+  for (Change& change : changes) {
+    change.step = step_of(change, have);
+    steps_suffice = steps_suffice && !gives_other_ports(change, have);
+  }
+  if (steps_suffice) {
     sort_by_step(changes);
     return 0;
   }

@@ -115,15 +115,17 @@ TEST(Guard, WidePrefixesOfPolicy) {
   }
 }
 
-TEST(Guard, APartOfWhatStandsIsNotWider) {
+TEST(Guard, APartOfWhatGoesIsNotWider) {
   Observed observed = holding(0);
-  ObservedItem item;
-  item.prefix = prefix("10.0.0.0/8");
-  item.ours = true;
-  observed.slots[0].items = {item};
   std::vector<Change> changes{entry(Action::remove, Reason::policy, "10.0.0.0/8"),
                               entry(Action::add, Reason::policy, "10.0.0.0/9")};
   EXPECT_EQ(trips_of(guarded(changes, observed)), "") << "a deny rule cut a half out of it";
+  changes[0].reason = Reason::expiry;
+  EXPECT_EQ(trips_of(guarded(changes, observed)), "any 1\n") << "what had ended gives no right";
+  changes[0].reason = Reason::policy;
+  changes[0].slot = "web";
+  EXPECT_EQ(trips_of(guarded(changes, observed)), "any 1\n") << "another service";
+  changes[0].slot = "ssh";
   changes[1].prefix = prefix("8.0.0.0/5");
   EXPECT_EQ(trips_of(guarded(changes, observed)), "any 2\n");
 }

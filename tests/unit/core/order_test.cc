@@ -67,7 +67,9 @@ std::string ordered(std::vector<Change> changes, const Structure& have) {
   for (int turn = 0; turn < 3; ++turn) {
     auto these = changes;
     order(these, have);
-    if (turn > 0) EXPECT_EQ(text_of(these), text);
+    if (turn > 0) {
+      EXPECT_EQ(text_of(these), text);
+    }
     text = text_of(these);
     if (turn == 0)
       std::reverse(changes.begin(), changes.end());
