@@ -144,8 +144,7 @@ void Reconciler::read_records(TargetState& state) {
 
 Result<Session> Reconciler::open_session(const Actor& actor, Session session) {
   // Hexadecimal: people type ids, and one that begins with '-' reads as a flag.
-  if (session.id.empty())
-    session.id = SessionId(to_hex(sha256(random_.token(32))).substr(0, 32));
+  if (session.id.empty()) session.id = SessionId(to_hex(sha256(random_.token(32))).substr(0, 32));
   session.created = clock_.now();
   session.expires = session.expires.floor_to_second();
   std::sort(session.groups.begin(), session.groups.end());
