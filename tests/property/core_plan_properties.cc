@@ -293,11 +293,41 @@ TEST(CorePlan, HoldingBackIsSafeToo) {
   });
 }
 
+/// Everything that a record explains has ended: signed out, revoked, expired or denied by the
+/// planned policy. Judged without the reasons that changes carry.
+bool all_causes_ended(const World& world, const AppliedEntry& record) {
+  return std::all_of(record.causes.begin(), record.causes.end(), [&](const Attribution& cause) {
+    if (cause.until <= world.now) return true;
+    for (const Session& session : world.sessions)
+      if (cause.kind == Attribution::Kind::session && session.id == cause.session)
+        return !session.live_at(world.now) ||
+               is_denied(world.planned, session, ServiceName(record.slot));
+    return false;
+  });
+}
+
 TEST(CorePlan, WhatMustCloseIsNeverHeld) {
   hold_for_worlds([&](const World& world, const Target& target) {
     auto plan = world.plan(target, false).plan;
     RC_LOG() << describe(world, target);
     for (const Change& change : plan.held) RC_ASSERT(!must_not_wait(change.reason));
+
+    const auto& place = world.places.at(target.name);
+    std::set<std::pair<std::string, Prefix>> wanted;
+    for (const Slot& slot : world.desired_on(target, world.planned).slots)
+      for (const Item& item : slot.items) wanted.insert({slot.name, item.prefix});
+    ModelTarget left = after(place.model, plan.changes);
+    for (const auto& [name, slot] : left.slots)
+      for (const auto& [prefix, element] : slot.elements) {
+        if (!element.ours) continue;
+        RC_ASSERT(*element.until > world.now);
+        auto record = std::find_if(place.applied.begin(), place.applied.end(),
+                                   [&, &slot_name = name, &at = prefix](const AppliedEntry& entry) {
+                                     return entry.slot == slot_name && entry.prefix == at;
+                                   });
+        if (record != place.applied.end() && !wanted.contains({name, prefix}))
+          RC_ASSERT(!all_causes_ended(world, *record));
+      }
   });
 }
 
