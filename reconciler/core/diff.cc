@@ -37,16 +37,25 @@ class AppliedIndex {
     if (!std::is_sorted(sorted_.begin(), sorted_.end(), before))
       std::sort(sorted_.begin(), sorted_.end(), before);
   }
-  const AppliedEntry* find(const std::string& slot, const Prefix& prefix) const {
+  /// Questions come mostly in the same order, so the answer is near the last one.
+  const AppliedEntry* find(const std::string& slot, const Prefix& prefix) {
     auto key = std::tie(slot, prefix);
-    auto at = std::lower_bound(sorted_.begin(), sorted_.end(), key,
-                               [](const AppliedEntry* entry, const auto& k) {
-                                 return std::tie(entry->slot, entry->prefix) < k;
-                               });
+    auto less = [](const AppliedEntry* entry, const auto& k) {
+      return std::tie(entry->slot, entry->prefix) < k;
+    };
+    std::size_t size = sorted_.size(),
+                first = last_ < size && less(sorted_[last_], key) ? last_ : 0;
+    std::size_t reach = 1;
+    while (first + reach < size && less(sorted_[first + reach], key)) reach *= 2;
+    auto begin = sorted_.begin() + std::ptrdiff_t(first);
+    auto end = sorted_.begin() + std::ptrdiff_t(std::min(first + reach + 1, size));
+    auto at = std::lower_bound(begin, end, key, less);
+    last_ = std::size_t(at - sorted_.begin());
     return at != sorted_.end() && std::tie((*at)->slot, (*at)->prefix) == key ? *at : nullptr;
   }
 
  private:
+  std::size_t last_ = 0;
   std::vector<const AppliedEntry*> sorted_;
 };
 
@@ -71,9 +80,10 @@ class Differ {
     for (const ObservedSlot& slot : in_.observed.slots)
       for (const ObservedItem& item : slot.items) {
         if (!item.ours || (wants(slot.name, item.prefix) && !ran_out(item))) continue;
-        Reason reason = reason_to_remove(slot.name, item, applied_.find(slot.name, item.prefix));
+        const AppliedEntry* was = applied_.find(slot.name, item.prefix);
+        Reason reason = reason_to_remove(slot.name, item, was);
         if (must_not_wait(reason) && reason != Reason::orphan)
-          removal(slot.name, ports_of(slot.name), item, reason);
+          removal(slot.name, ports_of(slot.name), item, was, reason);
       }
     return std::move(changes_);
   }
@@ -277,10 +287,9 @@ class Differ {
 
   void surplus(const std::string& slot, const std::vector<PortRange>& ports,
                const ObservedItem& item) {
-    if (item.ours)
-      removal(slot, ports, item, reason_to_remove(slot, item, applied_.find(slot, item.prefix)));
-    else
-      foreign(slot, ports, item, "foreign, left alone");
+    if (!item.ours) return foreign(slot, ports, item, "foreign, left alone");
+    const AppliedEntry* was = applied_.find(slot, item.prefix);
+    removal(slot, ports, item, was, reason_to_remove(slot, item, was));
   }
 
   void foreign(const std::string& slot, const std::vector<PortRange>& ports,
@@ -291,11 +300,11 @@ class Differ {
   }
 
   void removal(const std::string& slot, const std::vector<PortRange>& ports,
-               const ObservedItem& item, Reason reason) {
+               const ObservedItem& item, const AppliedEntry* was, Reason reason) {
     Change change = entry_change(Action::remove, reason, slot, ports, item.prefix);
     change.was_until = item.until;
     change.handle = item.handle;
-    if (const AppliedEntry* was = applied_.find(slot, item.prefix)) change.causes = was->causes;
+    if (was != nullptr) change.causes = was->causes;
     if (reason == Reason::policy && smaller_ones_are_wanted(slot, item.prefix))
       change.detail = "smaller entries take its place";
     changes_.push_back(std::move(change));
@@ -348,7 +357,7 @@ class Differ {
     }
     if (ran_out(have)) {
       // What it was opened for has ended; that somebody may come in again is another matter.
-      removal(slot.name, slot.ports, have, Reason::expiry);
+      removal(slot.name, slot.ports, have, applied_.find(slot.name, have.prefix), Reason::expiry);
       addition(Action::add, reason_to_add(slot, item), slot, item, "");
       return;
     }
@@ -365,7 +374,7 @@ class Differ {
     changes_.push_back(std::move(change));
   }
 
-  Reason reason_to_shorten(const std::string& slot, const Item& item) const {
+  Reason reason_to_shorten(const std::string& slot, const Item& item) {
     const AppliedEntry* was = applied_.find(slot, item.prefix);
     return was == nullptr ? Reason::drift : reason_from_causes(slot, was->causes, item.until);
   }

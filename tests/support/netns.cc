@@ -18,6 +18,7 @@
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <iostream>
 #include <ostream>
 #include <stdexcept>
 #include <thread>
@@ -206,12 +207,18 @@ std::ostream& operator<<(std::ostream& out, Reached reached) {
 
 Connection::~Connection() { close(fd_); }
 
-unsigned Connection::retransmissions() const {
+bool Connection::lost_nothing() const {
   tcp_info info{};
-  socklen_t size = sizeof info;
-  if (getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
-    throw std::runtime_error("TCP_INFO cannot be read");
-  return info.tcpi_total_retrans - std::min(info.tcpi_total_retrans, info.tcpi_dsack_dups);
+  auto all_arrived = [&] {
+    socklen_t size = sizeof info;
+    if (getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+      throw std::runtime_error("TCP_INFO cannot be read");
+    return info.tcpi_total_retrans <= info.tcpi_dsack_dups;
+  };
+  if (eventually(all_arrived)) return true;
+  std::cerr << "sent again: " << info.tcpi_total_retrans
+            << ", had twice by the other side: " << info.tcpi_dsack_dups << "\n";
+  return false;
 }
 
 bool Connection::echoes(Duration patience) {

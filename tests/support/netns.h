@@ -56,9 +56,10 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   /// Sends something new and waits for exactly that to come back.
   bool echoes(Duration patience = Duration{1500});
-  /// Packets of ours that had to be sent again: each was dropped somewhere, however fast it came
-  /// through later. Those that the other side then had twice were merely late, and do not count.
-  unsigned retransmissions() const;
+  /// Whether every packet of ours arrived at its first attempt. One that was sent again and that the
+  /// other side then had twice was merely late; that the other side says so may itself be late on a
+  /// busy machine, so this waits for it. Prints what is missing.
+  bool lost_nothing() const;
 
  private:
   int fd_;
