@@ -16,6 +16,21 @@ for script in dev .ci/run scripts/*.sh scripts/demo/*.sh tests/e2e/*.sh; do
   bash -n "$script" || status=1
 done
 
+# A library that nobody links is a package that everybody installs for nothing.
+progress "libraries"
+while read -r command library; do
+  case $command in
+    pkg_check_modules) linked="PkgConfig::$library" ;; # our own name, so exactly this
+    *) linked="(::|[^a-z])${library//-/.*}" ;;         # tl-expected is tl::expected, CURL is CURL::libcurl
+  esac
+  grep -rqiE --include=CMakeLists.txt --include='*.cmake' --exclude-dir=build --exclude=KnockDependencies.cmake \
+    "$linked\\b" . || {
+    complain "cmake/KnockDependencies.cmake asks for $library, and nothing links it"
+    status=1
+  }
+done < <(sed -nE 's/^(find_package|find_library|pkg_check_modules)\(([A-Za-z0-9_-]+).*/\1 \2/p' cmake/KnockDependencies.cmake |
+  grep -v ' PkgConfig$')
+
 progress "clang-format"
 sources | xargs -0 -n 50 clang-format-19 --dry-run -Werror || status=1
 if [ "${1:-}" = --format ]; then
