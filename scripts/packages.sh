@@ -6,12 +6,20 @@
 # Boost is named by version because Debian 12's default, 1.74, lacks Boost.JSON and is too old for us.
 packages_build='clang-19 lld-19 cmake ninja-build ccache git pkg-config
   libboost1.81-dev libboost-json1.81-dev libssl-dev libcurl4-openssl-dev libyaml-cpp-dev libgit2-dev libsqlite3-dev
-  libexpected-dev libfmt-dev libspdlog-dev libcli11-dev prometheus-cpp-dev libnftables-dev libnftnl-dev libmnl-dev
+  libexpected-dev libfmt-dev libspdlog-dev libcli11-dev prometheus-cpp-dev libnftnl-dev libmnl-dev
   libsodium-dev libseccomp-dev libcap-dev libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libvalijson-dev'
 packages_demo='iproute2 nftables openssl curl ca-certificates'
 packages_test='iproute2 nftables openssl curl ca-certificates openssh-client procps'
+# For the OpenID provider of tests/support only, which may be missing unless KNOCK_REQUIRE names it: see provider_group.
+packages_oidc='npm'
 packages_sanitize='libclang-rt-19-dev'
 packages_lint='clang-format-19 clang-tidy-19'
+
+# provider_group: "oidc" where the tests must have their OpenID provider and this machine has no npm, from wherever it may
+# have come. Otherwise nothing: Debian's npm is some hundreds of packages, too much for a newcomer's first minutes.
+provider_group() {
+  case ,${KNOCK_REQUIRE:-}, in *,oidc,*) have npm || echo oidc ;; esac
+}
 
 # missing_packages GROUP…: those not installed, one per line, sorted. Asks dpkg once, so a second run costs nothing.
 missing_packages() {
