@@ -12,13 +12,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "$0")")/../.." && pwd)
 . "$root/scripts/say.sh"
 
-# Mounts below stay in a mount namespace of our own and end with it.
-if [ -z "${KNOCK_BARE_INSIDE:-}" ]; then
-  [ "$(id -u)" = 0 ] || fatal "debootstrap and chroot need root"
-  have debootstrap || fatal "debootstrap is missing: apt-get install debootstrap"
-  KNOCK_BARE_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
-fi
-
+arguments=("$@")
 keep='' fresh='' commands=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -34,23 +28,41 @@ while [ $# -gt 0 ]; do
 done
 [ ${#commands[@]} -gt 0 ] || commands=(demo test)
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/knock-bare-XXXXXX")
-tree=$work/debian
-tarball=${TMPDIR:-/tmp}/knock-bare-debian12.tar.gz
-mkdir "$tree"
-
-finish() {
-  local mounted
-  for mounted in "$tree/dev/pts" "$tree/dev/shm" "$tree/dev" "$tree/sys" "$tree/proc" "$tree"; do
-    umount -l "$mounted" 2>/dev/null || true
-  done
+# Mounts and processes of the inner script stay in namespaces of their own, and so does whatever a command leaves running:
+# all of that ends with it. Outside stands only who waits, and removes a folder in which nothing is mounted any more.
+clean_up() {
+  if [ -n "${inner:-}" ]; then
+    kill -KILL "$inner" 2>/dev/null || true # its children die with it
+    wait "$inner" 2>/dev/null || true
+  fi
   if [ -n "$keep" ]; then
-    progress "the tree stays in $tree"
+    progress "the tree stays in $KNOCK_BARE_INSIDE/debian"
   else
-    rm -rf --one-file-system "$work"
+    rm -rf --one-file-system "$KNOCK_BARE_INSIDE"
   fi
 }
-trap finish EXIT
+
+if [ -z "${KNOCK_BARE_INSIDE:-}" ]; then
+  [ "$(id -u)" = 0 ] || fatal "debootstrap and chroot need root"
+  have debootstrap || fatal "debootstrap is missing: apt-get install debootstrap"
+  KNOCK_BARE_INSIDE=$(mktemp -d "${TMPDIR:-/tmp}/knock-bare-XXXXXX")
+  export KNOCK_BARE_INSIDE
+  trap clean_up EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  unshare --mount --propagation private --pid --fork --kill-child --mount-proc "$0" "${arguments[@]}" &
+  inner=$!
+  status=0
+  wait "$inner" || status=$?
+  inner=''
+  exit "$status"
+fi
+
+work=$KNOCK_BARE_INSIDE
+tree=$work/debian
+tarball=${TMPDIR:-/tmp}/knock-bare-debian12.tar.gz
+failed_log=${TMPDIR:-/tmp}/knock-bare-failed.log
+mkdir "$tree"
 
 # What apt reads here: "URI SUITE COMPONENT". Nothing is assumed about where a mirror is.
 apt_targets() {
@@ -121,12 +133,16 @@ cloned=$(date +%s)
 put_repository
 status=0
 for command in "${commands[@]}"; do
-  progress "typing ./dev $command"
+  progress "typing ./dev $command (load $(cut -d ' ' -f 1 /proc/loadavg) on $(nproc) CPUs; it talks to $work/typed.log)"
   typed=$SECONDS
   if type_there "./dev $command" >"$work/typed.log" 2>&1; then result=0; else result=$?; fi
   printf '%s\n' "--- ./dev $command: exit $result after $(minutes $((SECONDS - typed))) minutes; the last lines:"
   tail -n "$([ "$result" = 0 ] && echo 4 || echo 40)" "$work/typed.log"
-  if [ "$result" != 0 ]; then status=1; fi
+  if [ "$result" != 0 ]; then
+    status=1
+    cp "$work/typed.log" "$failed_log"
+    progress "all of it: $failed_log"
+  fi
   # The demo's own clock: when its first connection through the opened door succeeded.
   opened=$(sed -n '/"step":"signin.open"/s/.*"at":\([0-9]*\).*/\1/p' "$tree/home/new/knock/demo.jsonl" 2>/dev/null || true)
   if [ "$command" = demo ] && [ -n "$opened" ]; then
