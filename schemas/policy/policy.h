@@ -3,7 +3,9 @@
 // by name without duplicates. Two policies that mean the same compare equal apart from `origin` (places in files).
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -14,6 +16,9 @@
 #include "base/prefix.h"
 #include "base/time.h"
 #include "schemas/diagnostic.h"
+#include "schemas/policy/behaviour.h"
+#include "schemas/policy/policy_test.h"
+#include "schemas/policy/schedule.h"
 
 namespace knock {
 
@@ -41,6 +46,10 @@ struct Service {
   ServiceName name;
   std::vector<PortRange> ports;  // canonical
   std::vector<TargetName> targets;
+  /// Targets that a packet passes one after the other, the outermost first; all of them are in
+  /// `targets`. Opened from the innermost outwards, closed from the outermost inwards. Empty: they
+  /// do not depend on each other.
+  std::vector<TargetName> path;
   SourceRange origin;
 };
 
@@ -74,10 +83,53 @@ struct SourceCondition {
   friend auto operator<=>(const SourceCondition&, const SourceCondition&) = default;
 };
 
+/// A person as one sign-in source names them, never by e-mail address or shown name. Written
+/// SUBJECT@SOURCE.
+struct UserRef {
+  std::string subject;
+  SignInName source;
+  friend auto operator<=>(const UserRef&, const UserRef&) = default;
+};
+
+/// The sign-in must have said one of these values for this claim; compared byte by byte.
+struct ClaimCondition {
+  std::string claim;
+  std::vector<std::string> any_of;  // sorted
+  friend auto operator<=>(const ClaimCondition&, const ClaimCondition&) = default;
+};
+
+/// So many members of these groups, other than the person and than each other, said yes, for so
+/// long.
+struct ApprovalCondition {
+  std::vector<GroupName> from;
+  unsigned count = 1;
+  Duration ttl;
+  bool reason_required = false;
+  friend auto operator<=>(const ApprovalCondition&, const ApprovalCondition&) = default;
+};
+
+/// How long an opened door stays open beyond its deadline's say.
+enum class Lasts {
+  until_deadline,
+  first_connection,  // `connections: 1`: the kernel takes the entry when a connection begins
+  disconnect,        // `until: disconnect`: an open connection may end by itself
+};
+
+/// Every condition that stands in a rule must hold; one that is absent asks for nothing.
 struct AllowRule {
   RuleName name;
-  std::vector<GroupName> who;  // any of these
+  std::vector<GroupName> who;           // any of these; empty only where `users` is not
+  std::vector<UserRef> users;           // any of these
+  std::vector<ClaimCondition> claims;   // all of these, sorted by claim
+  std::vector<std::string> acr;         // the sign-in's acr is any of these
+  std::optional<Duration> mfa_max_age;  // a second factor was shown at most so long ago
   SourceCondition from;
+  std::vector<Window> schedule;  // now is in any of these; empty: always
+  std::optional<unsigned> max_ips_per_user;
+  std::optional<unsigned> max_users_per_ip;
+  std::optional<ApprovalCondition> approval;
+  Lasts lasts = Lasts::until_deadline;
+  std::uint8_t v6_prefix = 128;  // entries of IPv6 sign-ins cover so much around the address
   std::vector<ServiceName> to;  // "*" is expanded by the loader; `to_all` remembers it for printing
   bool to_all = false;
   Duration ttl;
@@ -104,8 +156,22 @@ struct DenyRule {
   SourceRange origin;
 };
 
+/// For the night when the sign-in source is down: keys instead of groups, as many as `quorum`.
+struct BreakGlassRule {
+  RuleName name;
+  std::vector<ServiceName> to;
+  bool to_all = false;
+  Duration ttl;
+  std::vector<std::string> keys;  // names of keys, sorted
+  unsigned quorum = 1;
+  std::vector<std::string> notify;  // names of notification channels
+  SourceRange origin;
+};
+
 struct Policy {
   PolicyRevision revision;
+  Behaviour behaviour;
+  GuardLimits guards;
   std::vector<Group> groups;
   std::vector<Network> networks;
   std::vector<Service> services;
@@ -113,6 +179,10 @@ struct Policy {
   std::vector<AllowRule> allow;
   std::vector<StaticRule> statics;
   std::vector<DenyRule> deny;
+  std::vector<BreakGlassRule> break_glass;
+  std::vector<PolicyTest> tests;  // in the order of files and places
+  /// Every zone that a window names.
+  std::map<std::string, std::shared_ptr<const Zone>> zones;
 
   const Group* group(const GroupName& name) const;
   const Network* network(const NetworkName& name) const;

@@ -3,6 +3,7 @@
 // SAML, LDAP, API keys, single packets, port sequences) becomes this one value; nothing behind it asks how.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,10 +57,29 @@ struct Session {
   Instant created;
   Instant expires;        // hard cap, whole seconds
   Instant authenticated;  // when the proof was given
-  std::string reason;     // grants: why
+  /// What else the source said: claims with their values (sorted), how strong the sign-in was, and
+  /// when a second factor was shown. Empty where a source says nothing.
+  std::map<std::string, std::vector<std::string>> claims;
+  std::string acr;
+  std::optional<Instant> mfa_at;
+  std::string reason;  // grants: why
   std::optional<SessionEnd> end;
 
   bool live_at(Instant now) const { return !end && now < expires; }
+};
+
+/// Others said yes to one person under one rule.
+struct Approval {
+  RuleName rule;
+  Principal who;
+  struct Yes {
+    Principal by;
+    std::vector<std::string> groups;  // of the one who said yes, sorted, as `source` names them
+    SignInName source;
+    Instant at;
+  };
+  std::vector<Yes> yes;
+  std::string reason;  // the person's own
 };
 
 }  // namespace knock
