@@ -217,11 +217,13 @@ class Controller {
   void print_idle() const {
     auto ticks = [&] { return total([](const std::string& pid) { return cpu_ticks(pid); }); };
     auto before = ticks();
-    std::this_thread::sleep_for(std::chrono::seconds(5));  // what is measured is time passing
+    constexpr int kSeconds = 60;
+    std::this_thread::sleep_for(
+        std::chrono::seconds(kSeconds));  // what is measured is time passing
     auto used = ticks() - before;
-    fmt::print("\nidle controller, all roles: {:.1f} MiB PSS, {:.1f} % of one core over 5 s\n",
+    fmt::print("\nidle controller, all roles: {:.1f} MiB PSS, {:.2f} % of one core over {} s\n",
                double(total(pss_kib)) / 1024,
-               double(used) / double(sysconf(_SC_CLK_TCK)) / 5 * 100);
+               double(used) / double(sysconf(_SC_CLK_TCK)) / kSeconds * 100, kSeconds);
   }
 
  private:
