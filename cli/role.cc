@@ -73,6 +73,7 @@ int run_front_role() {
   listen.listening = kFirstDescriptor + 1;
   listen.certificate_pem = start->certificate_pem;
   listen.key_pem = start->key_pem;
+  listen.limits.not_counted = start->trusted_proxies;
   auto bound = net::HttpServer::bind(listen, [&](net::HttpRequest request, net::Respond respond) {
     front.handle(std::move(request), std::move(respond));
   });

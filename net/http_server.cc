@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
@@ -49,6 +50,8 @@ class Server final : public HttpServer {
 
   std::uint16_t port() const override { return socket_.port; }
 
+  void post(std::function<void()> work) override { asio::post(core_.io, std::move(work)); }
+
  private:
   void wait_for_clients() {
     acceptor_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code problem) {
@@ -80,18 +83,41 @@ class Server final : public HttpServer {
   }
 
   void admit(OwnedFd fd) {
-    if (core_.connections.size() >= core_.limits.connections && !close_one_at_rest()) return;
     Connection::Peer peer;
     if (socket_.unix_path.empty())
       peer.address = peer_address(fd.get());
     else
       peer.uid = peer_user(fd.get());
     if (!peer.address && !peer.uid) return;  // gone already
+    peer.counted = peer.address && !is_exempt(*peer.address);
+    if (peer.counted && !has_room(*peer.address)) return;
+    if (core_.connections.size() >= core_.limits.connections && !close_one_at_rest()) return;
     auto stream = tls_ ? tls_->accept(fd.get()) : make_plain_stream(fd.get());
     if (!stream) return;
     int raw = fd.release();
     auto connection = std::make_shared<Connection>(core_, raw, std::move(stream), peer);
     connection->start(core_.connections.insert(core_.connections.end(), connection));
+  }
+
+  bool is_exempt(const IpAddress& address) const {
+    const auto& exempt = core_.limits.not_counted;
+    return std::any_of(exempt.begin(), exempt.end(),
+                       [&](const Prefix& prefix) { return prefix.contains(address); });
+  }
+
+  /// Makes room for one more of this address where it can, at the cost of nobody else.
+  bool has_room(const IpAddress& address) {
+    return has_room(core_.addresses.beside(address), core_.limits.connections_per_address) &&
+           has_room(core_.networks.beside(address), core_.limits.connections_per_network);
+  }
+  static bool has_room(const std::vector<Connection*>& beside, std::size_t limit) {
+    if (beside.size() < limit) return true;
+    Connection* longest = nullptr;
+    for (auto* each : beside)
+      if (each->at_rest() && (longest == nullptr || each->silent_since() < longest->silent_since()))
+        longest = each;
+    if (longest != nullptr) longest->close();
+    return longest != nullptr;
   }
 
   /// At the limit, whoever has been silent longest between two requests makes room.

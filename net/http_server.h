@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "base/prefix.h"
 #include "base/result.h"
 #include "base/time.h"
 
@@ -62,8 +63,17 @@ struct HttpLimits {
   Duration header_time = Duration::seconds(10);
   Duration body_time = Duration::seconds(10);
   Duration idle_time = Duration::seconds(60);
+  /// The whole of one request over TCP, from its first byte until its answer has been taken,
+  /// handling included: then 408, or 503 when it was the handler that took so long. Who may use a
+  /// Unix socket may also ask for long work.
+  Duration request_time = Duration::seconds(60);
   /// At the limit the one longest at rest is closed, or else the newcomer.
   std::size_t connections = 10'000;
+  /// The same among those of one TCP address (of IPv6: one /64), and of one network (a /24, a /48),
+  /// so that few cannot keep everybody out. People behind one address share them.
+  std::size_t connections_per_address = 256, connections_per_network = 1'024;
+  /// Whose connections only `connections` limits: proxies, because they bring everybody's.
+  std::vector<Prefix> not_counted;
 };
 
 struct HttpListen {
@@ -88,6 +98,8 @@ class HttpServer {
   /// Any thread.
   virtual void stop() = 0;
   virtual std::uint16_t port() const = 0;
+  /// Runs `work` soon on the server's thread, unless that has ended. Any thread.
+  virtual void post(std::function<void()> work) = 0;
 };
 
 /// Decoded pairs of a query string or of an application/x-www-form-urlencoded body, in order;

@@ -116,6 +116,9 @@ Connection::Connection(ServerCore& core, int fd, std::unique_ptr<Stream> stream,
 
 void Connection::start(std::list<std::shared_ptr<Connection>>::iterator place) {
   place_ = place;
+  silent_since_ = std::chrono::steady_clock::now();
+  if (peer_.counted)
+    for (auto* peers : {&core_.addresses, &core_.networks}) peers->add(*peer_.address, this);
   give(core_.limits.header_time);
   drive();
 }
@@ -133,6 +136,8 @@ void Connection::close() {
   timer_.cancel();
   socket_.close(ignored);
   auto self = shared_from_this();  // the list may hold the last reference
+  if (peer_.counted)
+    for (auto* peers : {&core_.addresses, &core_.networks}) peers->remove(*peer_.address, this);
   core_.connections.erase(place_);
   if (core_.draining && core_.connections.empty() && core_.on_empty) core_.on_empty();
 }
@@ -181,7 +186,7 @@ bool Connection::step_head() {
     bool was_at_rest = at_rest();
     switch (fill()) {
       case Got::some:
-        if (was_at_rest) give(core_.limits.header_time);
+        if (was_at_rest) begin_request();
         return true;
       case Got::ended:
         close();
@@ -273,6 +278,7 @@ void Connection::hand_over() {
   request_.body = std::move(parser_->get().body());
   parser_.reset();
   state_ = State::handling;
+  give(core_.limits.request_time);
   auto pending = std::make_shared<Pending>(core_.gate, weak_from_this());
   try {
     core_.handler(std::move(request_),
@@ -300,6 +306,8 @@ void Connection::refuse(int status) {
   output_ = serialize(plain(status), is_head_request_, false, core_.date());
   written_ = 0;
   state_ = State::writing;
+  // The request's own time may be up; saying so gets a little, and only once.
+  request_until_ = std::chrono::steady_clock::now() + core_.limits.body_time.chrono();
   give(core_.limits.body_time);
 }
 
@@ -329,13 +337,24 @@ void Connection::next_request() {
     if (core_.draining) return close();
     input_ = {};
     state_ = State::lingering;
+    request_until_ = MonotonicTime::max();
     give(kLingerTime);
     return;
   }
   if (input_.empty() && input_.capacity() > kKeptInput) input_ = {};
   state_ = State::head;
   core_.connections.splice(core_.connections.end(), core_.connections, place_);
-  give(input_.empty() ? core_.limits.idle_time : core_.limits.header_time);
+  silent_since_ = std::chrono::steady_clock::now();
+  if (!input_.empty()) return begin_request();
+  request_until_ = MonotonicTime::max();
+  give(core_.limits.idle_time);
+}
+
+/// Its first byte is here.
+void Connection::begin_request() {
+  if (peer_.address)
+    request_until_ = std::chrono::steady_clock::now() + core_.limits.request_time.chrono();
+  give(core_.limits.header_time);
 }
 
 bool Connection::step_linger() {
@@ -371,7 +390,7 @@ void Connection::wait(Io direction) {
 }
 
 void Connection::give(Duration time) {
-  deadline_ = std::chrono::steady_clock::now() + time.chrono();
+  deadline_ = std::min(request_until_, std::chrono::steady_clock::now() + time.chrono());
   if (armed_for_ == MonotonicTime{} || armed_for_ > deadline_) arm_timer();
 }
 
@@ -395,6 +414,9 @@ void Connection::on_timer() {
       refuse(408);
       return drive();
     case State::handling:
+      if (!peer_.address) return;
+      refuse(503);  // the answer may still come; nobody waits for it
+      return drive();
     case State::closed:
       return;
     case State::writing:

@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "net/http_server_peers.h"
 #include "net/http_server_request.h"
 #include "net/http_server_stream.h"
 
@@ -66,7 +67,8 @@ struct ServerCore {
   bool draining = false;
   std::shared_ptr<Gate> gate = std::make_shared<Gate>();
   std::list<std::shared_ptr<Connection>> connections;  // the longest without an answer in front
-  std::vector<char> scratch;                           // every read lands here
+  Peers addresses{Peers::kAddress}, networks{Peers::kNetwork};
+  std::vector<char> scratch;       // every read lands here
   std::function<void()> on_empty;  // the last connection has gone while draining
 
   /// The Date header's value; made anew once a second.
@@ -82,6 +84,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Peer {
     std::optional<IpAddress> address;
     std::optional<std::uint32_t> uid;
+    bool counted = false;  // stands in core.addresses and core.networks
   };
   /// Takes the descriptor.
   Connection(ServerCore& core, int fd, std::unique_ptr<Stream> stream, Peer peer);
@@ -91,6 +94,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void answer(HttpResponse response);
   /// Between two requests, with nothing read of the next.
   bool at_rest() const { return state_ == State::head && input_.empty(); }
+  /// When it was accepted, or last answered.
+  MonotonicTime silent_since() const { return silent_since_; }
   /// Closes at once when at rest, otherwise after the answer that is due.
   void wind_down();
   void close();
@@ -111,7 +116,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void next_request();
   Got fill();
   void wait(Io direction);
+  /// Until the next deadline, which is never later than the whole request's.
   void give(Duration time);
+  void begin_request();
   void arm_timer();
   void on_timer();
 
@@ -121,7 +128,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Peer peer_;
   std::list<std::shared_ptr<Connection>>::iterator place_;
   boost::asio::steady_timer timer_;
-  MonotonicTime deadline_, armed_for_;
+  MonotonicTime deadline_, armed_for_, silent_since_;
+  MonotonicTime request_until_ = MonotonicTime::max();
   State state_ = State::head;
   bool driving_ = false, keep_alive_ = true, is_head_request_ = false;
   std::uint64_t wait_ = 0;  // the newest wait; older ones are ignored when they end

@@ -23,8 +23,15 @@ namespace {
 
 constexpr int kPatienceMs = 10'000;
 
-int connected(int family, const sockaddr* to, socklen_t size) {
+int connected(int family, const sockaddr* to, socklen_t size, const std::string& from = "") {
   int fd = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in source{};
+  source.sin_family = AF_INET;
+  if (!from.empty() && (::inet_pton(AF_INET, from.c_str(), &source.sin_addr) != 1 ||
+                        ::bind(fd, reinterpret_cast<sockaddr*>(&source), sizeof source) != 0)) {
+    std::perror("HttpProbe: bind");
+    std::abort();
+  }
   if (fd < 0 || ::connect(fd, to, size) != 0) {
     std::perror("HttpProbe: connect");
     std::abort();
@@ -36,7 +43,7 @@ int connected(int family, const sockaddr* to, socklen_t size) {
 
 }  // namespace
 
-HttpProbe HttpProbe::tcp(std::uint16_t port, const std::string& address) {
+HttpProbe HttpProbe::tcp(std::uint16_t port, const std::string& address, const std::string& from) {
   if (address.find(':') != std::string::npos) {
     sockaddr_in6 to{};
     to.sin6_family = AF_INET6;
@@ -48,7 +55,7 @@ HttpProbe HttpProbe::tcp(std::uint16_t port, const std::string& address) {
   to.sin_family = AF_INET;
   to.sin_port = htons(port);
   ::inet_pton(AF_INET, address.c_str(), &to.sin_addr);
-  return HttpProbe(connected(AF_INET, reinterpret_cast<sockaddr*>(&to), sizeof to));
+  return HttpProbe(connected(AF_INET, reinterpret_cast<sockaddr*>(&to), sizeof to, from));
 }
 
 HttpProbe HttpProbe::unix_socket(const std::string& path) {
@@ -166,6 +173,11 @@ ProbeResponse HttpProbe::read(bool to_head) {
 ProbeResponse HttpProbe::ask(std::string_view bytes) {
   send(bytes);
   return read(bytes.starts_with("HEAD "));
+}
+
+bool HttpProbe::readable(Duration patience) {
+  pollfd ready{fd_, POLLIN, 0};
+  return ::poll(&ready, 1, int(patience.ms)) == 1;
 }
 
 std::string HttpProbe::rest() {

@@ -25,8 +25,10 @@ struct ProbeResponse {
 
 class HttpProbe {
  public:
-  /// Aborts the test process when it cannot connect: nothing useful can follow.
-  static HttpProbe tcp(std::uint16_t port, const std::string& address = "127.0.0.1");
+  /// Aborts the test process when it cannot connect: nothing useful can follow. `from` is an IPv4
+  /// address of this machine to come from; all of 127.0.0.0/8 is.
+  static HttpProbe tcp(std::uint16_t port, const std::string& address = "127.0.0.1",
+                       const std::string& from = "");
   static HttpProbe unix_socket(const std::string& path);
   /// TLS without checking the certificate. `settings` may change the client's context before it
   /// connects; tls_version() says whether the handshake succeeded.
@@ -42,6 +44,8 @@ class HttpProbe {
   ProbeResponse ask(std::string_view bytes);
   /// True when the server has closed, and nothing came before that.
   bool closed();
+  /// Something is there to be read, or comes in time.
+  bool readable(Duration patience);
   /// Whatever is readable until the server closes.
   std::string rest();
   int fd() const { return fd_; }
