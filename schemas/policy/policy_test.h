@@ -16,8 +16,9 @@
 
 namespace knock {
 
-/// Somebody made up. In an example what is absent is not there: no groups, no second factor, an
-/// address that no network of the policy names. In `always` and `never` it may be anything.
+/// Somebody made up. In an example what is absent is not there: no groups, no second factor, no
+/// approval, an address that no network of the policy names. In `always` and `never` it may be
+/// anything, and `groups` are those that a person is in at least.
 struct TestPerson {
   std::optional<std::string> user;               // SUBJECT@SOURCE, or a bare subject
   std::optional<std::vector<GroupName>> groups;  // policy's own names, sorted
@@ -25,7 +26,7 @@ struct TestPerson {
   std::map<std::string, std::vector<std::string>> claims;
   std::optional<std::string> acr;
   std::optional<Duration> mfa_age;
-  bool approved = false;  // every approval that a rule asks for was given
+  std::optional<bool> approved;  // every approval that a rule asks for was given, or none
 };
 
 struct PolicyTest {
