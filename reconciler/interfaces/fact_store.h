@@ -7,6 +7,10 @@
 // (`unavailable`), the store refuses every further append: what a disk holds after a failed fsync
 // is unknown, so a new handle must be opened and verified. Thread rules: append from one thread at
 // a time (the store locks); reads from any thread.
+//
+// An end of a session (other than by its time) that append() refuses is not lost all the same: the
+// store keeps it apart where it can, shows the session as ended from then on, and the next handle
+// that can write the log records it there before anything else (docs/adr/0013).
 #pragma once
 
 #include <cstdint>
@@ -72,6 +76,15 @@ struct ChainCheck {
   Digest head{};
 };
 
+/// An end of a session that the log does not hold.
+struct UnwrittenEnd {
+  SessionId session;
+  SessionEnd end;
+  Instant expires;      // of the session: when a restart could not bring it back any more
+  bool kept = false;    // on stable storage beside the log: a restart does not bring it back
+  std::string problem;  // why not
+};
+
 class FactStore {
  public:
   virtual ~FactStore() = default;
@@ -81,6 +94,10 @@ class FactStore {
                                        std::span<const Fact> facts) = 0;
   /// False after a failed write to stable storage: this handle is finished.
   virtual bool writable() const = 0;
+  /// Ends that append() refused and that were not appended later, expired sessions' too.
+  virtual std::vector<UnwrittenEnd> unwritten_ends() const { return {}; }
+  /// Tries again to keep those that are not kept. An error: one of them still is not.
+  virtual Status keep_ends() { return {}; }
 
   virtual Result<std::uint64_t> head() const = 0;  // 0: empty
   virtual Result<std::optional<Instant>> last_time() const = 0;

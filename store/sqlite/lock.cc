@@ -42,10 +42,9 @@ Result<Lock> Lock::take(const std::string& store_path) {
                     "or ask it through its admin socket instead",
                     store_path, holder_of(fd)));
   auto pid = fmt::format("{}\n", getpid());
-  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) != ssize_t(pid.size()))
-    return fail(
-        ErrorKind::unavailable,
-        fmt::format("cannot write the lock {}: {}; is the disk full?", path, std::strerror(errno)));
+  // For people only, so a full disk is no reason to stop: overwritten before it is cut.
+  if (pwrite(fd, pid.data(), pid.size(), 0) == ssize_t(pid.size()))
+    (void)!ftruncate(fd, off_t(pid.size()));
   return lock;
 }
 

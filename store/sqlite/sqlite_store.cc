@@ -13,9 +13,11 @@
 #include <filesystem>
 #include <mutex>
 
+#include "base/text.h"
 #include "store/sqlite/database.h"
 #include "store/sqlite/lock.h"
 #include "store/sqlite/projection.h"
+#include "store/sqlite/reserve.h"
 #include "store/sqlite/rows.h"
 #include "store/sqlite/schema.h"
 #include "store/sqlite/verify.h"
@@ -49,7 +51,7 @@ Result<Prepared> prepare(const Fact& fact) {
 class SqliteFactStore final : public FactStore {
  public:
   SqliteFactStore(std::string path, std::string vfs, Random& random)
-      : path_(std::move(path)), vfs_(std::move(vfs)), random_(random) {}
+      : path_(std::move(path)), vfs_(std::move(vfs)), random_(random), reserve_(path_ + ".ended") {}
   ~SqliteFactStore() override;
   SqliteFactStore(const SqliteFactStore&) = delete;
   SqliteFactStore& operator=(const SqliteFactStore&) = delete;
@@ -59,6 +61,8 @@ class SqliteFactStore final : public FactStore {
   Result<std::uint64_t> append(const Actor& actor, Instant at,
                                std::span<const Fact> facts) override;
   bool writable() const override { return writable_.load(); }
+  std::vector<UnwrittenEnd> unwritten_ends() const override { return reserve_.unwritten(); }
+  Status keep_ends() override { return reserve_.try_again(); }
   Result<std::uint64_t> head() const override;
   Result<std::optional<Instant>> last_time() const override;
   Result<std::vector<Record>> records(std::uint64_t after, std::size_t limit) const override;
@@ -91,6 +95,8 @@ class SqliteFactStore final : public FactStore {
 
   Status open_writer();
   Status load_head();
+  Status read_reserve(Database& database);
+  Status begin_reserve();
   /// Runs `work` in one transaction: all of it is on stable storage afterwards, or nothing.
   template <class Work>
   Status transaction(Work work);
@@ -100,6 +106,7 @@ class SqliteFactStore final : public FactStore {
   Result<Person> person(const std::string& holder);
   Status append_one(const Actor& actor, Instant at, const Prepared& prepared, Head& head);
   Status append_all(const Actor& actor, Instant at, std::span<const Prepared> facts);
+  Result<std::uint64_t> append_now(const Actor& actor, Instant at, std::span<const Fact> facts);
   /// Runs `question` on the reading connection.
   template <class Question>
   auto ask(Question question) const;
@@ -117,11 +124,22 @@ class SqliteFactStore final : public FactStore {
   std::unique_ptr<Database> writer_;  // absent in read_only
   Head head_;                         // of the last commit
 
+  sqlite::Reserve reserve_;
+  std::string mark_;  // of the file of ended sessions, as the store remembers it
+
   mutable std::mutex read_mutex_;
   std::unique_ptr<Database> reader_;
 };
 
 // ---- opening ----
+
+template <class Question>
+auto SqliteFactStore::ask(Question question) const {
+  std::lock_guard guard(read_mutex_);
+  auto answer = question(*reader_);
+  if (!answer) answer = named(std::move(answer.error()));
+  return answer;
+}
 
 tl::unexpected<Error> cannot(std::string_view what, const std::string& path) {
   int code = errno;
@@ -196,6 +214,50 @@ Status SqliteFactStore::open(SqliteMode mode) {
   KNOCK_ASSIGN(reader_, Database::open(path_, Database::Access::read_only, vfs_));
   KNOCK_CHECK(sqlite::check_version(*reader_));
   writable_ = writer_ != nullptr;
+  KNOCK_CHECK(read_reserve(writer_ != nullptr ? *writer_ : *reader_));
+  return writer_ != nullptr ? begin_reserve() : Status();
+}
+
+// ---- ends that the log does not hold ----
+
+Status SqliteFactStore::read_reserve(Database& database) {
+  struct stat about{};
+  if (stat(path_.c_str(), &about) != 0) return cannot("examine", path_);
+  {
+    auto row = database.query("SELECT value FROM meta WHERE key = 'ended_ids'");
+    KNOCK_ASSIGN(bool known, row.next());
+    if (known) mark_ = row.text(0);
+  }
+  KNOCK_ASSIGN(auto last, database.integer("SELECT at FROM events ORDER BY seq DESC LIMIT 1"));
+  KNOCK_ASSIGN(auto open, sqlite::read_live_sessions(database, Instant{}));
+  return reserve_.read(about.st_uid, mark_, open, Instant{last});
+}
+
+/// Before anybody asks: what an earlier process could not write. A log that cannot be written yet is
+/// no reason to stop here, for what was kept counts all the same.
+Status SqliteFactStore::begin_reserve() {
+  if (auto facts = reserve_.found(); !facts.empty()) {
+    KNOCK_ASSIGN(auto last, last_time());
+    auto at = last.value_or(Instant{});
+    for (const Fact& fact : facts) at = std::max(at, std::get<SessionEnded>(fact).end.at);
+    if (auto written = append_now("core", at, facts); !written) {
+      if (written.error().kind == ErrorKind::conflict) return fail(std::move(written.error()));
+      return reserve_.begin_unwritten();
+    }
+  }
+  auto mark = mark_;
+  if (mark.empty()) {
+    std::array<std::uint8_t, EndedIds::kMark / 2> bytes;
+    random_.fill(bytes);
+    mark = hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  KNOCK_ASSIGN(auto now, reserve_.begin(mark));
+  if (now == mark_) return {};
+  std::lock_guard guard(write_mutex_);
+  KNOCK_CHECK(transaction([&] {
+    return writer_->query("INSERT OR REPLACE INTO meta VALUES('ended_ids', ?)", now).run();
+  }));
+  mark_ = now;
   return {};
 }
 
@@ -316,6 +378,20 @@ Status SqliteFactStore::append_all(const Actor& actor, Instant at,
 
 Result<std::uint64_t> SqliteFactStore::append(const Actor& actor, Instant at,
                                               std::span<const Fact> facts) {
+  auto done = append_now(actor, at, facts);
+  if (done) {
+    reserve_.written(facts);
+    return done;
+  }
+  reserve_.refused(facts, [this](const SessionId& id) {
+    auto session = ask([&](Database& db) { return sqlite::read_session(db, id); });
+    return session ? *session : std::nullopt;
+  });
+  return done;
+}
+
+Result<std::uint64_t> SqliteFactStore::append_now(const Actor& actor, Instant at,
+                                                  std::span<const Fact> facts) {
   std::vector<Prepared> prepared;
   for (const auto& fact : facts) {
     auto one = prepare(fact);
@@ -369,14 +445,6 @@ Status SqliteFactStore::remove_account(const Actor& actor, Instant at, const std
 
 // ---- reading ----
 
-template <class Question>
-auto SqliteFactStore::ask(Question question) const {
-  std::lock_guard guard(read_mutex_);
-  auto answer = question(*reader_);
-  if (!answer) answer = named(std::move(answer.error()));
-  return answer;
-}
-
 Result<std::uint64_t> SqliteFactStore::head() const {
   return ask([](Database& db) -> Result<std::uint64_t> {
     KNOCK_ASSIGN(auto seq, db.integer("SELECT max(seq) FROM events"));
@@ -405,15 +473,22 @@ Result<ChainCheck> SqliteFactStore::verify(const sqlite::Progress& progress) con
 }
 
 Result<std::vector<Session>> SqliteFactStore::live_sessions(Instant now) const {
-  return ask([&](Database& db) { return sqlite::read_live_sessions(db, now); });
+  auto sessions = ask([&](Database& db) { return sqlite::read_live_sessions(db, now); });
+  if (sessions) reserve_.drop_ended(*sessions);
+  return sessions;
 }
 
 Result<std::vector<Session>> SqliteFactStore::sessions(std::size_t limit) const {
-  return ask([&](Database& db) { return sqlite::read_newest_sessions(db, limit); });
+  auto sessions = ask([&](Database& db) { return sqlite::read_newest_sessions(db, limit); });
+  if (sessions)
+    for (Session& session : *sessions) reserve_.apply(session);
+  return sessions;
 }
 
 Result<std::optional<Session>> SqliteFactStore::session(const SessionId& id) const {
-  return ask([&](Database& db) { return sqlite::read_session(db, id); });
+  auto session = ask([&](Database& db) { return sqlite::read_session(db, id); });
+  if (session && *session) reserve_.apply(**session);
+  return session;
 }
 
 Result<std::vector<AppliedEntry>> SqliteFactStore::applied(const TargetName& target) const {
