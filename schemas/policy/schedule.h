@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -45,6 +46,9 @@ std::optional<Instant> open_until(const std::vector<Window>& schedule, const Zon
 /// The first instant after `now` at which a window begins; nothing when none does within a year.
 std::optional<Instant> next_opening(const std::vector<Window>& schedule, const Zones& zones,
                                     Instant now);
+/// A name as the IANA database has them ("Europe/Berlin"), and nothing that a path could be made of.
+/// Names that mean something else on another machine ("localtime") are none.
+bool is_zone_name(std::string_view text);
 /// "mon-fri 07:00-20:00 Europe/Berlin"
 std::string to_string(const Window& window);
 /// "mon", "mon-fri", "mon,wed-fri": nothing when it is none of these.
