@@ -24,6 +24,6 @@ configure() {
   log=build/$preset/configure.log
   cmake --preset "$preset" >"$log" 2>&1 || {
     cat "$log" >&2
-    fatal "CMake could not configure; a library that is missing is named above (docs/building.md lists them all)"
+    fatal "CMake could not configure; why is above. Where it is a missing library: docs/building.md says how they are called"
   }
 }
