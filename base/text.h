@@ -2,6 +2,7 @@
 // Text that came from outside, made safe to show; and small helpers for messages.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,7 +30,11 @@ std::optional<std::string> did_you_mean(std::string_view written,
                                         const std::vector<std::string>& candidates);
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
+/// The parts are views into `text`.
 std::vector<std::string_view> split(std::string_view text, char separator);
+/// Views into a text that ends with the statement: `for (auto part : split(read(), ','))`.
+template <std::same_as<std::string> Text>
+void split(Text&& text, char separator) = delete;
 std::string_view trim(std::string_view text);
 std::string hex(std::string_view bytes);
 /// "1 person", "3 people".

@@ -18,9 +18,12 @@ fi
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1:abort_on_error=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
-# Debian installs the symbolizer under its versioned name only.
-if have llvm-symbolizer-19; then
-  export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19
+# Any symbolizer reads any report; Debian may have it under a versioned name only, and a sanitizer takes no other.
+symbolizer=$(command -v llvm-symbolizer-19 || command -v llvm-symbolizer || true)
+if [ -n "$symbolizer" ]; then
+  symbolizer=$(readlink -f "$symbolizer")
+  export ASAN_SYMBOLIZER_PATH=$symbolizer UBSAN_SYMBOLIZER_PATH=$symbolizer
+  export TSAN_OPTIONS=$TSAN_OPTIONS:external_symbolizer_path=$symbolizer
 fi
 
 if [ -z "$quick" ]; then

@@ -107,8 +107,8 @@ std::string NftWatch::until_mark() {
 }
 
 std::string NftWatch::seen() {
-  std::string out;
-  for (auto line : split(until_mark(), '\n'))
+  std::string out, text = until_mark();  // lines are views into it
+  for (auto line : split(text, '\n'))
     if (line.find(" inet knock") != line.npos) out += std::string(line) + "\n";
   return out;
 }
