@@ -6,161 +6,174 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "reconciler/core/missing.h"
 
 namespace knock {
 namespace {
 
-std::string groups_text(const Session& session) {
-  std::vector<std::string> shown;
-  for (const auto& group : session.groups) {
-    if (shown.size() == 12) {
-      shown.push_back(fmt::format("and {} more", session.groups.size() - 12));
-      break;
-    }
-    shown.push_back(printable(group));
-  }
-  return shown.empty()
-             ? "no groups"
-             : counted(session.groups.size(), "group", "groups") + " (" + join(shown, ", ") + ")";
-}
-
-template <class Rule>
-const Group* first_membership(const Policy& policy, const Rule& rule, const Session& session) {
-  for (const GroupName& name : rule.who) {
-    const Group* group = policy.group(name);
-    if (group != nullptr && is_member(*group, session)) return group;
-  }
-  return nullptr;
-}
-
-template <class Rule>
-bool reaches(const Rule& rule, const ServiceName& service) {
+bool reaches(const AllowRule& rule, const ServiceName& service) {
   return std::binary_search(rule.to.begin(), rule.to.end(), service);
 }
 
-std::string place(const Policy& policy, const SourceRange& origin) {
-  return printable(origin.to_string()) + "@" + printable(policy.revision.value.substr(0, 15));
+// ---- allowed ----
+
+std::string sign_in_line(const Session& session) {
+  return fmt::format("{} {} from {} at {}, session {}", printable(session.principal.name),
+                     session.proof == Proof::grant
+                         ? "was let in by an operator"
+                         : "signed in at " + printable(session.source.value),
+                     session.address.to_string(), to_string(session.created), session.id.value);
 }
 
-void say_allowed(const Policy& policy, const Session& session, const Reach& reach,
-                 Explanation& out) {
+std::string group_line(const Policy& policy, const Group& group, const Session& session) {
+  return fmt::format("\"{}\", as {} says, is group {} ({})",
+                     printable(session.proof == Proof::grant ? group.name.value : group.idp),
+                     printable(session.source.value), group.name.value,
+                     place_of(policy, group.origin));
+}
+
+std::string rule_line(const Policy& policy, const AllowRule& rule, const Session& session,
+                      const ServiceName& service) {
+  std::string whom = "these groups";
+  if (!rule.users.empty())
+    whom = to_text(UserRef{session.principal.subject, session.source});
+  else if (rule.who.size() == 1)
+    whom = rule.who[0].value;
+  return fmt::format("rule {} lets {} into {} for {} ({})", rule.name.value, whom, service.value,
+                     to_string(rule.ttl), place_of(policy, rule.origin));
+}
+
+std::vector<std::string> proof_lines(const AllowRule& rule, const Session& session) {
+  std::vector<std::string> out;
+  auto source = printable(session.source.value);
+  for (const ClaimCondition& claim : rule.claims)
+    for (const std::string& value : session.claims.at(claim.claim))
+      if (std::binary_search(claim.any_of.begin(), claim.any_of.end(), value)) {
+        out.push_back(
+            fmt::format("{} says {}: {}", source, printable(claim.claim), printable(value)));
+        break;
+      }
+  if (!rule.acr.empty())
+    out.push_back(fmt::format("{} says acr {}", source, printable(session.acr)));
+  if (rule.mfa_max_age)
+    out.push_back(fmt::format("a second factor was shown at {}", to_string(*session.mfa_at)));
+  return out;
+}
+
+std::string end_line(const Verdict& verdict) {
+  auto until = "until " + to_string(verdict.until);
+  if (verdict.bound == Bound::schedule) return until + ", when the schedule closes";
+  if (verdict.bound == Bound::approval) return until + ", when the approval runs out";
+  return until;
+}
+
+void say_allowed(const Policy& policy, Conditions& conditions, const Session& session,
+                 const Reach& reach, Explanation& out) {
   out.allowed = true;
   out.rule = reach.rule;
   out.until = reach.until;
-  out.chain.push_back(
-      fmt::format("{} {} from {} at {}, session {}", printable(session.principal.name),
-                  session.proof == Proof::grant ? "was let in by an operator"
-                                                : "signed in at " + printable(session.source.value),
-                  session.address.to_string(), to_string(session.created), session.id.value));
+  out.chain.push_back(sign_in_line(session));
   for (const AllowRule& rule : policy.allow) {
     if (rule.name != reach.rule) continue;
-    if (const Group* group = first_membership(policy, rule, session))
+    if (const Group* group = first_membership(policy, rule.who, session))
+      out.chain.push_back(group_line(policy, *group, session));
+    for (auto& line : proof_lines(rule, session)) out.chain.push_back(std::move(line));
+    if (rule.approval)
       out.chain.push_back(fmt::format(
-          "\"{}\", as {} says, is group {} ({})",
-          printable(session.proof == Proof::grant ? group->name.value : group->idp),
-          printable(session.source.value), group->name.value, place(policy, group->origin)));
-    out.chain.push_back(fmt::format("rule {} lets {} into {} for {} ({})", rule.name.value,
-                                    rule.who.size() == 1 ? rule.who[0].value : "these groups",
-                                    reach.service.value, to_string(rule.ttl),
-                                    place(policy, rule.origin)));
+          "{} of {} said yes",
+          counted(conditions.approved(rule, session.principal).yes, "member", "members"),
+          any_of_text(rule.approval->from, [](const GroupName& name) { return name.value; })));
+    out.chain.push_back(rule_line(policy, rule, session, reach.service));
+    out.chain.push_back(end_line(conditions.judge(rule, session)));
   }
-  out.chain.push_back("until " + to_string(reach.until));
 }
 
-/// How much of a rule a session meets; the first condition that is missing comes after that.
-enum class Meets { nothing, group, network };
+// ---- not allowed ----
 
 struct Nearest {
   const AllowRule* rule = nullptr;
-  Meets meets = Meets::nothing;
+  Verdict verdict;
 };
 
-/// The rule that lacks least; of several, the first.
-Nearest nearest_rule(const Policy& policy, const Session& session, const ServiceName& service) {
+/// The rule that lacks least; of several, the first. One that lacks nothing is closed by a deny
+/// rule.
+Nearest nearest_rule(const Policy& policy, Conditions& conditions, const Session& session,
+                     const ServiceName& service) {
   Nearest nearest;
+  auto further = [](const Verdict& a, const Verdict& b) {
+    return b.missing && (!a.missing || *a.missing > *b.missing);
+  };
   for (const AllowRule& rule : policy.allow) {
     if (!reaches(rule, service)) continue;
-    Meets meets = first_membership(policy, rule, session) == nullptr ? Meets::nothing
-                  : !comes_from(policy, rule.from, session.address)  ? Meets::group
-                                                                     : Meets::network;
-    if (nearest.rule == nullptr || meets > nearest.meets) nearest = {&rule, meets};
+    Verdict verdict = conditions.judge(rule, session);
+    if (nearest.rule == nullptr || further(verdict, nearest.verdict)) nearest = {&rule, verdict};
   }
   return nearest;
 }
 
-void say_group_missing(const Policy& policy, const Session& session, const AllowRule& rule,
-                       Explanation& out) {
-  auto who = printable(session.principal.name);
-  std::vector<std::string> groups;
-  for (const GroupName& name : rule.who) groups.push_back(name.value);
-  out.missing = fmt::format(
-      "{} is in none of the groups that may reach {} ({}; rule {}, {}): {} brings {}", who,
-      out.service.value, join(groups, ", "), rule.name.value, place(policy, rule.origin),
-      printable(session.source.value), groups_text(session));
-  const Group* group = policy.group(rule.who.front());
-  if (session.proof == Proof::grant)
-    out.smallest_change = fmt::format("a grant with --group {}", groups.front());
-  else
-    out.smallest_change = fmt::format("{} becomes a member of \"{}\" at the sign-in source", who,
-                                      group != nullptr ? printable(group->idp) : groups.front());
+void say_denied(const Policy& policy, const DenyRule& deny, const Session& session,
+                Explanation& out) {
+  out.denied_by = deny.name;
+  out.missing = fmt::format("deny rule {} covers {} from {} ({})", deny.name.value,
+                            printable(session.principal.name), session.address.to_string(),
+                            place_of(policy, deny.origin));
+  out.smallest_change = "none: a deny rule is meant";
 }
 
-const DenyRule* covering_deny(const Policy& policy, const Session& session,
-                              const ServiceName& service) {
-  for (const DenyRule& rule : policy.deny)
-    if (reaches(rule, service) && comes_from(policy, rule.from, session.address) &&
-        (rule.who.empty() || first_membership(policy, rule, session) != nullptr))
-      return &rule;
-  return nullptr;
+void say_over(const Session& session, Explanation& out) {
+  out.missing = session.end ? fmt::format("the session ended at {} ({})",
+                                          to_string(session.end->at), to_string(session.end->cause))
+                            : fmt::format("the session ran out at {}", to_string(session.expires));
+  out.smallest_change = printable(session.principal.name) + " signs in again";
 }
 
-/// Conditions in the order in which a person can do something about them: no rule, no group,
-/// denied, too long ago, another network.
-void say_missing(const Policy& policy, const Session& session, Explanation& out) {
-  auto [rule, meets] = nearest_rule(policy, session, out.service);
-  if (rule == nullptr) {
+/// Conditions in the order in which a person can do something about them: no rule, another person,
+/// denied, then what else the rule asks for.
+void say_missing(const Policy& policy, Openings& openings, const Session& session, Instant now,
+                 Explanation& out) {
+  auto nearest = nearest_rule(policy, openings.conditions(), session, out.service);
+  if (nearest.rule == nullptr) {
     out.missing = fmt::format("no allow rule reaches {}", out.service.value);
     out.smallest_change = fmt::format("an allow rule with `to: [{}]`", out.service.value);
     return;
   }
-  if (meets == Meets::nothing) return say_group_missing(policy, session, *rule, out);
-  auto who = printable(session.principal.name);
-  if (const DenyRule* deny = covering_deny(policy, session, out.service)) {
-    out.missing = fmt::format("deny rule {} covers {} from {} ({})", deny->name.value, who,
-                              session.address.to_string(), place(policy, deny->origin));
-    out.smallest_change = "none: a deny rule is meant";
-  } else if (meets == Meets::group) {
-    out.missing = fmt::format("rule {} asks for another network than {} ({})", rule->name.value,
-                              session.address.to_string(), place(policy, rule->origin));
-    out.smallest_change = who + " signs in from a network the rule names";
-  } else {
-    out.missing = fmt::format("the time rule {} gives ({}) has passed since the sign-in at {}",
-                              rule->name.value, to_string(rule->ttl), to_string(session.created));
-    out.smallest_change = who + " signs in again";
-  }
+  const auto& lacks = nearest.verdict.missing;
+  const Service* service = policy.service(out.service);
+  const DenyRule* deny = service == nullptr ? nullptr : openings.denied_by(session, *service);
+  bool another_person = lacks && *lacks <= Condition::acr;
+  if (deny != nullptr && !another_person) return say_denied(policy, *deny, session, out);
+  if (!lacks) return;  // cannot be: such a rule gives the service
+  out.nearest = nearest.rule->name;
+  out.lacks = lacks;
+  auto text = missing_text(policy, openings.conditions(), *nearest.rule, session, out.service,
+                           nearest.verdict, now);
+  out.missing = std::move(text.missing);
+  out.smallest_change = std::move(text.smallest_change);
 }
 
 }  // namespace
 
 Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,
-                    Instant now) {
+                    const Circumstances& circumstances) {
   Explanation out;
   out.service = service;
-  if (!session.live_at(now)) {
-    out.missing = session.end
-                      ? fmt::format("the session ended at {} ({})", to_string(session.end->at),
-                                    to_string(session.end->cause))
-                      : fmt::format("the session ran out at {}", to_string(session.expires));
-    out.smallest_change = printable(session.principal.name) + " signs in again";
+  if (!session.live_at(circumstances.now)) {
+    say_over(session, out);
     return out;
   }
-  for (const Reach& reach : reach_of(policy, session, now))
+  Openings openings(policy, circumstances, false);
+  for (const Reach& reach : reach_of(openings, session))
     if (reach.service == service) {
-      say_allowed(policy, session, reach, out);
+      say_allowed(policy, openings.conditions(), session, reach, out);
       return out;
     }
-  say_missing(policy, session, out);
+  say_missing(policy, openings, session, circumstances.now, out);
   return out;
+}
+
+Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,
+                    Instant now) {
+  return explain(policy, session, service, Circumstances{now, {&session, 1}});
 }
 
 }  // namespace knock
