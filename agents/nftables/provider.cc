@@ -158,7 +158,7 @@ Result<Observed> NftablesProvider::observe(Deadline deadline) {
   out.exists = found->exists;
   out.fence = nftables_fence(found->fence);
   out.structure = *table_.structure;
-  if (table_.exists && !table_.intact) out.structure.slots[kRulesDiffer] = {};
+  out.structure_differs = table_.exists && !table_.intact;
   for (auto& slot : found->slots) out.slots.push_back(observed_slot(slot));
   return out;
 }

@@ -22,9 +22,4 @@ Result<std::unique_ptr<Provider>> make_nftables_provider(const TargetName& targe
                                                          std::unique_ptr<ApplyChannel> channel,
                                                          TargetMoved moved);
 
-/// Stands in the observed structure as a slot when rules differ in a way that a structure cannot
-/// tell: changed by hand, or made for other hooks. Taking it away builds the rules anew. No service
-/// can have this name.
-inline constexpr const char* kRulesDiffer = "(rules that differ)";
-
 }  // namespace knock

@@ -75,7 +75,7 @@ class Differ {
   }
 
  private:
-  /// Of a partial reading only what is seen and must close counts; what is not seen may be there.
+  /// Of a partial reading only what must close counts; what is not seen may be there.
   std::vector<Change> only_closings() {
     for (const ObservedSlot& slot : in_.observed.slots)
       for (const ObservedItem& item : slot.items) {
@@ -85,7 +85,25 @@ class Differ {
         if (must_not_wait(reason) && reason != Reason::orphan)
           removal(slot.name, ports_of(slot.name), item, was, reason);
       }
+    for (const AppliedEntry& record : in_.applied)
+      if (!seen(record.slot, record.prefix)) closing_by_record(record);
     return std::move(changes_);
+  }
+
+  /// Somebody else's entry counts too: what stands there is not what the record tells of.
+  bool seen(const std::string& slot, const Prefix& prefix) const {
+    const ObservedSlot* have = find_slot(in_.observed.slots, slot);
+    return have != nullptr && find_item(have->items, prefix) != nullptr;
+  }
+
+  void closing_by_record(const AppliedEntry& record) {
+    ObservedItem item;
+    item.prefix = record.prefix;
+    item.ours = true;
+    item.until = record.until;
+    if (wants(record.slot, record.prefix) && !ran_out(item)) return;
+    Reason reason = reason_to_remove(record.slot, item, &record);
+    if (must_not_wait(reason)) removal(record.slot, ports_of(record.slot), item, &record, reason);
   }
 
   bool ran_out(const ObservedItem& item) const { return item.until && *item.until <= in_.now; }
@@ -107,8 +125,8 @@ class Differ {
   void structure() {
     const Structure& want = in_.desired.structure;
     const Structure& have = in_.observed.structure;
-    ports_change(Action::protect, subtract(want.protect, have.protect));
-    ports_change(Action::unprotect, subtract(have.protect, want.protect));
+    protect(subtract(want.protect, have.protect));
+    ports_change(Action::unprotect, structure_reason(), subtract(have.protect, want.protect));
     if (want.keep != have.keep) keep_change(have.keep, want.keep);
     for (const auto& [name, ports] : want.slots) {
       auto had = have.slots.find(name);
@@ -118,8 +136,17 @@ class Differ {
         reshape_ports(name, had->second, ports);
     }
     for (const auto& [name, ports] : have.slots)
-      if (!want.slots.contains(name) && !holds_foreign(name))
-        reshape(name, {}, ports.empty() ? "built again" : "no longer used");
+      if (!want.slots.contains(name) && !holds_foreign(name)) reshape(name, {}, "no longer used");
+    if (in_.observed.structure_differs) rebuild();
+  }
+
+  /// What slots and ports cannot tell: nothing is named, everything is built again.
+  void rebuild() {
+    Change change;
+    change.action = Action::reshape;
+    change.reason = Reason::drift;
+    change.detail = "rules differ from what was built; they are built again";
+    changes_.push_back(std::move(change));
   }
 
   /// Where policy wants what the one in force wanted, it was not policy that changed the structure.
@@ -166,11 +193,20 @@ class Differ {
     if (both_sets != wanted) reshape(name, wanted, "was " + to_string(both_sets));
   }
 
-  void ports_change(Action action, std::vector<PortRange> ports) {
+  /// What we protected ourselves is protected again; what no record knows is a new thing, whatever
+  /// the target looks like.
+  void protect(const std::vector<PortRange>& missing) {
+    std::vector<PortRange> before(in_.protected_before.begin(), in_.protected_before.end());
+    auto fresh = subtract(missing, before);
+    ports_change(Action::protect, Reason::drift, subtract(missing, fresh));
+    ports_change(Action::protect, Reason::policy, fresh);
+  }
+
+  void ports_change(Action action, Reason reason, std::vector<PortRange> ports) {
     if (ports.empty()) return;
     Change change;
     change.action = action;
-    change.reason = structure_reason();
+    change.reason = reason;
     change.ports = std::move(ports);
     change.keep = in_.desired.structure.keep;
     changes_.push_back(std::move(change));

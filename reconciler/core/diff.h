@@ -22,12 +22,13 @@
 // An observed entry whose deadline has passed is removed because of expiry, whatever else is true;
 // when it is wanted again, it is added again.
 //
-// Structure is compared too. A port, a slot or a `keep` prefix that changes place does so in two
+// Structure is compared too. A port that our records say we protected, and that is protected no
+// more, was opened by somebody else: `protect` then is drift, else policy's doing. A port, a slot or a `keep` prefix that changes place does so in two
 // changes, the first with both. A slot that is no longer wanted stays while foreign entries are in
 // it.
 //
-// Of a partial reading, what was not seen may be there: only what was seen and must close at once
-// is a change.
+// Of a partial reading, what was not seen may be there: only what must close at once is a change,
+// seen or known from our records alone. A reading that failed is a partial one that saw nothing.
 #pragma once
 
 #include <functional>
@@ -60,6 +61,8 @@ struct DiffInput {
   std::function<bool(const std::string& slot, const SessionId&)> denied_session;
   /// Only this prefix was read and evaluated: slots and structure are not compared.
   std::optional<Prefix> only;
+  /// Ports that by our own records we protected here last; canonical. Empty: none, or not known.
+  std::span<const PortRange> protected_before = {};
 };
 
 /// In no particular order of safety (see order.h), but deterministic.

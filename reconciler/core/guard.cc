@@ -46,7 +46,7 @@ class Guard {
       switch (change.action) {
         case Action::add:
           ++additions_;
-          if (change.reason == Reason::policy && change.prefix.is_wide()) wide_.push_back(i);
+          if (change.prefix.is_wide() && change.reason != Reason::drift) wide_.push_back(i);
           break;
         case Action::remove:
           if (change.reason == Reason::policy)
@@ -55,10 +55,10 @@ class Guard {
             ++closings_;
           break;
         case Action::protect:
-          protect_ = {i};
+          protect_.push_back(i);
           break;
         case Action::unprotect:
-          unprotect_ = {i};
+          unprotect_.push_back(i);
           break;
         case Action::keep:
         case Action::reshape:
@@ -72,6 +72,12 @@ class Guard {
 
   bool holds(std::uint32_t index) const { return !held_.empty() && held_[index]; }
 
+  /// A port that somebody else opened is closed again without waiting for anything: nobody has a
+  /// right to what passes there meanwhile.
+  static bool heals(const Change& change) {
+    return change.action == Action::protect && change.reason == Reason::drift;
+  }
+
   /// Holds these back and whatever needs them; returns how many that are.
   std::size_t hold(const Indices& indices) {
     if (held_.empty()) {
@@ -80,7 +86,7 @@ class Guard {
     }
     Indices reached;
     auto reach = [&](std::uint32_t index) {
-      if (held_[index]) return;
+      if (held_[index] || heals(changes_[index])) return;
       held_[index] = true;
       reached.push_back(index);
     };
@@ -110,7 +116,9 @@ class Guard {
   }
 
   void wide_additions() {
-    std::erase_if(wide_, [&](std::uint32_t i) { return is_what_remains(changes_[i]); });
+    std::erase_if(wide_, [&](std::uint32_t i) {
+      return is_what_remains(changes_[i]) || stood_before(changes_[i]);
+    });
     if (wide_.empty()) return;
     trip("any",
          counted(wide_.size(), "prefix wider than /24 or /48", "prefixes wider than /24 or /48"),
@@ -124,8 +132,18 @@ class Guard {
     });
   }
 
+  bool stood_before(const Change& addition) const {
+    return std::any_of(in_.applied.begin(), in_.applied.end(), [&](const AppliedEntry& record) {
+      return record.until > in_.now && record.slot == addition.slot &&
+             record.prefix.contains(addition.prefix);
+    });
+  }
+
   void protect() {
-    if (protect_.empty() || holds(protect_[0]) || !changes_[protect_[0]].keep.empty()) return;
+    std::erase_if(protect_, [&](std::uint32_t i) {
+      return heals(changes_[i]) || holds(i) || !changes_[i].keep.empty();
+    });
+    if (protect_.empty()) return;
     trip("protect",
          to_string(changes_[protect_[0]].ports) + " would be closed to everybody without an entry",
          "closing a port without a `keep` prefix needs an acknowledgement", hold(protect_));
@@ -170,6 +188,7 @@ Structure structure_after(const Structure& have, const std::vector<Change>& chan
         out.keep = change.keep;
         break;
       case Action::reshape:
+        if (change.slot.empty()) break;  // built again as it is
         if (change.ports.empty())
           out.slots.erase(change.slot);
         else

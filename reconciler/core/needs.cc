@@ -117,7 +117,7 @@ class Needs {
       const Change& change = changes_[i];
       switch (change.action) {
         case Action::protect:
-          protect_ = i;
+          protect_.push_back(i);
           break;
         case Action::unprotect:
           unprotect_ = i;
@@ -126,6 +126,7 @@ class Needs {
           (drops_keep(change, have_) ? keep_less_ : keep_more_) = i;
           break;
         case Action::reshape: {
+          if (change.slot.empty()) break;  // built again as it is: nothing waits for it
           SlotChanges& slot = slot_of(change.slot);
           (narrows(change, have_) ? slot.narrow : slot.widen) = i;
           reshapes_ = reshapes_ || slot.stood;
@@ -291,16 +292,17 @@ class Needs {
   }
 
   void protect() {
-    if (!protect_) return;
-    const Ports& closes = changes_[*protect_].ports;
-    for (const auto& [name, slot] : slots_) {
-      if (!meet(slot.wanted, closes)) continue;
-      for (Index add : slot.adds) softly(add, *protect_);
-      if (slot.widen) softly(*slot.widen, *protect_);
+    for (Index protect : protect_) {
+      const Ports& closes = changes_[protect].ports;
+      for (const auto& [name, slot] : slots_) {
+        if (!meet(slot.wanted, closes)) continue;
+        for (Index add : slot.adds) softly(add, protect);
+        if (slot.widen) softly(*slot.widen, protect);
+      }
+      // Its own list of `keep` is the last one.
+      if (keep_more_) firmly(*keep_more_, protect);
+      if (keep_less_) firmly(*keep_less_, protect);
     }
-    // Its own list of `keep` is the last one.
-    if (keep_more_) firmly(*keep_more_, *protect_);
-    if (keep_less_) firmly(*keep_less_, *protect_);
   }
 
   /// It passes everywhere; if its `keep` goes, then after whatever takes over.
@@ -318,7 +320,8 @@ class Needs {
   const Structure& have_;
   const std::vector<ObservedSlot>* standing_;
   std::map<std::string, SlotChanges> slots_;
-  std::optional<Index> protect_, unprotect_, keep_more_, keep_less_;
+  Indices protect_;  // what is protected again, what is protected for the first time
+  std::optional<Index> unprotect_, keep_more_, keep_less_;
   bool reshapes_ = false;  // some slot that stands gets other ports
   Ports protected_throughout_;
   std::vector<Need> needs_;

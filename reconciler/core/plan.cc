@@ -9,7 +9,6 @@
 
 #include "base/text.h"
 #include "reconciler/core/guard.h"
-#include "reconciler/core/marker.h"
 #include "reconciler/core/order.h"
 
 namespace knock {
@@ -75,21 +74,24 @@ void count(const Observed& observed, TargetPlan& plan) {
 }
 
 /// Without a reading, only our own records speak, and they may only close.
-std::vector<Change> expired_by_record(const TargetPlanInput& in) {
-  std::vector<Change> changes;
-  for (const AppliedEntry& entry : in.applied) {
-    if (entry.until > in.now) continue;
-    Change change;
-    change.action = Action::remove;
-    change.reason = Reason::expiry;
-    change.slot = entry.slot;
-    change.prefix = entry.prefix;
-    change.was_until = entry.until;
-    change.entry = entry_id(entry.target, entry.prefix, entry.slot);
-    change.causes = entry.causes;
-    changes.push_back(std::move(change));
-  }
-  return changes;
+Observed nothing_read() {
+  Observed out;
+  out.complete = false;
+  return out;
+}
+
+std::vector<Change> changes_of(const TargetPlanInput& in, const Observed& observed) {
+  DeniedNetworks networks(in.policy);
+  DeniedSessions sessions(in.policy, in.sessions);
+  DiffInput input{in.target.name, in.capabilities, in.desired, in.desired_in_force,
+                  observed,       in.applied,      in.now,     in.ended};
+  input.denied = [&](const std::string& slot, const Prefix& p) { return networks.cover(slot, p); };
+  input.denied_session = [&](const std::string& slot, const SessionId& id) {
+    return sessions.has(slot, id);
+  };
+  input.only = in.only;
+  input.protected_before = in.protected_before;
+  return diff(input);
 }
 
 Finding cut_for_a_moment(const TargetName& target, std::size_t changes) {
@@ -122,7 +124,7 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   if (!in.observed) {
     out.plan.readable = false;
     out.plan.unreadable_because = in.observed.error().text();
-    out.plan.changes = expired_by_record(in);
+    out.plan.changes = changes_of(in, nothing_read());
     order(out.plan.changes, {});
     return out;
   }
@@ -130,22 +132,14 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   out.plan.fence = observed.fence;
   count(observed, out.plan);
   if (!observed.complete) out.plan.findings.push_back(read_in_part(in.target.name));
-  DeniedNetworks networks(in.policy);
-  DeniedSessions sessions(in.policy, in.sessions);
-  DiffInput input{in.target.name, in.capabilities, in.desired, in.desired_in_force,
-                  observed,       in.applied,      in.now,     in.ended};
-  input.denied = [&](const std::string& slot, const Prefix& p) { return networks.cover(slot, p); };
-  input.denied_session = [&](const std::string& slot, const SessionId& id) {
-    return sessions.has(slot, id);
-  };
-  input.only = in.only;
-  auto changes = diff(input);
+  auto changes = changes_of(in, observed);
   Guarded guarded;
   if (in.acknowledged)
     guarded.pass = std::move(changes);
   else
-    guarded = guard(std::move(changes), {in.target.name, in.capabilities, observed,
-                                         grants_nothing_on(in.policy, in.target.name)});
+    guarded = guard(std::move(changes),
+                    {in.target.name, in.capabilities, observed,
+                     grants_nothing_on(in.policy, in.target.name), in.applied, in.now});
   out.plan.changes = std::move(guarded.pass);
   out.plan.held = std::move(guarded.held);
   out.trips = std::move(guarded.trips);

@@ -32,6 +32,7 @@ struct TargetPlanInput {
   std::optional<Prefix> only;  // a host-scoped plan (DiffInput::only)
   /// Who lives now. Without them, what a deny rule takes from a group counts as policy's doing.
   std::span<const Session> sessions = {};
+  std::span<const PortRange> protected_before = {};  // DiffInput::protected_before
 };
 
 struct PlannedTarget {
@@ -39,8 +40,8 @@ struct PlannedTarget {
   std::vector<GuardTrip> trips;
 };
 
-/// When the target could not be read, the plan holds removals of what has expired by our own
-/// records and nothing else.
+/// When the target could not be read, the plan holds removals of what must close by our own records
+/// (expired, signed out, revoked, denied) and nothing else.
 PlannedTarget plan_target(const TargetPlanInput& input);
 
 /// SHA-256 over the policy revision, what policy and configuration cause, and whatever is held;

@@ -172,8 +172,7 @@ std::string sentence(const Change& change) {
     case Action::keep:
       return fmt::format("keep {}: always open for operators", keep_text(change.keep));
     case Action::reshape:
-      // A provider may report what is no service at all, in brackets: "(rules changed by hand)".
-      if (change.slot.starts_with("(")) return printable(change.slot) + ": " + change.detail;
+      if (change.slot.empty()) return drift + change.detail;
       return fmt::format("{}service {}: {}{}", drift, printable(change.slot),
                          change.ports.empty() ? "" : to_string(change.ports) + ", ", change.detail);
     case Action::add:
@@ -292,7 +291,7 @@ void append_target(const TargetPlan& target, const Plan& plan, bool color, std::
     out += fmt::format("{} owned, {} foreign\n", target.owned, target.foreign);
   else
     out +=
-        fmt::format("cannot be read: {}\n  nothing is changed there but closing what has expired\n",
+        fmt::format("cannot be read: {}\n  nothing is changed there but closing what must close\n",
                     printable(target.unreadable_because));
   Table table(plan.as_of, color);
   table.measure(target.changes);

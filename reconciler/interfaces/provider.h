@@ -97,6 +97,9 @@ struct Observed {
   std::vector<ObservedSlot> slots;  // sorted by name
   Structure structure;              // empty when the container is not there yet
   bool exists = false;              // our container is there
+  /// The container differs from what was built in a way that `structure` cannot tell: changed by
+  /// hand, or made with other settings. Healed by a reshape without a slot.
+  bool structure_differs = false;
   std::string fence;  // etag, revision, generation: apply() fails with `conflict` when it moved
   Instant at;
   bool complete = true;  // false: some of it could not be read; absence then means nothing

@@ -150,6 +150,8 @@ void Reconciler::note_done(TargetState& state, const Run& run, const Change& cha
       break;
     case Action::protect:
     case Action::unprotect:
+      note_protection(state.protected_before, change);
+      [[fallthrough]];
     case Action::keep:
     case Action::reshape:
       if (state.view) state.view->exists = true;

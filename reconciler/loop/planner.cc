@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "reconciler/core/shared_addresses.h"
+
 namespace knock {
 
 Allowlist list_for(const std::vector<Allowlist>& lists, const TargetName& target) {
@@ -111,9 +113,11 @@ PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& 
       had = desired_before(*provider, target.name, another ? &evaluated.of(*other) : nullptr,
                            wanted, applied, observed);
   }
+  std::vector<PortRange> before;
+  if (in.protected_before) before = in.protected_before(target);
   auto planned =
       plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr, observed,
-                   applied, in.now, in.ended, false, std::nullopt, in.sessions});
+                   applied, in.now, in.ended, false, std::nullopt, in.sessions, before});
   if (in.release) in.release(target);
   return planned;
 }
@@ -155,6 +159,7 @@ Plan make_plan(const PlannerInput& in) {
   Plan plan = assemble(in.in_force != nullptr ? in.in_force->revision : in.policy.revision,
                        in.policy.revision, in.sequence, in.now, std::move(targets),
                        people_changes(in.in_force, in.policy, in.sessions, in.accounts, in.now));
+  plan.findings = shared_addresses(evaluated.of(in.policy), in.sessions, in.now, in.only);
   for (const Target& gone : leaving)
     plan.findings.push_back(
         {Finding::Level::warning, "target.gone", gone.name,

@@ -44,6 +44,8 @@ struct PlannerInput {
   std::vector<Target> leaving;
   /// Called when a target is planned: its provider is used no more. May be empty.
   std::function<void(const Target&)> release;
+  /// DiffInput::protected_before of a target at this place; may be empty.
+  std::function<std::vector<PortRange>(const Target&)> protected_before = {};
 };
 
 Plan make_plan(const PlannerInput& input);

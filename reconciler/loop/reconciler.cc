@@ -26,11 +26,13 @@ Status Reconciler::start() {
   KNOCK_ASSIGN(auto head, store_.head());
   KNOCK_ASSIGN(auto sessions, store_.live_sessions(clock_.now()));
   KNOCK_ASSIGN(auto open, store_.open_intents());
+  KNOCK_ASSIGN(auto protection, protection_by_log(store_));
   Lock lock(mutex_);
   // A batch writes at least one record, so numbers are never used twice.
   next_batch_ = head + 1;
   for (const ChangeIntended& intent : open) next_batch_ = std::max(next_batch_, intent.batch + 1);
   open_intents_ = std::move(open);
+  protection_ = std::move(protection);
   for (Session& session : sessions) {
     due_at({session.expires, session.id, {}, {}, {}});
     by_address_.emplace(session.address, session.id);
@@ -77,7 +79,7 @@ void Reconciler::resume(std::shared_ptr<const Policy> policy, bool run) {
   policy_ = std::move(policy);
   make_targets(*policy_);
   for (auto& [name, state] : targets_) {
-    state->in_force = policy_;
+    stays_in_force(*state);
     if (run) mark(*state, std::nullopt);
   }
 }
@@ -88,16 +90,19 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   KNOCK_ASSIGN(auto stored, store_.adopted_policy());
   if (stopping()) return fail(ErrorKind::unavailable, "the controller is stopping");
   KNOCK_CHECK(store_.save_policy(adopted));
-  KNOCK_CHECK(
-      record(actor, {PolicyAdopted{adopted.revision, before ? before->revision : PolicyRevision(),
-                                   adopted.author, adopted.subject, ""}}));
+  // Adopted by an earlier process already: what that one held back is no first adoption's.
+  bool again = before == nullptr && stored && stored->revision == adopted.revision;
+  std::vector<Fact> facts{PolicyAdopted{adopted.revision,
+                                        before ? before->revision : PolicyRevision(),
+                                        adopted.author, adopted.subject, ""}};
+  if (!again)
+    for (Fact& fact : forget_protection(*policy)) facts.push_back(std::move(fact));
+  KNOCK_CHECK(record(actor, facts));
   Lock lock(mutex_);
   policy_ = std::move(policy);
   make_targets(*policy_);
-  // Adopted by an earlier process already: what that one held back is no first adoption's.
-  bool again = before == nullptr && stored && stored->revision == adopted.revision;
   for (auto& [name, state] : targets_) {
-    if (again) state->in_force = policy_;
+    if (again) stays_in_force(*state);
     mark(*state, std::nullopt);
   }
   return {};
@@ -106,6 +111,23 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
 std::shared_ptr<const Policy> Reconciler::policy() const {
   Lock lock(mutex_);
   return policy_;
+}
+
+/// An earlier process had this target under the same policy.
+void Reconciler::stays_in_force(TargetState& state) {
+  state.in_force = policy_;
+  if (auto known = protection_.extract(state.name)) state.protected_before = known.mapped();
+}
+
+/// Of a name that is new to the policy the log tells of an earlier life, perhaps at another place.
+std::vector<Fact> Reconciler::forget_protection(const Policy& policy) {
+  Lock lock(mutex_);
+  std::vector<Fact> facts;
+  for (const Target& target : policy.targets)
+    if (!targets_.contains(target.name))
+      if (auto known = protection_.extract(target.name); known && !known.mapped().empty())
+        facts.push_back(no_longer_known(target.name, policy.revision, known.mapped()));
+  return facts;
 }
 
 void Reconciler::make_targets(const Policy& policy) {
@@ -424,12 +446,14 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
   KNOCK_ASSIGN(auto head, store_.head());
   std::shared_ptr<const Policy> in_force;
   std::map<TargetName, std::shared_ptr<const Policy>> in_force_on;
+  std::map<TargetName, std::pair<Target, std::vector<PortRange>>> protection;
   std::vector<Target> leaving;
   {
     Lock lock(mutex_);
     in_force = policy_;
     for (const auto& [name, state] : targets_) {
       in_force_on[name] = state->in_force;
+      protection.emplace(name, std::pair(state->made_for, state->protected_before));
       if (state->leaving) leaving.push_back(state->made_for);
     }
   }
@@ -458,6 +482,11 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
     const Policy* policy = at == in_force_on.end() ? input.in_force : at->second.get();
     // What is planned may be another copy of what is in force.
     return policy != nullptr && policy->revision == candidate.revision ? nullptr : policy;
+  };
+  input.protected_before = [&](const Target& target) {
+    auto at = protection.find(target.name);
+    bool here = at != protection.end() && same_place(at->second.first, target);
+    return here ? at->second.second : std::vector<PortRange>();
   };
   input.ended = [this](const SessionId& id) { return ended(id); };
   input.applied = [this](const TargetName& name) {

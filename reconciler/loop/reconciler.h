@@ -28,6 +28,7 @@
 #include "reconciler/interfaces/fact_store.h"
 #include "reconciler/loop/meter.h"
 #include "reconciler/loop/planner.h"
+#include "reconciler/loop/protection.h"
 #include "reconciler/loop/status.h"
 
 namespace knock {
@@ -154,6 +155,8 @@ class Reconciler {
 
   Status record(const Actor& actor, const std::vector<Fact>& facts);
   void make_targets(const Policy& policy);
+  void stays_in_force(TargetState& state);
+  std::vector<Fact> forget_protection(const Policy& policy);
   void read_records(TargetState& state);
   void note_ended(const SessionId& id, EndCause cause);
   void mark(TargetState& state, const std::optional<IpAddress>& host);
@@ -187,6 +190,7 @@ class Reconciler {
   std::deque<SessionId> ended_order_;
   std::vector<std::pair<Actor, Fact>> unwritten_;  // ends that the log did not take yet
   std::vector<ChangeIntended> open_intents_;       // of an earlier process
+  Protection protection_;  // by the log, of targets that are not in `targets_` (yet)
   std::map<TargetName, std::unique_ptr<TargetState>> targets_;
   std::vector<Due> due_;          // a heap, soonest first; stale ones are skipped when they come up
   std::size_t due_limit_ = 1024;  // then stale ones are thrown out

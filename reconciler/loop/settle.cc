@@ -56,8 +56,10 @@ Change found(Action action, const Slot& slot, const Item& item, std::string deta
 }
 
 /// True when the target looks as it does after this change.
-bool happened(const ChangeIntended& intent, const std::map<Key, const ObservedItem*>& stands) {
+bool happened(const ChangeIntended& intent, const Observed& observed,
+              const std::map<Key, const ObservedItem*>& stands) {
   const Change& change = intent.change;
+  const auto& closed = observed.structure.protect;
   auto at = stands.find({change.slot, change.prefix});
   switch (change.action) {
     case Action::add:
@@ -67,7 +69,9 @@ bool happened(const ChangeIntended& intent, const std::map<Key, const ObservedIt
     case Action::remove:
       return at == stands.end();
     case Action::protect:
+      return subtract(change.ports, closed).empty();
     case Action::unprotect:
+      return subtract(change.ports, closed) == change.ports;
     case Action::keep:
     case Action::reshape:
     case Action::report:
@@ -84,7 +88,7 @@ void Reconciler::settle_unanswered(TargetState& state, Run& run, const Observed&
   std::vector<Fact> facts;
   auto stands = standing(observed);
   for (const ChangeIntended& open : run.unanswered) {
-    if (happened(open, stands))
+    if (happened(open, observed, stands))
       facts.push_back(ChangeApplied{open.batch, open.target, open.policy, open.change});
     else
       facts.push_back(ChangeRejected{open.batch, open.target, open.change,
@@ -93,10 +97,11 @@ void Reconciler::settle_unanswered(TargetState& state, Run& run, const Observed&
   if (!record("core", facts)) return;
   Lock lock(mutex_);
   for (const ChangeIntended& open : run.unanswered)
-    if (happened(open, stands)) note_done(state, run, open.change);
+    if (happened(open, observed, stands)) note_done(state, run, open.change);
   state.unanswered.erase(state.unanswered.begin(),
                          state.unanswered.begin() + std::ptrdiff_t(run.unanswered.size()));
   run.applied = state.applied_list();
+  run.protected_before = state.protected_before;
 }
 
 /// What stands as it is wanted, while the records say something else or nothing.

@@ -92,6 +92,7 @@ std::unique_ptr<Reconciler::TargetState> Reconciler::forget_if_drained(TargetSta
   }
   bool never = state.provider == nullptr && state.applied.empty() && state.unanswered.empty();
   if (!drained && !never) return nullptr;
+  protection_[state.name] = state.protected_before;
   return std::move(targets_.extract(TargetName(state.name)).mapped());
 }
 
@@ -108,6 +109,8 @@ std::unique_ptr<Provider> Reconciler::change_place(TargetState& state, std::vect
   for (const ChangeIntended& open : std::exchange(state.unanswered, {}))
     facts.push_back(ChangeRejected{open.batch, open.target, open.change,
                                    "the target stands elsewhere from now on", false});
+  if (auto ports = std::exchange(state.protected_before, {}); !ports.empty())
+    facts.push_back(no_longer_known(state.name, policy_->revision, ports));
   if (state.provider == nullptr && state.applied.empty()) return nullptr;
 
   TargetName name(state.name.value + " (former place)");
@@ -183,6 +186,7 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
   if (hosts == nullptr) {
     for (const auto& [id, session] : live_) run.sessions.push_back(session);
     run.applied = state.applied_list();
+    run.protected_before = state.protected_before;
     run.unanswered = state.unanswered;
     return run;
   }
@@ -270,7 +274,7 @@ PlannedTarget Reconciler::plan_run(const TargetState& state, const Run& run,
     return plan_target({run.target, *run.policy, state.capabilities, desired,
                         before ? &*before : nullptr, observed, run.applied, run.now,
                         [this](const SessionId& id) { return ended(id); }, acknowledged,
-                        std::nullopt, run.sessions});
+                        std::nullopt, run.sessions, run.protected_before});
   };
   auto planned = plan(false);
   if (!planned.plan.held.empty() && covered(run.acknowledged, planned.plan.held)) return plan(true);

@@ -91,8 +91,9 @@ struct Reconciler::TargetState {
   MonotonicTime run_since{};        // what the present run answers to
   std::optional<TargetView> view;   // nothing: read before the next change
   std::map<Key, AppliedEntry> applied;
-  std::vector<ChangeIntended> unanswered;  // what became of them, the next reading tells
-  std::set<Key> refused;                   // taken away twice by somebody else: left closed
+  std::vector<PortRange> protected_before;  // ports that we protected at this place
+  std::vector<ChangeIntended> unanswered;   // what became of them, the next reading tells
+  std::set<Key> refused;                    // taken away twice by somebody else: left closed
   /// Whose entries stand here, whole: as long as something is held back, the policy before it.
   std::shared_ptr<const Policy> in_force;
   std::shared_ptr<const Policy> acknowledged_for;
@@ -119,6 +120,7 @@ struct Reconciler::Run {
   std::shared_ptr<const Policy> in_force;  // on this target
   std::vector<Session> sessions;
   std::vector<AppliedEntry> applied;
+  std::vector<PortRange> protected_before;
   std::vector<ChangeIntended> unanswered;
   std::set<std::string> acknowledged;
   bool leaving = false;

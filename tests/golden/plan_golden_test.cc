@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "reconciler/core/plan.h"
 #include "reconciler/core/render.h"
+#include "reconciler/core/shared_addresses.h"
 #include "schemas/json/object_reader.h"
 #include "schemas/json/strict_json.h"
 #include "schemas/plan/codec.h"
@@ -76,8 +77,10 @@ auto each(ObjectReader& in, std::string_view key, Parse parse) {
 struct Place {
   ModelTarget model;
   std::vector<AppliedEntry> applied;
+  std::vector<PortRange> protected_before;  // by the records
   std::optional<std::string> unreadable;
   bool complete = true;
+  bool structure_differs = false;
 };
 
 Attribution read_cause(const boost::json::value& value, ObjectReader& outer) {
@@ -138,6 +141,8 @@ void read_target(const boost::json::value& value, Instant now, ObjectReader& out
   if (in.has("partial")) place.complete = !in.flag("partial");
   place.model.protect = canonical_ports(each(in, "protect", a_port));
   place.model.keep = each(in, "keep", a_prefix);
+  place.protected_before = canonical_ports(each(in, "protected_before", a_port));
+  if (in.has("structure_differs")) place.structure_differs = in.flag("structure_differs");
   place.model.exists = in.has("slots");
   if (in.has("slots"))
     for (const auto* slot : in.list("slots")) {
@@ -224,15 +229,17 @@ Results results_of(const fs::path& folder) {
     auto had = place.model.canonicalize(list_for(lists_before, target.name));
     Result<Observed> observed = place.model.observe(*now);
     observed->complete = place.complete;
+    observed->structure_differs = place.structure_differs;
     if (place.unreadable)
       observed = fail(Error{ErrorKind::unavailable, *place.unreadable, {"observe"}, {}});
-    targets.push_back(
-        plan_target({target, policy, capabilities, wanted, before ? &had : nullptr, observed,
-                     place.applied, *now, ended, false, std::nullopt, *sessions}));
+    targets.push_back(plan_target({target, policy, capabilities, wanted, before ? &had : nullptr,
+                                   observed, place.applied, *now, ended, false, std::nullopt,
+                                   *sessions, place.protected_before}));
   }
   auto people = people_changes(before ? &*before : nullptr, policy, *sessions, {}, *now);
   auto from = before ? before->revision : policy.revision;
   Plan plan = assemble(from, policy.revision, 42, *now, std::move(targets), std::move(people));
+  plan.findings = shared_addresses(lists, *sessions, *now);
   RenderOptions options;
   if (before) options = {false, "what the scenario's name says", "ana"};
   Results out{allowlist_text(lists), to_text(plan, options), {}};

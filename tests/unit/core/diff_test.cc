@@ -261,6 +261,37 @@ std::vector<Row> rows() {
       {"partial: what has run out closes and is not opened again",
        {{item(kA)}, {ours(kA, Duration{})}, {record(kA)}, {}, {}, {}, {}, false},
        "remove expiry 192.0.2.1/32 +0\n"},
+      {"partial: who was revoked goes, seen or not",
+       {{}, {}, {record(kA)}, {}, {{"s-ana", EndCause::revoked}}, {}, {}, false},
+       "remove revoked 192.0.2.1/32 +3600\n"},
+      {"partial: who signed out goes, seen or not",
+       {{}, {}, {record(kA)}, {}, {{"s-ana", EndCause::signed_out}}, {}, {}, false},
+       "remove sign-out 192.0.2.1/32 +3600\n"},
+      {"partial: who is denied goes, seen or not",
+       {{}, {}, {record(kA)}, {}, {}, {prefix(kA)}, {}, false},
+       "remove denied 192.0.2.1/32 +3600\n"},
+      {"partial: whose session is denied goes, seen or not",
+       {{}, {}, {record(kA)}, {}, {}, {}, {"s-ana"}, false},
+       "remove denied 192.0.2.1/32 +3600\n"},
+      {"partial: what has run out goes, seen or not",
+       {{item(kA)}, {}, {record(kA, Duration{})}, {}, {}, {}, {}, false},
+       "remove expiry 192.0.2.1/32 +0\n"},
+      {"partial: not seen, but somebody else has a right to it",
+       {{item(kA, kHour, {by_session("bob")})},
+        {},
+        {record(kA)},
+        {},
+        {{"s-ana", EndCause::revoked}},
+        {},
+        {},
+        false},
+       ""},
+      {"partial: not seen, and policy alone takes it",
+       {{}, {}, {record(kA)}, {}, {}, {}, {}, false},
+       ""},
+      {"partial: somebody else's entry stands where ours did",
+       {{}, {theirs(kA)}, {record(kA)}, {}, {{"s-ana", EndCause::revoked}}, {}, {}, false},
+       ""},
       {"partial: who was revoked goes",
        {{}, {ours(kA)}, {record(kA)}, {}, {{"s-ana", EndCause::revoked}}, {}, {}, false},
        "remove revoked 192.0.2.1/32 +3600\n"},
@@ -347,7 +378,8 @@ struct Shape {
 
 /// `in_force`: what the policy in force wants; nothing when that is the planned one.
 std::string shape_changes(const Shape& have, const Shape& want, std::vector<ObservedSlot> entries,
-                          std::optional<Shape> in_force) {
+                          std::optional<Shape> in_force, const char* protected_before = "",
+                          bool differs = false) {
   Canonical desired, before;
   desired.structure = want.structure();
   if (in_force) before.structure = in_force->structure();
@@ -355,8 +387,11 @@ std::string shape_changes(const Shape& have, const Shape& want, std::vector<Obse
   observed.structure = have.structure();
   observed.slots = std::move(entries);
   observed.exists = true;
+  observed.structure_differs = differs;
   Capabilities capabilities;
+  auto recorded = ports(protected_before);
   DiffInput input{kTarget, capabilities, desired, in_force ? &before : nullptr, observed, {}, kNow};
+  input.protected_before = recorded;
   std::string out;
   for (const Change& change : diff(input)) {
     if (change.action == Action::report) continue;
@@ -419,8 +454,29 @@ TEST(Diff, ASlotWithForeignEntriesStays) {
 TEST(Diff, WhoChangedTheStructure) {
   Shape have{{{"ssh", "tcp/22"}}, "", {}}, want{{{"ssh", "tcp/22"}}, "tcp/22", {}};
   EXPECT_EQ(shape_changes(have, want, {}, have), "protect policy [tcp/22]\n");
-  EXPECT_EQ(shape_changes(have, want, {}, want), "protect drift [tcp/22]\n");
-  EXPECT_EQ(shape_changes(have, want, {}, std::nullopt), "protect drift [tcp/22]\n");
+  EXPECT_EQ(shape_changes(have, want, {}, want), "protect policy [tcp/22]\n")
+      << "no record knows that it was protected: the target alone is not believed";
+  EXPECT_EQ(shape_changes(have, want, {}, std::nullopt), "protect policy [tcp/22]\n");
+  EXPECT_EQ(shape_changes(have, want, {}, want, "tcp/22"), "protect drift [tcp/22]\n");
+  EXPECT_EQ(shape_changes(have, want, {}, std::nullopt, "tcp/22"), "protect drift [tcp/22]\n");
+  EXPECT_EQ(shape_changes(have, want, {}, have, "tcp/22"), "protect drift [tcp/22]\n")
+      << "whatever else a commit changes";
+}
+
+TEST(Diff, WhatWeProtectedIsToldFromWhatIsNew) {
+  Shape have{{{"ssh", "tcp/22"}}, "tcp/443", {}},
+      want{{{"ssh", "tcp/22"}}, "tcp/22 tcp/80-90 tcp/443", {}};
+  EXPECT_EQ(shape_changes(have, want, {}, want, "tcp/85-100 tcp/443"),
+            "protect drift [tcp/85-90]\nprotect policy [tcp/22,80-84]\n");
+  EXPECT_EQ(shape_changes(want, want, {}, want, "tcp/85-100 tcp/443"), "");
+}
+
+TEST(Diff, WhatAStructureCannotTellIsBuiltAgain) {
+  Shape same{{{"ssh", "tcp/22"}}, "tcp/22", {}};
+  EXPECT_EQ(shape_changes(same, same, {}, same, "", true), "reshape drift []\n");
+  EXPECT_EQ(shape_changes(same, same, {}, std::nullopt, "", true), "reshape drift []\n");
+  EXPECT_EQ(shape_changes(same, {{{"ssh", "tcp/22"}}, "", {}}, {}, same, "", true),
+            "unprotect policy [tcp/22]\nreshape drift []\n");
 }
 
 TEST(Diff, OfOneHostOnlyItsEntries) {

@@ -46,10 +46,11 @@ Observed holding(int n, int foreign = 0) {
   }
   return out;
 }
-Guarded guarded(std::vector<Change> changes, const Observed& observed,
-                bool grants_nothing = false) {
+Guarded guarded(std::vector<Change> changes, const Observed& observed, bool grants_nothing = false,
+                const std::vector<AppliedEntry>& applied = {}) {
   Capabilities capabilities;
-  return guard(std::move(changes), {kTarget, capabilities, observed, grants_nothing});
+  return guard(std::move(changes),
+               {kTarget, capabilities, observed, grants_nothing, applied, kNow});
 }
 std::string trips_of(const Guarded& result) {
   std::string out;
@@ -99,7 +100,7 @@ TEST(Guard, WhatMustCloseIsNeverHeld) {
     EXPECT_FALSE(must_not_wait(reason)) << to_string(reason);
 }
 
-TEST(Guard, WidePrefixesOfPolicy) {
+TEST(Guard, WidePrefixesWhateverTheirCause) {
   struct Row {
     const char* where;
     Reason reason;
@@ -108,10 +109,32 @@ TEST(Guard, WidePrefixesOfPolicy) {
   for (auto [where, reason, held] :
        {Row{"192.0.2.0/24", Reason::policy, false}, Row{"192.0.2.0/23", Reason::policy, true},
         Row{"0.0.0.0/0", Reason::policy, true}, Row{"2001:db8::/48", Reason::policy, false},
-        Row{"2001:db8::/47", Reason::policy, true}, Row{"10.0.0.0/8", Reason::fixed, false},
+        Row{"2001:db8::/47", Reason::policy, true}, Row{"10.0.0.0/8", Reason::fixed, true},
+        Row{"10.0.0.0/8", Reason::sign_in, true}, Row{"198.51.100.0/24", Reason::fixed, false},
         Row{"10.0.0.0/8", Reason::drift, false}}) {
     auto result = guarded({entry(Action::add, reason, where)}, holding(0));
     EXPECT_EQ(trips_of(result), held ? "any 1\n" : "") << where << " " << to_string(reason);
+  }
+}
+
+TEST(Guard, AWidePrefixThatStoodIsPutBack) {
+  struct Row {
+    const char* name;
+    const char* slot;
+    const char* recorded;
+    Duration left;
+    bool held;
+  };
+  for (auto [name, slot, recorded, left, held] :
+       {Row{"itself", "ssh", "10.0.0.0/8", Duration::hours(1), false},
+        Row{"a wider one", "ssh", "10.0.0.0/7", Duration::hours(1), false},
+        Row{"a part of it", "ssh", "10.0.0.0/9", Duration::hours(1), true},
+        Row{"of another service", "web", "10.0.0.0/8", Duration::hours(1), true},
+        Row{"that has ended", "ssh", "10.0.0.0/8", Duration::hours(0), true}}) {
+    AppliedEntry record{kTarget, slot, prefix(recorded), kNow + left, kNow, {}, {}, 0};
+    auto result =
+        guarded({entry(Action::add, Reason::fixed, "10.0.0.0/8")}, holding(0), false, {record});
+    EXPECT_EQ(trips_of(result), held ? "any 1\n" : "") << name;
   }
 }
 
@@ -137,6 +160,24 @@ TEST(Guard, ProtectWithoutKeep) {
   auto kept =
       guarded({structure(Action::protect, "tcp/22", prefixes({"192.0.2.0/28"}))}, holding(0));
   EXPECT_EQ(trips_of(kept), "");
+}
+
+TEST(Guard, ToProtectAgainIsNotHeld) {
+  auto again = structure(Action::protect, "tcp/22"), fresh = structure(Action::protect, "tcp/80");
+  again.reason = Reason::drift;
+  EXPECT_EQ(trips_of(guarded({again}, holding(0))), "");
+  for (auto changes : {std::vector{again, fresh}, std::vector{fresh, again}}) {
+    auto both = guarded(changes, holding(0));
+    EXPECT_EQ(trips_of(both), "protect 1\n");
+    EXPECT_EQ(both.trips[0].figure, "tcp/80 would be closed to everybody without an entry");
+    ASSERT_EQ(both.pass.size(), 1u);
+    EXPECT_EQ(both.pass[0].ports, ports("tcp/22"));
+  }
+  // Nor does it wait for an entry that waits: strangers pass meanwhile.
+  auto result = guarded({entry(Action::add, Reason::policy, "10.0.0.0/8"), again}, holding(0));
+  EXPECT_EQ(trips_of(result), "any 1\n");
+  ASSERT_EQ(result.pass.size(), 1u);
+  EXPECT_EQ(result.pass[0].action, Action::protect);
 }
 
 TEST(Guard, Unprotect) {

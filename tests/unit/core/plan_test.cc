@@ -30,6 +30,7 @@ struct Scene {
   std::vector<AppliedEntry> applied = {};
   Instant now = kNow;
   std::optional<Error> unreadable = std::nullopt;
+  std::vector<PortRange> protected_before = {};
 
   Canonical desired(const Policy& policy) const {
     return model.canonicalize(evaluate({policy, sessions, now, keep})[0]);
@@ -47,7 +48,7 @@ struct Scene {
     };
     return plan_target({planned.targets[0], planned, capabilities, wanted,
                         in_force ? &before : nullptr, observed, applied, now, ended, acknowledged,
-                        std::nullopt, sessions});
+                        std::nullopt, sessions, protected_before});
   }
   /// Does it, and keeps the records.
   void settle() {
@@ -98,7 +99,7 @@ TEST(PlanTarget, WithoutKeepProtectWaits) {
   EXPECT_TRUE(scene.plan(true).plan.held.empty()) << "acknowledged";
 }
 
-TEST(PlanTarget, UnreadableOnlyClosesWhatHasExpired) {
+TEST(PlanTarget, UnreadableOnlyClosesWhatMustClose) {
   Scene scene{.sessions = {SessionOf{}}};
   scene.settle();
   auto expired = scene.applied[0];
@@ -114,6 +115,39 @@ TEST(PlanTarget, UnreadableOnlyClosesWhatHasExpired) {
   EXPECT_EQ(plan.changes[0].entry, entry_id(kTarget, prefix("192.0.2.77"), "ssh"));
   EXPECT_EQ(plan.changes[0].was_until, kNow);
   EXPECT_TRUE(plan.held.empty());
+}
+
+TEST(PlanTarget, UnreadableClosesWhomSomebodyPutOut) {
+  Scene scene{.sessions = {SessionOf{}, SessionOf{.who = "bob", .from = "192.0.2.11"},
+                           SessionOf{.who = "cem", .from = "192.0.2.12"},
+                           SessionOf{.who = "dora", .from = "198.51.100.9"}}};
+  scene.settle();
+  scene.sessions[0].end = SessionEnd{kNow, EndCause::revoked};
+  scene.sessions[1].end = SessionEnd{kNow, EndCause::signed_out};
+  scene.unreadable = Error{ErrorKind::timeout, "no answer", {"observe"}, {}};
+  EXPECT_EQ(text_of(scene.plan().plan.changes),
+            "remove revoked 192.0.2.10/32\nremove sign-out 192.0.2.11/32\n");
+  scene.planned = policy_of(kPolicy + "deny: {d: {from: {in: [blocked]}, to: [ssh]}}\n");
+  EXPECT_EQ(text_of(scene.plan().plan.changes),
+            "remove denied 192.0.2.10/32\nremove denied 192.0.2.11/32\n"
+            "remove denied 192.0.2.12/32\n");
+  // Another session at the same address has a right to the entry.
+  scene.planned = policy_of(kPolicy);
+  scene.sessions.push_back(SessionOf{.who = "eve", .from = "192.0.2.10"});
+  EXPECT_EQ(text_of(scene.plan().plan.changes), "remove sign-out 192.0.2.11/32\n");
+}
+
+TEST(PlanTarget, AnOpenPortThatWeProtectedIsClosedWithoutAsking) {
+  Scene scene{.sessions = {SessionOf{}}, .keep = {}};
+  scene.settle();
+  ASSERT_EQ(scene.model.protect, ports("tcp/22"));
+  scene.model.protect = {};
+  auto unknown = scene.plan();
+  EXPECT_EQ(text_of(unknown.plan.held), "protect policy \n") << "no record tells who opened it";
+  scene.protected_before = ports("tcp/22");
+  auto known = scene.plan();
+  EXPECT_TRUE(known.plan.held.empty() && known.trips.empty());
+  EXPECT_EQ(text_of(known.plan.changes), "protect drift \n");
 }
 
 TEST(PlanTarget, DenyIsNeverHeld) {

@@ -131,5 +131,145 @@ TEST_F(Drift, IsFoundByThePeriodicReadingOfATargetWithoutAFence) {
   EXPECT_TRUE(soon([&] { return place("edge").open("ssh", "203.0.113.7/32"); }));
 }
 
+/// Without `keep`: `protect` waits for a yes, once.
+class OpenPorts : public Drift {
+ protected:
+  void SetUp() override { settings_.keep.clear(); }
+  void say_yes() {
+    auto plan = loop_->plan(*loop_->policy());
+    ASSERT_TRUE(plan) << plan.error().text();
+    ASSERT_TRUE(loop_->acknowledge("test", to_hex(plan->id)));
+    ASSERT_TRUE(settled());
+  }
+  void begin_protected() {
+    begin();
+    ASSERT_FALSE(closed()) << "nobody said yes";
+    say_yes();
+    ASSERT_TRUE(closed());
+  }
+  bool closed(const char* table = "edge") {
+    return !place(table).structure().protect.empty() && place(table).exists();
+  }
+  void open_by_hand(bool everything = false) {
+    place("edge").unprotect(everything);
+    ASSERT_FALSE(closed());
+    place("edge").tell_moved();
+    ASSERT_TRUE(settled());
+  }
+  std::size_t asked() { return facts_of<GuardAcknowledged>().size(); }
+};
+
+TEST_F(OpenPorts, AreClosedAgainWithoutAsking) {
+  begin_protected();
+  auto before = place("edge").changes().size();
+  open_by_hand();
+  EXPECT_TRUE(closed());
+  EXPECT_EQ(status("edge").held, 0u);
+  EXPECT_EQ(place("edge").changes().at(before).reason, Reason::drift);
+  EXPECT_FALSE(facts_of<DriftFound>().empty());
+  EXPECT_EQ(asked(), 1u);
+}
+
+TEST_F(OpenPorts, WithEverythingElseGoneToo) {
+  begin_protected();
+  sign_in(kAna);
+  open_by_hand(true);
+  EXPECT_TRUE(closed());
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+}
+
+TEST_F(OpenPorts, AfterARestart) {
+  begin_protected();
+  stop();
+  place("edge").unprotect();
+  restart();
+  loop_->resume(load(policy_text(one_target("edge")), "r1"));
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(closed());
+  EXPECT_EQ(asked(), 1u);
+}
+
+TEST_F(OpenPorts, AfterARestartThatAdoptsTheSamePolicy) {
+  begin_protected();
+  stop();
+  place("edge").unprotect();
+  restart();
+  adopt(policy_text(one_target("edge")), "r1");
+  EXPECT_TRUE(closed());
+}
+
+TEST_F(OpenPorts, InThePlanToo) {
+  begin_protected();
+  place("edge").unprotect();
+  auto plan = loop_->plan(*loop_->policy());
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->targets.size(), 1u);
+  EXPECT_TRUE(plan->targets[0].held.empty());
+  ASSERT_EQ(plan->targets[0].changes.size(), 1u);
+  EXPECT_EQ(plan->targets[0].changes[0].reason, Reason::drift);
+}
+
+TEST_F(OpenPorts, ThatNobodySaidYesToStillWait) {
+  begin();
+  for (int i = 0; i < 2; ++i) {
+    loop_->refresh({});
+    ASSERT_TRUE(settled());
+    EXPECT_FALSE(closed());
+    EXPECT_EQ(status("edge").held, 1u);
+  }
+  restart();
+  loop_->resume(load(policy_text(one_target("edge")), "r1"));
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(closed());
+  EXPECT_EQ(status("edge").held, 1u);
+}
+
+TEST_F(OpenPorts, WhoseProtectionPolicyTookAwayAreANewThing) {
+  begin_protected();
+  adopt(policy_text("  edge: {type: nftables, table: edge, protect: false}\n"), "r2");
+  say_yes();
+  ASSERT_FALSE(closed());
+  adopt(policy_text(one_target("edge")), "r3");
+  EXPECT_FALSE(closed());
+  EXPECT_EQ(status("edge").held, 1u);
+}
+
+TEST_F(OpenPorts, AtAnotherPlaceAreANewThing) {
+  begin_protected();
+  adopt(policy_text(one_target("edge", "elsewhere")), "r2");
+  EXPECT_FALSE(closed("elsewhere"));
+  restart();
+  loop_->resume(load(policy_text(one_target("edge", "elsewhere")), "r2"));
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(closed("elsewhere")) << "the log tells of the former place";
+  EXPECT_EQ(status("edge").held, 1u);
+}
+
+TEST_F(OpenPorts, OfANameThatComesBackAreANewThing) {
+  begin_protected();
+  adopt(policy_text(one_target("other")), "r2");
+  ASSERT_TRUE(soon([&] { return status("edge").name.empty(); })) << "drained and forgotten";
+  adopt(policy_text(one_target("edge", "elsewhere")), "r3");
+  EXPECT_FALSE(closed("elsewhere"));
+  restart();
+  loop_->resume(load(policy_text(one_target("edge", "elsewhere")), "r3"));
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(closed("elsewhere"));
+}
+
+TEST_F(OpenPorts, WhoseProtectionWasNeverAnsweredAreKnownAllTheSame) {
+  begin();
+  {
+    auto lock = place("edge").lock();
+    place("edge").apply_faults.push_back({ErrorKind::timeout, true, {}});
+  }
+  say_yes();
+  ASSERT_TRUE(closed());
+  ASSERT_TRUE(soon([&] { return status("edge").ready; })) << "a reading answered it";
+  open_by_hand();
+  EXPECT_TRUE(closed());
+  EXPECT_EQ(asked(), 1u);
+}
+
 }  // namespace
 }  // namespace knock::test

@@ -154,6 +154,54 @@ TEST_F(Faults, PartialReadingIsNoEmptyTargetAndIsSaid) {
   ASSERT_TRUE(soon([&] { return status("edge").ready; }));
 }
 
+// Unreadable is not empty, but what must end is closed by our own records.
+TEST_F(Faults, AnUnreadableTargetStillClosesWhoWasPutOut) {
+  begin();
+  auto ana = sign_in(kAna);
+  auto ben = sign_in(kBen, Duration::hours(1), "ben");
+  sign_in("203.0.113.9", Duration::hours(1), "cem");
+  unreadable(ErrorKind::unavailable);
+  loop_->refresh({});
+  ASSERT_TRUE(soon([&] { return !status("edge").ready; }));
+  end(ana, EndCause::revoked);
+  ASSERT_TRUE(soon([&] { return !place("edge").open("ssh", "203.0.113.7/32"); }));
+  EXPECT_EQ(place("edge").changes().back().reason, Reason::revoked);
+  end(ben);
+  ASSERT_TRUE(soon([&] { return !place("edge").open("ssh", "203.0.113.8/32"); }));
+  EXPECT_EQ(place("edge").changes().back().reason, Reason::sign_out);
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.9/32"));
+  EXPECT_FALSE(status("edge").ready) << "and it is said";
+}
+
+TEST_F(Faults, AnUnreadableTargetStillClosesWhoIsDenied) {
+  begin();
+  sign_in(kAna);
+  sign_in("198.51.100.9", Duration::hours(1), "ben");
+  unreadable(ErrorKind::unavailable);
+  loop_->refresh({});
+  ASSERT_TRUE(soon([&] { return !status("edge").ready; }));
+  ASSERT_TRUE(adopt_only(policy_text(one_target("edge"),
+                                     "networks: {bad: [203.0.113.0/24]}\n"
+                                     "deny: {d: {from: {in: [bad]}, to: [ssh]}}\n"),
+                         "r2"));
+  ASSERT_TRUE(soon([&] { return !place("edge").open("ssh", "203.0.113.7/32"); }));
+  EXPECT_TRUE(place("edge").open("ssh", "198.51.100.9/32"));
+}
+
+TEST_F(Faults, WhatAPartialReadingDidNotSeeIsClosedWhenItMustClose) {
+  begin();
+  auto ana = sign_in(kAna);
+  {
+    auto lock = place("edge").lock();
+    place("edge").hidden = *Prefix::parse("203.0.113.7/32");
+  }
+  loop_->refresh({});
+  ASSERT_TRUE(soon([&] { return !status("edge").ready; }));
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+  end(ana, EndCause::revoked);
+  EXPECT_TRUE(soon([&] { return !place("edge").open("ssh", "203.0.113.7/32"); }));
+}
+
 // Somebody is put out while the target does not answer and the next try is minutes away: closing
 // does not wait that long.
 TEST_F(Faults, SignOutShortensALongWait) {

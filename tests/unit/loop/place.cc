@@ -199,6 +199,13 @@ void Place::put_foreign(const std::string& slot, const std::string& prefix) {
   ++generation_;
 }
 
+void Place::unprotect(bool everything) {
+  std::lock_guard lock(mutex_);
+  model_.protect.clear();
+  if (everything) model_ = ModelTarget();
+  ++generation_;
+}
+
 bool Place::has_foreign(const std::string& slot, const std::string& prefix) const {
   std::lock_guard lock(mutex_);
   auto at = model_.slots.find(slot);
@@ -224,6 +231,11 @@ std::vector<Change> Place::changes() const {
 Structure Place::structure() const {
   std::lock_guard lock(mutex_);
   return model_.observe(clock_.now()).structure;
+}
+
+bool Place::exists() const {
+  std::lock_guard lock(mutex_);
+  return model_.exists;
 }
 
 std::vector<std::string> Place::order() const {

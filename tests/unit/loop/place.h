@@ -91,6 +91,8 @@ class Place {
   /// Somebody else's hand.
   void take_away(const std::string& slot, const std::string& prefix);
   void put_foreign(const std::string& slot, const std::string& prefix);
+  /// Its ports are open to everybody; with `everything`, the container is gone with all it held.
+  void unprotect(bool everything = false);
   bool has_foreign(const std::string& slot, const std::string& prefix) const;
   /// Calls the provider's callback, from this thread.
   void tell_moved();
@@ -101,6 +103,7 @@ class Place {
   int made() const { return made_; }            // ever
   bool overlapped() const { return overlapped_; }
   Structure structure() const;
+  bool exists() const;
   std::vector<std::string> order() const;  // "observe", "apply" as they came
 
   std::unique_ptr<Provider> provider(const TargetName& name, TargetMoved moved);

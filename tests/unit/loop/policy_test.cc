@@ -152,6 +152,23 @@ TEST_F(Policies, WidePrefixStaysHeldUntilAcknowledged) {
   EXPECT_EQ(status("edge").held, 0u);
 }
 
+TEST_F(Policies, WidePrefixOfTheFirstAdoptionWaitsToo) {
+  start();
+  adopt(with_static("198.51.0.0/16", "any"), "r1");
+  EXPECT_FALSE(place("edge").open("ssh", "198.51.0.0/16"));
+  ASSERT_FALSE(status("edge").guards.empty());
+  EXPECT_EQ(status("edge").guards.front().guard, "any");
+  ASSERT_TRUE(loop_->acknowledge("test", plan_id()));
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(place("edge").open("ssh", "198.51.0.0/16"));
+  // What was let pass once is put back without asking, whoever took it away.
+  place("edge").unprotect(true);
+  place("edge").tell_moved();
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(place("edge").open("ssh", "198.51.0.0/16"));
+  EXPECT_EQ(status("edge").held, 0u);
+}
+
 TEST_F(Policies, HeldChangesAreStillShownWhenTheTargetGoesAway) {
   begin();
   sign_in(kAna);
