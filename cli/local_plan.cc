@@ -4,9 +4,29 @@
 #include <algorithm>
 
 #include "cli/registry.h"
+#include "reconciler/loop/protection.h"
 #include "server/core/controller.h"
 
 namespace knock::cli {
+
+namespace {
+
+bool holds_something(const Plan& plan) {
+  return std::any_of(plan.targets.begin(), plan.targets.end(),
+                     [](const TargetPlan& target) { return !target.held.empty(); });
+}
+
+/// What a target was under before something was held back there, only a running controller knows:
+/// it is in no record.
+Finding without_controller() {
+  return {
+      Finding::Level::note, "plan.local", TargetName(),
+      "this plan was made without the controller: where something is held back since an earlier "
+      "commit, a running one compares with the policy before that commit, so that its reasons "
+      "and its hash may differ"};
+}
+
+}  // namespace
 
 Result<Plan> local_plan(const Config& config, const FactStore& store, const Policy& policy,
                         const std::optional<std::vector<Session>>& sessions, Instant now,
@@ -24,8 +44,18 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
   auto in_force = policy_in_force(store, policy_context(config));
   auto factory = provider_factory(config.owner);
   std::map<TargetName, std::unique_ptr<Provider>> providers;
+  KNOCK_ASSIGN(auto protection, protection_by_log(store));
   PlannerInput input{policy, nullptr, live, accounts, keep, now, head, {}, {}, {}, {}, only};
   if (in_force != nullptr && in_force->revision != policy.revision) input.in_force = in_force.get();
+  // As a controller that starts now: it takes every target that the adopted policy has to be under
+  // that policy, and what its log says was protected there.
+  input.in_force_on = [&](const TargetName&) { return input.in_force; };
+  input.protected_before = [&](const Target& target) {
+    const Target* before = in_force != nullptr ? in_force->target(target.name) : nullptr;
+    auto known = protection.find(target.name);
+    bool here = before != nullptr && same_place(*before, target) && known != protection.end();
+    return here ? known->second : std::vector<PortRange>();
+  };
   input.ended = [&](const SessionId& id) -> std::optional<EndCause> {
     auto session = store.session(id);
     if (!session || !*session) return std::nullopt;
@@ -46,7 +76,9 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
     auto at = providers.find(target.name);
     return at == providers.end() ? nullptr : at->second.get();
   };
-  return make_plan(input);
+  Plan plan = make_plan(input);
+  if (in_force != nullptr && holds_something(plan)) plan.findings.push_back(without_controller());
+  return plan;
 }
 
 }  // namespace knock::cli
