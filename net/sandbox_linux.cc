@@ -81,13 +81,16 @@ Status enter(const std::string& netns) {
 
 using Caps = std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)>;
 
+/// No exec can ever give more than these. It takes CAP_SETPCAP in force, which is gone once we are
+/// another user; who never had it cannot be bound, and has no_new_privs to the same end.
+void bound(bool net_admin) {
+  for (int cap = 0; cap <= CAP_LAST_CAP; ++cap)
+    if (!(net_admin && cap == CAP_NET_ADMIN)) (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+}
+
 /// Exactly these capabilities from now on, across exec too.
 Status keep_only(bool net_admin) {
   cap_value_t value = CAP_NET_ADMIN;
-  // The bounding set first: it takes CAP_SETPCAP, which goes below. Lacking it, there is nothing to
-  // bound.
-  for (int cap = 0; cap <= CAP_LAST_CAP; ++cap)
-    if (!(net_admin && cap == CAP_NET_ADMIN)) (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
   Caps caps(cap_init(), cap_free);
   if (net_admin)
     for (auto flag : {CAP_PERMITTED, CAP_EFFECTIVE, CAP_INHERITABLE})
@@ -116,6 +119,7 @@ Result<Became> become(const Identity& identity) {
     KNOCK_ASSIGN(ids, ids_of(identity.user));
   }
   KNOCK_CHECK(enter(identity.netns));
+  bound(identity.net_admin);
   if (ids) {
     prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);  // what is kept of them is decided below
     // A rootless user namespace maps one id: there is nobody else to become.

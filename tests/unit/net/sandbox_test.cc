@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,12 +78,14 @@ class Sandbox : public testing::Test {
     char name[] = "/tmp/knock-sandbox-XXXXXX";
     int fd = mkstemp(name);
     ASSERT_GE(fd, 0);
+    ASSERT_GE(handle_, 0);
     ASSERT_EQ(write(fd, "kept", 4), 4);
     close(fd);
     file_ = name;
     fresh_ = file_ + ".new";
   }
   void TearDown() override {
+    if (handle_ >= 0) close(handle_);
     unlink(file_.c_str());
     unlink(fresh_.c_str());
   }
@@ -94,6 +97,7 @@ class Sandbox : public testing::Test {
   }
   std::string file_, fresh_;
   Bystander other_;
+  int handle_ = int(syscall(SYS_pidfd_open, other_.pid(), 0));
 };
 
 TEST_F(Sandbox, what_only_an_attacker_wants_ends_the_role) {
@@ -106,6 +110,18 @@ TEST_F(Sandbox, what_only_an_attacker_wants_ends_the_role) {
        }},
       {"ptrace", all, kSignalled + SIGSYS,
        [&] { return errno_of(ptrace(PTRACE_ATTACH, other_.pid(), nullptr, nullptr)); }},
+      {"process_vm_readv", all, kSignalled + SIGSYS,
+       [&] {
+         char byte = 0;
+         iovec here{&byte, 1}, there{&byte, 1};  // at the same place: it is our child
+         return errno_of(process_vm_readv(other_.pid(), &here, 1, &there, 1, 0));
+       }},
+      {"process_vm_writev", all, kSignalled + SIGSYS,
+       [&] {
+         char byte = 0;
+         iovec here{&byte, 1}, there{&byte, 1};
+         return errno_of(process_vm_writev(other_.pid(), &here, 1, &there, 1, 0));
+       }},
       {"setns", all, kSignalled + SIGSYS, [] { return errno_of(setns(0, CLONE_NEWNET)); }},
       {"unshare", all, kSignalled + SIGSYS, [] { return errno_of(unshare(CLONE_NEWUSER)); }},
       {"setuid", all, kSignalled + SIGSYS, [] { return errno_of(setuid(0)); }},
@@ -119,6 +135,35 @@ TEST_F(Sandbox, other_processes_of_the_same_user_are_out_of_reach) {
       {"kill", all, EPERM, [&] { return errno_of(kill(other_.pid(), SIGSTOP)); }},
       {"tgkill", all, EPERM,
        [&] { return errno_of(syscall(SYS_tgkill, other_.pid(), other_.pid(), SIGSTOP)); }},
+      {"tkill", all, EPERM, [&] { return errno_of(syscall(SYS_tkill, other_.pid(), SIGSTOP)); }},
+      {"a queued signal", all, EPERM,
+       [&] {
+         siginfo_t about{};
+         about.si_code = SI_QUEUE;
+         return errno_of(syscall(SYS_rt_sigqueueinfo, other_.pid(), SIGSTOP, &about));
+       }},
+      {"a queued signal for a thread", all, EPERM,
+       [&] {
+         siginfo_t about{};
+         about.si_code = SI_QUEUE;
+         return errno_of(
+             syscall(SYS_rt_tgsigqueueinfo, other_.pid(), other_.pid(), SIGSTOP, &about));
+       }},
+      {"a signal through a descriptor", all, EPERM,
+       [&] { return errno_of(syscall(SYS_pidfd_send_signal, handle_, SIGSTOP, nullptr, 0)); }},
+      {"a handle on it", all, EPERM,
+       [&] { return errno_of(syscall(SYS_pidfd_open, other_.pid(), 0)); }},
+      {"its descriptors", all, EPERM,
+       [&] { return errno_of(syscall(SYS_pidfd_getfd, handle_, 0, 0)); }},
+      {"its memory as a file", all, EPERM,
+       [&] {
+         auto name = "/proc/" + std::to_string(other_.pid()) + "/mem";
+         return errno_of(open(name.c_str(), O_RDWR));
+       }},
+      {"its priority", all, EPERM,
+       [&] { return errno_of(setpriority(PRIO_PROCESS, id_t(other_.pid()), 19)); }},
+      {"comparing it with us", all, EPERM,
+       [&] { return errno_of(syscall(SYS_kcmp, getpid(), other_.pid(), 0, 0, 0)); }},
       {"F_SETOWN", all, EPERM, [&] { return errno_of(fcntl(0, F_SETOWN, other_.pid())); }},
       {"F_SETSIG", all, EPERM, [] { return errno_of(fcntl(0, F_SETSIG, SIGKILL)); }},
       {"prlimit", all, EPERM,
@@ -211,6 +256,42 @@ TEST_F(Sandbox, the_terminal_and_the_parents_end_stay_the_operators) {
        [] { return errno_of(setsockopt(0, SOL_SOCKET, SO_KEEPALIVE, "", 1)); }},
   });
   close(terminal);
+}
+
+/// Reading another's memory takes more than its user id once it has said so. This is what keeps the
+/// verifier, which may read files, from the secrets of a role of the same user.
+TEST_F(Sandbox, who_may_not_be_dumped_cannot_be_read) {
+  int ready[2], done[2];
+  ASSERT_EQ(pipe(ready), 0);
+  ASSERT_EQ(pipe(done), 0);
+  pid_t pid = fork();
+  char byte = 0;
+  if (pid == 0) {
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) _exit(2);
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // as exec leaves it
+    forbid_dumps();
+    if (write(ready[1], "x", 1) != 1 || read(done[0], &byte, 1) < 0) _exit(1);
+    _exit(0);
+  }
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  for (const char* file : {"mem", "environ", "fd", "maps", "auxv"}) {
+    auto name = "/proc/" + std::to_string(pid) + "/" + file;
+    struct stat about{};
+    ASSERT_EQ(stat(name.c_str(), &about), 0) << name;
+    EXPECT_EQ(about.st_uid, 0u) << name << " belongs to the process's user";
+    // As the user that roles have; root reads everything.
+    pid_t reader = fork();
+    if (reader == 0) {
+      if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) _exit(2);
+      _exit(open(name.c_str(), O_RDONLY) < 0 && errno == EACCES ? 0 : 1);
+    }
+    int status = 0;
+    waitpid(reader, &status, 0);
+    EXPECT_EQ(WEXITSTATUS(status), 0) << name;
+  }
+  ASSERT_EQ(write(done[1], "x", 1), 1);
+  waitpid(pid, nullptr, 0);
+  for (int end : {ready[0], ready[1], done[0], done[1]}) close(end);
 }
 
 /// A namespace's path comes from the policy. In a child, so that a hang is a failure and no more.
