@@ -62,11 +62,18 @@ int run_front_role() {
   bool core_gone = false;
   std::unique_ptr<net::HttpServer> server;
   SystemRandom random;
-  server::SocketCore core(kFirstDescriptor, [&] {
-    std::lock_guard lock(mutex);
-    core_gone = true;
-    if (server) server->stop();
-  });
+  server::SocketCore core(
+      kFirstDescriptor,
+      [&] {
+        std::lock_guard lock(mutex);
+        core_gone = true;
+        if (server) server->stop();
+      },
+      [&](std::function<void()> pong) {
+        std::lock_guard lock(mutex);
+        if (!server) return pong();
+        server->post(std::move(pong));  // the thread that serves people says that it does
+      });
   server::Front front(core, random, {start->public_url, start->secure, start->trusted_proxies});
   net::HttpListen listen;
   listen.address = IpAddress();

@@ -21,6 +21,7 @@ void fields(Io& io, Part<Io, StartOidc>& m) {
   io.number(m.request);
   io.name(m.source, kLongestName);
   io.text(m.browser, kLongestToken);
+  io.address(m.address);
 }
 template <class Io>
 void fields(Io& io, Part<Io, FinishOidc>& m) {
@@ -50,6 +51,11 @@ void fields(Io& io, Part<Io, SignOut>& m) {
 }
 template <class Io>
 void fields(Io& io, Part<Io, AskReady>& m) {
+  io.number(m.request);
+}
+
+template <class Io>
+void fields(Io& io, Part<Io, Pong>& m) {
   io.number(m.request);
 }
 
@@ -116,6 +122,11 @@ void fields(Io& io, Part<Io, Ready>& m) {
   io.number(m.request);
   io.flag(m.ready);
   io.shown(m.why, kLongestShown);
+}
+
+template <class Io>
+void fields(Io& io, Part<Io, Ping>& m) {
+  io.number(m.request);
 }
 
 constexpr auto kFields = [](auto& io, auto& message) { fields(io, message); };

@@ -15,6 +15,7 @@
 #include "base/port_range.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "schemas/role/ping.h"
 
 namespace knock::role {
 
@@ -28,11 +29,12 @@ struct AskSignIns {
   std::uint64_t request = 0;
 };
 /// A browser wants to sign in at an OpenID provider. `browser` is a random token front keeps in a
-/// cookie; the callback must bring it again.
+/// cookie; the callback must bring it again, from whatever address: phones change theirs on the way.
 struct StartOidc {
   std::uint64_t request = 0;
   SignInName source;
   std::string browser;
+  IpAddress address;
 };
 struct FinishOidc {
   std::uint64_t request = 0;
@@ -61,7 +63,7 @@ struct AskReady {
 };
 
 using FromFront =
-    std::variant<AskSignIns, StartOidc, FinishOidc, SignInLocal, AskMe, SignOut, AskReady>;
+    std::variant<AskSignIns, StartOidc, FinishOidc, SignInLocal, AskMe, SignOut, AskReady, Pong>;
 
 struct SignInChoice {
   SignInName source;
@@ -113,7 +115,8 @@ struct Ready {
   std::string why;
 };
 
-using ToFront = std::variant<SignIns, GoTo, SignedIn, Refused, Me, Ok, Ready>;
+/// Ping comes unasked; front answers it through the thread that serves people.
+using ToFront = std::variant<SignIns, GoTo, SignedIn, Refused, Me, Ok, Ready, Ping>;
 
 std::string encode(const FromFront& message);
 std::string encode(const ToFront& message);

@@ -39,6 +39,11 @@ void fields(Io& io, Part<Io, ExchangeCode>& m) {
   io.instant(m.now);
 }
 
+template <class Io>
+void fields(Io& io, Part<Io, Ping>& m) {
+  io.number(m.request);
+}
+
 // ── from the verifier
 
 template <class Io>
@@ -67,6 +72,11 @@ void fields(Io& io, Part<Io, NotProven>& m) {
   io.number(m.request);
   io.text(m.code, kLongestName);
   io.shown(m.why, kLongestShown);
+}
+
+template <class Io>
+void fields(Io& io, Part<Io, Pong>& m) {
+  io.number(m.request);
 }
 
 constexpr auto kFields = [](auto& io, auto& message) { fields(io, message); };

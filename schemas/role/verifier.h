@@ -13,6 +13,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "schemas/role/ping.h"
 
 namespace knock::role {
 
@@ -36,7 +37,7 @@ struct ExchangeCode {
       issuer;  // issuer: the callback's `iss`, may be empty
   Instant now;
 };
-using ToVerifier = std::variant<CheckPassword, MakeUrl, ExchangeCode>;
+using ToVerifier = std::variant<CheckPassword, MakeUrl, ExchangeCode, Ping>;
 
 struct PasswordChecked {
   std::uint64_t request = 0;
@@ -59,7 +60,7 @@ struct NotProven {
   std::string code;
   std::string why;
 };
-using FromVerifier = std::variant<PasswordChecked, UrlMade, Proven, NotProven>;
+using FromVerifier = std::variant<PasswordChecked, UrlMade, Proven, NotProven, Pong>;
 
 std::string encode(const ToVerifier& message);
 std::string encode(const FromVerifier& message);

@@ -21,7 +21,8 @@ const SignInName kLocal{"local"};
 /// What a person is told. The code is for the log and for whoever helps.
 std::string sentence_for(std::string_view code) {
   if (code == "local.wrong") return "That name and password do not match.";
-  if (code == "too-many") return "Too many attempts from this address. Please wait a minute.";
+  if (code == "too-many" || code == "start.too-many")
+    return "Too many attempts from this address. Please wait a minute.";
   if (code == kBusy) return "Too many people sign in at this moment. Please try again in a minute.";
   if (code == "address.unusable") return "Nothing can be opened for the address you come from.";
   if (code == "state.unknown" || code == "state.other-browser")
@@ -62,6 +63,8 @@ SignIn::SignIn(const Config& config, std::string public_url, FactStore& store,
       by_network_(60, 2, 100'000, {24, 48}),
       // Many people behind one address come back from their provider; guessing codes is hopeless.
       proofs_by_address_(200, 5, 100'000),
+      starts_by_address_(200, 1, 100'000),
+      starts_by_network_(600, 4, 100'000, {24, 48}),  // 3,000 in a state's life; kMostUsed holds 66
       passwords_(200, 20, 1, {0, 0}),
       records_(1000, 2, 1, {0, 0}) {}
 
@@ -201,8 +204,11 @@ void SignIn::handle_one(const role::SignInLocal& sign_in, Answer answer) {
 }
 
 void SignIn::handle_one(const role::StartOidc& start, Answer answer) {
+  auto address = start.address.to_string();
+  if (too_many(starts_by_address_, start.address) || too_many(starts_by_network_, start.address))
+    return refuse(start.request, start.source, "start.too-many", "", address, answer);
   if (oidc(start.source) == nullptr || start.browser.size() < 32)
-    return refuse(start.request, start.source, "source.unknown", "", "", answer);
+    return refuse(start.request, start.source, "source.unknown", "", address, answer);
   role::MakeUrl ask;
   ask.source = start.source;
   ask.redirect_uri = public_url_ + "/auth/callback";
@@ -212,11 +218,11 @@ void SignIn::handle_one(const role::StartOidc& start, Answer answer) {
   ask.challenge = base64url(as_bytes(sha256(about.pkce_verifier)));
   verifier_.ask(std::move(ask), [=, this, request = start.request,
                                  source = start.source](Result<role::FromVerifier> result) {
-    if (!result) return refuse(request, source, "provider.verifier", "", "", answer);
+    if (!result) return refuse(request, source, "provider.verifier", "", address, answer);
     if (auto* url = std::get_if<role::UrlMade>(&*result))
       return answer(role::GoTo{request, std::move(url->url)});
     auto* refused = std::get_if<role::NotProven>(&*result);
-    refuse(request, source, refused != nullptr ? refused->code : "provider.verifier", "", "",
+    refuse(request, source, refused != nullptr ? refused->code : "provider.verifier", "", address,
            answer, refused != nullptr ? refused->why : "");
   });
 }

@@ -5,7 +5,8 @@
 // State, nonce and the PKCE verifier are made here, used once, bound to source, browser and ten
 // minutes. Nothing is kept of a sign-in that has begun: all of it is derived from a key of this
 // process and a salt in the state, so that strangers who begin millions push out nobody's. Only
-// states that came back are remembered, until their time is over. A cookie is 256 random bits that only the browser keeps: the
+// states that came back are remembered, until their time is over; how many one address and one
+// network may begin is limited so far below that table's size that no few of them can fill it. A cookie is 256 random bits that only the browser keeps: the
 // session's id is a hash of it, so a store that leaks opens no portal, and a cookie works across
 // restarts without being stored.
 #pragma once
@@ -36,7 +37,7 @@ class SignIn {
          std::function<std::string()> not_ready);
 
   using Answer = std::function<void(role::ToFront)>;
-  /// Any thread; `answer` is called exactly once, from any thread.
+  /// Any thread; `answer` is called exactly once, from any thread; for a Pong never.
   void handle(const role::FromFront& message, Answer answer);
 
   static SessionId id_of_cookie(std::string_view cookie);
@@ -57,6 +58,7 @@ class SignIn {
   void handle_one(const role::AskMe& ask, Answer answer);
   void handle_one(const role::SignOut& sign_out, Answer answer);
   void handle_one(const role::AskReady& ask, Answer answer);
+  void handle_one(const role::Pong&, const Answer&) {}  // the link's own
 
   void open(std::uint64_t request, Session session, const Answer& answer);
   bool password_may_be_tried(const IpAddress& address);
@@ -87,6 +89,7 @@ class SignIn {
   std::map<std::string, MonotonicTime, std::less<>> used_;  // salts of states that came back
   MonotonicTime tidied_{};
   RateLimit by_address_, by_network_, proofs_by_address_;
+  RateLimit starts_by_address_, starts_by_network_;
   RateLimit passwords_;  // of everybody together
   RateLimit records_;
   std::size_t passwords_under_way_ = 0;

@@ -319,7 +319,7 @@ void Front::start_oidc(const TurnPtr& turn) {
   if (!holds_form_token(turn, pairs ? only(*pairs, "form").value_or("") : "") ||
       !address_known(turn))
     return;
-  core_.ask(role::StartOidc{0, SignInName(name), turn->browser},
+  core_.ask(role::StartOidc{0, SignInName(name), turn->browser, *turn->address},
             [turn](Result<role::ToFront> answer) {
               if (!answer) return turn->core_failed(answer);
               if (auto* no = std::get_if<role::Refused>(&*answer))

@@ -10,6 +10,7 @@ namespace knock::server {
 namespace {
 
 constexpr Duration kSendTime = Duration::seconds(5);
+constexpr std::int64_t kBeats = 5;  // within the patience with a role that should answer a ping
 
 template <class Message>
 void number(Message& message, std::uint64_t request) {
@@ -20,8 +21,9 @@ void number(Message& message, std::uint64_t request) {
 
 // ---- front → core ----
 
-SocketCore::SocketCore(int socket, std::function<void()> gone)
+SocketCore::SocketCore(int socket, std::function<void()> gone, OnPing on_ping)
     : gone_(std::move(gone)),
+      on_ping_(std::move(on_ping)),
       link_(socket,
             {[this](std::string_view body) { return answered(body); }, [this] { closed(); }}) {}
 
@@ -45,6 +47,10 @@ void SocketCore::ask(role::FromFront question, std::function<void(Result<role::T
 bool SocketCore::answered(std::string_view body) {
   auto answer = role::decode_to_front(body);
   if (!answer) return false;
+  if (const auto* ping = std::get_if<role::Ping>(&*answer)) {
+    on_ping_([this, request = ping->request] { pong(request); });
+    return true;
+  }
   std::function<void(Result<role::ToFront>)> then;
   {
     std::lock_guard lock(mutex_);
@@ -55,6 +61,10 @@ bool SocketCore::answered(std::string_view body) {
   }
   then(std::move(*answer));
   return true;
+}
+
+void SocketCore::pong(std::uint64_t request) {
+  (void)link_.send(role::encode(role::FromFront(role::Pong{request})), Deadline::in(kSendTime));
 }
 
 void SocketCore::closed() {
@@ -74,6 +84,8 @@ void SocketCore::closed() {
 struct FrontLink::Shared {
   std::mutex mutex;
   std::unique_ptr<net::FrameLink> link;
+  std::atomic<std::uint64_t> pong{0};  // the last that was answered
+  std::atomic<bool> ended{false};
 
   void send(const role::ToFront& answer) {
     std::lock_guard lock(mutex);
@@ -81,23 +93,52 @@ struct FrontLink::Shared {
   }
 };
 
-FrontLink::FrontLink(int socket, SignIn& sign_in, std::function<void()> gone)
+FrontLink::FrontLink(int socket, SignIn& sign_in, std::function<void()> gone, Duration patience)
     : shared_(std::make_shared<Shared>()) {
-  std::lock_guard lock(shared_->mutex);
+  std::unique_lock lock(shared_->mutex);
   shared_->link = std::make_unique<net::FrameLink>(
       socket,
       net::FrameLink::Events{[&sign_in, shared = std::weak_ptr(shared_)](std::string_view body) {
                                auto question = role::decode_from_front(body);
                                if (!question) return false;
+                               if (const auto* pong = std::get_if<role::Pong>(&*question)) {
+                                 if (auto alive = shared.lock()) alive->pong = pong->request;
+                                 return true;
+                               }
                                sign_in.handle(*question, [shared](role::ToFront answer) {
                                  if (auto alive = shared.lock()) alive->send(answer);
                                });
                                return true;
                              },
-                             std::move(gone)});
+                             [shared = std::weak_ptr(shared_), gone = std::move(gone)] {
+                               if (auto alive = shared.lock()) alive->ended = true;
+                               if (gone) gone();
+                             }});
+  lock.unlock();
+  watching_ = std::jthread([this, beat = Duration{patience.ms / kBeats}](
+                               const std::stop_token& stop) { watch(stop, beat); });
+}
+
+/// Beats are counted and not time: while core itself was stopped, or the machine slept, nothing
+/// beat, and front is not to blame.
+void FrontLink::watch(const std::stop_token& stop, Duration beat) {
+  std::unique_lock lock(beating_);
+  for (std::uint64_t ping = 0, silent = 0; !stop.stop_requested() && !shared_->ended;) {
+    if (shared_->pong == ping) {
+      silent = 0;
+      shared_->send(role::Ping{++ping});
+    } else if (++silent >= kBeats) {
+      log(LogLevel::error, "front.hangs", "The portal does not answer core and is replaced.");
+      std::lock_guard inner(shared_->mutex);
+      return shared_->link->shut_down();
+    }
+    stopping_.wait_for(lock, stop, beat.chrono(), [] { return false; });
+  }
 }
 
 FrontLink::~FrontLink() {
+  watching_.request_stop();
+  watching_.join();
   std::unique_ptr<net::FrameLink> link;
   {
     std::lock_guard lock(shared_->mutex);
@@ -148,6 +189,10 @@ struct SocketVerifier::Live {
     then(std::move(*answer));
     return true;
   }
+  bool idle() {
+    std::lock_guard lock(mutex);
+    return !closed && waiting.empty();
+  }
   bool hangs(MonotonicTime now) {
     std::lock_guard lock(mutex);
     return !closed && !waiting.empty() && waiting.begin()->second.until < now;
@@ -177,8 +222,13 @@ void SocketVerifier::watch(const std::stop_token& stop) {
     lock.unlock();
     if (live != nullptr && live->hangs(std::chrono::steady_clock::now())) {
       log(LogLevel::error, "verifier.hangs", "The verifier does not answer and is replaced.");
+      {
+        std::lock_guard again(mutex_);
+        if (live_ == live) live_.reset();  // from now on questions go to a fresh one
+      }
       live->link->shut_down();
     }
+    if (live != nullptr && live->idle()) put(live, role::Ping{}, [](const auto&) {});
     live.reset();
     lock.lock();
   }
@@ -216,6 +266,11 @@ Status SocketVerifier::start() {
 void SocketVerifier::ask(role::ToVerifier question, Answer answer) {
   auto target = live();
   if (!target) return answer(fail(std::move(target.error())));
+  put(*target, std::move(question), std::move(answer));
+}
+
+void SocketVerifier::put(const std::shared_ptr<Live>& target, role::ToVerifier question,
+                         Answer answer) {
   std::uint64_t request = 0;
   {
     std::lock_guard lock(mutex_);
@@ -223,18 +278,18 @@ void SocketVerifier::ask(role::ToVerifier question, Answer answer) {
   }
   number(question, request);
   {
-    std::lock_guard lock((*target)->mutex);
-    if ((*target)->closed) return answer(fail(ErrorKind::unavailable, "the verifier has ended"));
-    if ((*target)->waiting.size() >= kMostWaiting)
+    std::lock_guard lock(target->mutex);
+    if (target->closed) return answer(fail(ErrorKind::unavailable, "the verifier has ended"));
+    if (target->waiting.size() >= kMostWaiting)
       return answer(fail(ErrorKind::rate_limited, "too many sign-ins are waiting"));
-    (*target)->waiting.emplace(
+    target->waiting.emplace(
         request, Live::Waiting{answer, std::chrono::steady_clock::now() + patience_.chrono()});
   }
-  auto sent = (*target)->link->send(role::encode(question), Deadline::in(kSendTime));
+  auto sent = target->link->send(role::encode(question), Deadline::in(kSendTime));
   if (sent) return;
   {
-    std::lock_guard lock((*target)->mutex);
-    if ((*target)->waiting.erase(request) == 0) return;  // ended() has answered it
+    std::lock_guard lock(target->mutex);
+    if (target->waiting.erase(request) == 0) return;  // ended() has answered it
   }
   answer(fail(std::move(sent.error())));
 }

@@ -25,31 +25,45 @@ namespace knock::server {
 /// called once.
 class SocketCore final : public CoreChannel {
  public:
-  SocketCore(int socket, std::function<void()> gone);
+  /// Given what answers core's ping; whoever runs it there says that the calling thread works.
+  using OnPing = std::function<void(std::function<void()> pong)>;
+  SocketCore(
+      int socket, std::function<void()> gone,
+      OnPing on_ping = [](const std::function<void()>& pong) { pong(); });
   void ask(role::FromFront question, std::function<void(Result<role::ToFront>)> then) override;
 
  private:
   bool answered(std::string_view body);
   void closed();
+  void pong(std::uint64_t request);
 
   std::mutex mutex_;
   std::map<std::uint64_t, std::function<void(Result<role::ToFront>)>> waiting_;
   std::uint64_t last_ = 0;
   bool closed_ = false;
   std::function<void()> gone_;
+  OnPing on_ping_;
   net::FrameLink link_;  // last: its thread uses the rest
 };
 
 /// Core's end: front's questions go to SignIn, answers go back. A question that is out of shape
 /// ends the link: front is not what it was. `gone` is called once when that happens or front ends.
+/// So does a ping that is not answered within `patience`: front hangs, and whoever made the link
+/// asks for another.
 class FrontLink {
  public:
-  FrontLink(int socket, SignIn& sign_in, std::function<void()> gone);
+  FrontLink(int socket, SignIn& sign_in, std::function<void()> gone,
+            Duration patience = Duration::seconds(10));
   ~FrontLink();
 
  private:
   struct Shared;
+  void watch(const std::stop_token& stop, Duration beat);
+
   std::shared_ptr<Shared> shared_;
+  std::mutex beating_;
+  std::condition_variable_any stopping_;
+  std::jthread watching_;  // last
 };
 
 /// Where fresh roles come from.
@@ -76,8 +90,9 @@ class Spawner final : public RoleSource {
 
 /// Core's way to its verifier. A verifier that ends (as it does after 1,000 proofs, or after any
 /// error) is replaced by the parent at the next question; what it owed fails with `unavailable`. So
-/// is one that owes an answer for longer than `patience`: it hangs. Beyond kMostWaiting questions
-/// under way the next fail at once with `rate_limited`.
+/// is one that owes an answer for longer than `patience`: it hangs. When nobody asks, a ping does, so
+/// that the next sign-in need not find out. Beyond kMostWaiting questions under way the next fail at
+/// once with `rate_limited`.
 class SocketVerifier final : public VerifierChannel {
  public:
   // Fewer than fill the socket of a verifier that does not read: whoever asks must not wait for it.
@@ -93,6 +108,7 @@ class SocketVerifier final : public VerifierChannel {
  private:
   struct Live;
   Result<std::shared_ptr<Live>> live();
+  void put(const std::shared_ptr<Live>& target, role::ToVerifier question, Answer answer);
   void watch(const std::stop_token& stop);
 
   RoleSource& spawner_;

@@ -119,7 +119,8 @@ class Frames {
 };
 
 bool is_proof(const role::ToVerifier& message) {
-  return !std::holds_alternative<role::MakeUrl>(message);
+  return std::holds_alternative<role::CheckPassword>(message) ||
+         std::holds_alternative<role::ExchangeCode>(message);
 }
 
 /// Hands over every whole frame; false when it is time to end.

@@ -92,6 +92,7 @@ class Threads final : public Verifier {
     queue(passwords_, ask.request, answer,
           [ask = std::move(ask)](net::HttpClient*) { return check(ask); });
   }
+  void start(role::Ping ask, const Answer& answer) { answer(role::Pong{ask.request}); }
   void start(role::MakeUrl ask, const Answer& answer) {
     at_provider(std::move(ask), answer, &make_url);
   }

@@ -49,7 +49,7 @@ class Verifier {
 
   /// Never blocks. `answer` is called exactly once, on a thread of ours or before this returns; it
   /// must not throw. CheckPassword is answered with PasswordChecked, MakeUrl with UrlMade,
-  /// ExchangeCode with Proven, and each with NotProven when it could not be done. Codes beyond
+  /// ExchangeCode with Proven, Ping at once with Pong, and each other with NotProven when it could not be done. Codes beyond
   /// those of OidcClient: verifier.source, verifier.busy, verifier.internal (this verifier must not
   /// be used any more). Any thread.
   virtual void handle(role::ToVerifier message, Answer answer) = 0;

@@ -61,6 +61,16 @@ FrontEnd::Got FrontEnd::more(Deadline deadline) {
   ssize_t got = recv(socket_, part.data(), part.size(), 0);
   if (got <= 0) return Got::end;
   input_.append(part.data(), std::size_t(got));
+  while (input_.size() >= 4 && input_.size() - 4 >= length_of(input_)) {
+    auto size = 4 + std::size_t(length_of(input_));
+    auto answer = role::decode_to_front(std::string_view(input_).substr(4, size - 4));
+    input_.erase(0, size);
+    if (!answer) continue;
+    if (const auto* ping = std::get_if<role::Ping>(&*answer))
+      (void)send(role::encode(role::FromFront(role::Pong{ping->request})));
+    else
+      answers_.push_back(std::move(*answer));
+  }
   return Got::something;
 }
 
@@ -70,11 +80,10 @@ std::optional<role::ToFront> FrontEnd::ask(role::FromFront question) {
   if (!send(role::encode(question))) return std::nullopt;
   auto deadline = Deadline::in(Duration::seconds(10));
   while (true) {
-    while (input_.size() >= 4 && input_.size() - 4 >= length_of(input_)) {
-      auto size = 4 + std::size_t(length_of(input_));
-      auto answer = role::decode_to_front(std::string_view(input_).substr(4, size - 4));
-      input_.erase(0, size);
-      if (answer && role::request_of(*answer) == number) return std::move(*answer);
+    while (!answers_.empty()) {
+      auto answer = std::move(answers_.front());
+      answers_.pop_front();
+      if (role::request_of(answer) == number) return answer;
     }
     if (more(deadline) != Got::something) return std::nullopt;
   }

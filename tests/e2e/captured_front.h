@@ -21,7 +21,8 @@
 
 namespace knock::test {
 
-/// Front's end of one link to core.
+/// Front's end of one link to core. Whatever reads from it answers core's pings on the way, so that
+/// core takes it for alive as long as somebody asks now and then.
 class FrontEnd {
  public:
   explicit FrontEnd(int socket) : socket_(socket) {}
@@ -53,6 +54,7 @@ class FrontEnd {
   int socket_;
   std::uint64_t last_ = 0;
   std::string input_;
+  std::deque<role::ToFront> answers_;
 };
 
 class CapturedFront {

@@ -66,7 +66,7 @@ class Captured : public ::testing::Test {
 
   /// A sign-in of alice's, begun through the captured front and brought back by her browser.
   role::FinishOidc proof_of(const std::string& user, const std::string& browser = kBrowser) {
-    auto go = front_->ask_for<role::GoTo>(role::StartOidc{0, kCorp, browser});
+    auto go = front_->ask_for<role::GoTo>(role::StartOidc{0, kCorp, browser, address(kAlice)});
     role::FinishOidc out;
     if (!go) return out;
     std::string back, why;
@@ -82,7 +82,7 @@ class Captured : public ::testing::Test {
     return out;
   }
   std::string fresh_state(const std::string& browser = kBrowser) {
-    auto go = front_->ask_for<role::GoTo>(role::StartOidc{0, kCorp, browser});
+    auto go = front_->ask_for<role::GoTo>(role::StartOidc{0, kCorp, browser, address(kAlice)});
     return go ? query_parameter(go->url, "state") : "";
   }
 
@@ -108,8 +108,9 @@ TEST_F(Captured, MakesNoSessionWithoutAFreshProof) {
   invented.state = fresh_state();
   invented.browser = std::string(43, 'c');
   EXPECT_EQ(front_->refusal(invented), "state.other-browser");
-  EXPECT_EQ(front_->refusal(role::StartOidc{0, kCorp, "short"}), "source.unknown");
-  EXPECT_EQ(front_->refusal(role::StartOidc{0, SignInName("grant"), kBrowser}), "source.unknown");
+  EXPECT_EQ(front_->refusal(role::StartOidc{0, kCorp, "short", address(kAlice)}), "source.unknown");
+  EXPECT_EQ(front_->refusal(role::StartOidc{0, SignInName("grant"), kBrowser, address(kAlice)}),
+            "source.unknown");
   EXPECT_EQ(front_->refusal(role::SignInLocal{0, "lena", "not her password", address(kStranger)}),
             "local.wrong");
   EXPECT_EQ(front_->refusal(role::SignInLocal{0, "", "", address(kStranger)}), "local.wrong");
@@ -220,7 +221,7 @@ TEST_F(Captured, WhatIsOutOfShapeEndsTheLinkAndNothingElse) {
   std::mt19937_64 random(20260701);
   const role::FromFront kinds[] = {
       role::AskSignIns{},
-      role::StartOidc{0, kCorp, kBrowser},
+      role::StartOidc{0, kCorp, kBrowser, address(kAlice)},
       role::FinishOidc{0, "state", "code", "issuer", "error", kBrowser, address(kStranger)},
       role::AskMe{0, in->cookie, address(kAlice)},
       role::SignOut{0, in->cookie, std::string(43, 'f')},

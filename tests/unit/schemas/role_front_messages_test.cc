@@ -16,12 +16,13 @@ const IpAddress kAddress = *IpAddress::parse("2001:db8::7");
 
 std::vector<FromFront> from_front() {
   return {AskSignIns{1},
-          StartOidc{2, SignInName("corp"), "browser-token"},
+          StartOidc{2, SignInName("corp"), "browser-token", kAddress},
           FinishOidc{3, "state", "code", "https://idp.example", "", "browser-token", kAddress},
           SignInLocal{4, "ana", "p\xc3\xa4ss\nword", kAddress},
           AskMe{5, "cookie", *IpAddress::parse("192.0.2.1")},
           SignOut{6, "cookie", "form"},
-          AskReady{UINT64_MAX}};
+          AskReady{UINT64_MAX},
+          Pong{7}};
 }
 
 std::vector<ToFront> to_front() {
@@ -46,20 +47,22 @@ std::vector<ToFront> to_front() {
           Refused{4, "code", "Sentence."},
           me,
           Ok{6},
-          Ready{7, true, ""}};
+          Ready{7, true, ""},
+          Ping{UINT64_MAX}};
 }
 
 std::vector<ToVerifier> to_verifier() {
   return {CheckPassword{1, "$argon2id$…", "secret"},
           MakeUrl{2, SignInName("corp"), "https://k.example/auth/callback", "s", "n", "c"},
           ExchangeCode{3, SignInName("corp"), "https://k.example/auth/callback", "code", "v", "n",
-                       "", Instant{-5}}};
+                       "", Instant{-5}},
+          Ping{4}};
 }
 
 std::vector<FromVerifier> from_verifier() {
   return {PasswordChecked{1, true}, UrlMade{2, "https://idp.example/"},
           Proven{3, "https://idp.example", "sub", "Ana", {"a", "b"}, Instant{7}},
-          NotProven{4, "token.signature", "no key fits"}};
+          NotProven{4, "token.signature", "no key fits"}, Pong{5}};
 }
 
 template <class Message, class Decode>

@@ -94,10 +94,13 @@ class CoreFixture : public testing::Test {
     verifier_.next = role::PasswordChecked{0, true};
     return ask(role::SignInLocal{1, "ana", "pw", address(from)});
   }
-  /// Begins at `corp`; the state the browser is sent away with.
-  std::string begin(const std::string& browser) {
+  role::ToFront start(const std::string& browser, const std::string& from) {
     verifier_.next = role::UrlMade{0, "https://idp.example/authorize"};
-    EXPECT_EQ(code(ask(role::StartOidc{1, SignInName("corp"), browser})), "");
+    return ask(role::StartOidc{1, SignInName("corp"), browser, address(from)});
+  }
+  /// Begins at `corp`; the state the browser is sent away with.
+  std::string begin(const std::string& browser, const std::string& from = "203.0.113.7") {
+    EXPECT_EQ(code(start(browser, from)), "");
     return verifier_.last<role::MakeUrl>().state;
   }
   role::ToFront finish(const std::string& state, const std::string& browser,

@@ -66,12 +66,56 @@ TEST_F(SignInTest, strangers_who_begin_push_out_nobody) {
   std::set<std::string> nonces;
   for (int i = 0; i < 30'000; ++i) {
     verifier_.asked.clear();
-    begin(kOther);
+    begin(kOther, "198." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ".1");
     nonces.insert(verifier_.last<role::MakeUrl>().nonce);
   }
   EXPECT_EQ(nonces.size(), 30'000u);
   verifier_.next = proven();
   EXPECT_TRUE(std::holds_alternative<role::SignedIn>(finish(honest, kBrowser)));
+}
+
+TEST_F(SignInTest, how_many_one_address_and_one_network_begin_is_limited) {
+  auto begun = [&](int count, const std::function<std::string(int)>& from) {
+    int passed = 0;
+    for (int i = 0; i < count; ++i) {
+      auto refusal = code(start(kOther, from(i)));
+      passed += refusal.empty() ? 1 : 0;
+      EXPECT_TRUE(refusal.empty() || refusal == "start.too-many") << refusal;
+    }
+    return passed;
+  };
+  EXPECT_EQ(begun(1000, [](int) { return "198.51.100.9"; }), 200);
+  auto asked = verifier_.asked.size();
+  EXPECT_EQ(code(start(kOther, "198.51.100.9")), "start.too-many");
+  EXPECT_EQ(verifier_.asked.size(), asked) << "the verifier need not know";
+  EXPECT_EQ(code(start(kBrowser, "198.51.101.9")), "") << "others go on";
+  clock_.advance(Duration::seconds(1));
+  EXPECT_EQ(code(start(kOther, "198.51.100.9")), "") << "one more after a second";
+  // One host owns a /64, one customer a /48.
+  EXPECT_EQ(begun(1000, [](int i) { return "2001:db8:1:1::" + std::to_string(i); }), 200);
+  EXPECT_EQ(begun(5000, [](int i) { return "2001:db8:2:" + std::to_string(i) + "::1"; }), 600);
+
+  // Beginning is limited apart from ending: who began may come back.
+  auto state = begin(kBrowser);
+  begun(1000, [](int) { return "203.0.113.7"; });
+  verifier_.next = proven();
+  EXPECT_TRUE(std::holds_alternative<role::SignedIn>(finish(state, kBrowser)));
+}
+
+TEST_F(SignInTest, a_refused_start_is_recorded_with_its_address) {
+  EXPECT_EQ(code(ask(role::StartOidc{1, SignInName("nowhere"), kBrowser, address("192.0.2.77")})),
+            "source.unknown");
+  auto records = store_->records(store_->head().value() - 1, 1).value();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].fact.kind, "sign-in.refused");
+  EXPECT_NE(records[0].fact.personal_json.find("192.0.2.77"), std::string::npos);
+}
+
+TEST_F(SignInTest, a_phone_may_change_its_address_on_the_way) {
+  auto state = begin(kBrowser, "2001:db8::7");
+  verifier_.next = proven();
+  EXPECT_TRUE(std::holds_alternative<role::SignedIn>(finish(state, kBrowser, "203.0.113.9")));
+  EXPECT_EQ(loop_->live_sessions().at(0).address, address("203.0.113.9"));
 }
 
 TEST_F(SignInTest, what_a_verifier_says_is_kept_in_bounds) {

@@ -59,6 +59,43 @@ TEST(VerifierLink, one_that_hangs_fails_its_questions_in_bounded_time_and_is_rep
   EXPECT_TRUE(third.get());
 }
 
+TEST(VerifierLink, one_that_hangs_is_found_out_before_anybody_asks) {
+  FakeParent parent;
+  SocketVerifier verifier(parent, Duration{200});
+  ASSERT_TRUE(verifier.start());
+  // What core wrote before it hung up is a ping and nothing else.
+  std::string said;
+  char part[256];
+  for (ssize_t got; (got = recv(parent.ends.at(0), part, sizeof part, 0)) > 0;)
+    said.append(part, std::size_t(got));
+  auto message = role::decode_to_verifier(said.substr(4));
+  ASSERT_TRUE(message);
+  EXPECT_TRUE(std::holds_alternative<role::Ping>(*message));
+  auto question = ask(verifier);
+  EXPECT_EQ(parent.ends.size(), 2u) << "the first question goes to a fresh one";
+  EXPECT_EQ(question.wait_for(0s), std::future_status::timeout);
+}
+
+TEST(VerifierLink, one_that_answers_pings_is_kept) {
+  FakeParent parent;
+  SocketVerifier verifier(parent, Duration{200});
+  ASSERT_TRUE(verifier.start());
+  std::string said;
+  char part[256];
+  for (int pings = 0; pings < 20;) {
+    auto got = recv(parent.ends.at(0), part, sizeof part, 0);
+    ASSERT_GT(got, 0) << "given up after " << pings;
+    said.append(part, std::size_t(got));
+    for (; said.size() >= 13; said.erase(0, 13), ++pings) {
+      auto message = role::decode_to_verifier(said.substr(4, 9));
+      ASSERT_TRUE(message);
+      auto pong = role::encode(role::FromVerifier(role::Pong{role::request_of(*message)}));
+      ASSERT_EQ(send(parent.ends[0], pong.data(), pong.size(), MSG_NOSIGNAL), ssize_t(pong.size()));
+    }
+  }
+  EXPECT_EQ(parent.ends.size(), 1u);
+}
+
 TEST(VerifierLink, questions_under_way_are_bounded) {
   FakeParent parent;
   SocketVerifier verifier(parent, Duration::seconds(60));
