@@ -55,8 +55,9 @@ class Shares {
   void count(const World& world);
   void count(const std::vector<Session>& sessions, const Policy& policy, bool non_empty);
   void also(const std::string& kind, bool is);
-  /// Prints RC_PARAMS and the shares; fails the running test when one of the four is below 20 %.
-  void judge() const;
+  /// Prints RC_PARAMS and the shares; fails the running test when one of the four, or one of these,
+  /// is below 20 %.
+  void judge(const std::vector<std::string>& more = {}) const;
 
  private:
   std::size_t cases_ = 0;
