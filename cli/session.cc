@@ -78,9 +78,10 @@ int revoke(const Global& global, const std::string& id, const std::string& reaso
   if (global.json)
     print(boost::json::serialize(*answer) + "\n");
   else
-    print(fmt::format("Session {} of {} is revoked.\n",
-                      text(member(*answer, "session"), "id").substr(0, 10),
-                      text(member(member(*answer, "session"), "principal"), "name")));
+    print(fmt::format(
+        "Session {} of {} is revoked.\n{}", text(member(*answer, "session"), "id").substr(0, 10),
+        text(member(member(*answer, "session"), "principal"), "name"),
+        text(*answer, "note").empty() ? "" : "note: " + text(*answer, "note") + "\n"));
   return kDone;
 }
 

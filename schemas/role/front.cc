@@ -116,6 +116,7 @@ void fields(Io& io, Part<Io, Me>& m) {
 template <class Io>
 void fields(Io& io, Part<Io, Ok>& m) {
   io.number(m.request);
+  io.shown(m.remark, kLongestShown);
 }
 template <class Io>
 void fields(Io& io, Part<Io, Ready>& m) {

@@ -108,6 +108,7 @@ struct Me {
 };
 struct Ok {
   std::uint64_t request = 0;
+  std::string remark = {};  // of a sign-out that is done but not recorded: what the person is told
 };
 struct Ready {
   std::uint64_t request = 0;

@@ -163,9 +163,9 @@ class Call {
   Result<HttpResponse> revoke() {
     KNOCK_ASSIGN(auto id, args_.text("session"));
     KNOCK_ASSIGN(auto reason, args_.text_or("reason", ""));
-    KNOCK_ASSIGN(auto session, c_.revoke(actor_, id, reason));
+    KNOCK_ASSIGN(auto revoked, c_.revoke(actor_, id, reason));
     c_.reconciler().wait_settled(Deadline::in(Duration::seconds(3)));
-    return reply(200, session_json(session, {}));
+    return reply(200, session_json(revoked.session, {}, revoked.note));
   }
 
   Result<HttpResponse> plan() {
@@ -268,15 +268,35 @@ class Call {
 
   Result<HttpResponse> remove_user() {
     KNOCK_ASSIGN(auto user, args_.text("user"));
-    KNOCK_CHECK(c_.store().remove_account(actor_, c_.clock().now(), user));
-    for (const Session& session : c_.reconciler().live_sessions())
-      if (session.principal == Principal{"local", user, ""})
-        KNOCK_CHECK(
-            c_.reconciler().end_session(actor_, session.id, EndCause::revoked, "account removed"));
-    return reply(200, "{}\n");
+    auto removed = c_.store().remove_account(actor_, c_.clock().now(), user);
+    if (!removed && removed.error().kind == ErrorKind::not_found)
+      return fail(std::move(removed.error()));
+    // Whatever became of the account: what its sessions opened closes, every one of them.
+    auto nowhere = end_all(Principal{"local", user, ""}, "account removed");
+    if (removed && nowhere.empty()) return reply(200, "{}\n");
+    std::vector<std::string> problems;
+    if (!removed)
+      problems.push_back(
+          "the account is not removed, so remove it again when the log can be "
+          "written; its sessions were ended (" +
+          removed.error().text() + ")");
+    problems.insert(problems.end(), nowhere.begin(), nowhere.end());
+    return fail(removed ? ErrorKind::unavailable : removed.error().kind, join(problems, "; "));
   }
 
  private:
+  /// What is to be said of ends that are written nowhere.
+  std::vector<std::string> end_all(const Principal& principal, const std::string& reason) {
+    std::vector<std::string> out;
+    for (const Session& session : c_.reconciler().live_sessions()) {
+      if (session.principal != principal) continue;
+      auto ended = c_.ends().end(actor_, session, EndCause::revoked, reason);
+      if (ended && ended->written == EndedSession::Written::nowhere)
+        out.push_back(to_sentence(*ended, session.id));
+    }
+    return out;
+  }
+
   Result<std::vector<TargetName>> targets() {
     auto policy = c_.reconciler().policy();
     KNOCK_ASSIGN(auto names, args_.texts("targets"));

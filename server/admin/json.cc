@@ -134,8 +134,11 @@ std::string sessions_json(const std::vector<Session>& sessions) {
   return text_of({{"sessions", array_of(sessions, session_object)}});
 }
 
-std::string session_json(const Session& session, const std::vector<SessionOnTarget>& where) {
-  return text_of({{"session", session_object(session)}, {"where", array_of(where, where_object)}});
+std::string session_json(const Session& session, const std::vector<SessionOnTarget>& where,
+                         const std::string& note) {
+  json::object out{{"session", session_object(session)}, {"where", array_of(where, where_object)}};
+  if (!note.empty()) out["note"] = note;
+  return text_of(out);
 }
 
 std::string why_json(const std::vector<Why>& rows) {

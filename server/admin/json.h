@@ -17,7 +17,9 @@ namespace knock {
 
 std::string to_json(const ControllerStatus& status);
 std::string sessions_json(const std::vector<Session>& sessions);
-std::string session_json(const Session& session, const std::vector<SessionOnTarget>& where);
+/// `note`, when there is one: what the caller should know about how it was done.
+std::string session_json(const Session& session, const std::vector<SessionOnTarget>& where,
+                         const std::string& note = {});
 std::string why_json(const std::vector<Why>& rows);
 std::string who_json(const ServiceName& service, Instant at,
                      const std::vector<AppliedInterval>& rows);

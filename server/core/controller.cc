@@ -86,25 +86,32 @@ Controller::Controller(ControllerParts parts)
                   settings_of(parts_.config, parts_.meter)),
       keeper_(parts_.policy, policy_context(parts_.config), parts_.store, reconciler_, parts_.clock,
               parts_.config.policy.poll),
+      ends_(parts_.store, reconciler_, parts_.clock),
       sign_in_(std::make_unique<SignIn>(parts_.config, public_url(parts_.config), parts_.store,
-                                        reconciler_, parts_.verifier, parts_.clock, parts_.random,
-                                        [this] { return not_ready(); })) {}
+                                        reconciler_, ends_, parts_.verifier, parts_.clock,
+                                        parts_.random, [this] { return not_ready(); })) {}
 
 Status Controller::start() {
-  std::vector<Fact> facts{ControllerStarted{KNOCK_VERSION, join(remarks(), "; ")}};
-  if (auto written = parts_.store.append("core", parts_.clock.now(), facts); !written)
-    return fail_within("log", written);
+  std::vector<Fact> facts{ControllerStarted{KNOCK_VERSION, roles()}};
+  if (auto written = parts_.store.append("core", parts_.clock.now(), facts); !written) {
+    if (written.error().kind != ErrorKind::unavailable) return fail_within("log", written);
+    log(LogLevel::error, "log.unwritable",
+        "The log cannot be written: nothing new opens until the controller is started again.",
+        {{"problem", written.error().text()}});
+  }
   KNOCK_CHECK(reconciler_.start());
   if (auto restored = keeper_.restore(); !restored)
     log(LogLevel::error, "policy.not-restored", "The last policy in force could not be restored.",
         {{"problem", restored.error().text()}});
   keeper_.start();
+  ends_.start();
   return {};
 }
 
 void Controller::stop() { reconciler_.stop(); }
 
 std::string Controller::not_ready() const {
+  if (auto problem = ends_.not_ready(); !problem.empty()) return problem;
   if (!parts_.store.writable()) return "the log cannot be written";
   if (reconciler_.policy() == nullptr) {
     auto problem = keeper_.status().problem;
@@ -114,7 +121,17 @@ std::string Controller::not_ready() const {
 }
 
 std::vector<std::string> Controller::remarks() const {
-  return parts_.remarks ? parts_.remarks() : std::vector<std::string>();
+  auto out = parts_.remarks ? parts_.remarks() : std::vector<std::string>();
+  for (std::string& remark : ends_.remarks()) out.push_back(std::move(remark));
+  return out;
+}
+
+std::string Controller::roles() const {
+  std::vector<std::string> out;
+  if (parts_.roles) out.push_back(parts_.roles());
+  if (parts_.remarks)
+    for (std::string& remark : parts_.remarks()) out.push_back(std::move(remark));
+  return join(out, "; ");
 }
 
 ControllerStatus Controller::status() const {
@@ -178,7 +195,7 @@ Result<Session> Controller::grant(const Actor& actor, const GrantRequest& reques
   return reconciler_.open_session(actor, std::move(session));
 }
 
-Result<Session> Controller::revoke(const Actor& actor, const std::string& id,
+Result<Revoked> Controller::revoke(const Actor& actor, const std::string& id,
                                    const std::string& reason) {
   std::optional<Session> found;
   for (Session& session : reconciler_.live_sessions()) {
@@ -187,15 +204,19 @@ Result<Session> Controller::revoke(const Actor& actor, const std::string& id,
       return fail(ErrorKind::invalid, "more than one session begins with " + printable(id));
     found = std::move(session);
   }
-  if (!found) return fail(ErrorKind::not_found, "no live session " + printable(id));
-  if (auto ended = reconciler_.end_session(actor, found->id, EndCause::revoked, reason); !ended)
-    return fail(ended.error().kind,
-                fmt::format("what session {} opened is being closed, but that could not be "
-                            "recorded, so a restarted controller opens it again: revoke it once "
-                            "more then ({})",
-                            found->id.value, ended.error().text()));
+  if (!found) {
+    // Ended before, and not in the log yet: whoever asks again is told how that stands.
+    auto before = ends_.find_unwritten(id);
+    auto session = before ? parts_.store.session(*before) : std::nullopt;
+    if (!session || !*session)
+      return fail(ErrorKind::not_found, "no live session " + printable(id));
+    found = **session;
+  }
+  KNOCK_ASSIGN(auto ended, ends_.end(actor, *found, EndCause::revoked, reason));
+  auto note = to_sentence(ended, found->id);
+  if (ended.written == EndedSession::Written::nowhere) return fail(ErrorKind::unavailable, note);
   found->end = SessionEnd{parts_.clock.now(), EndCause::revoked};
-  return *found;
+  return Revoked{*found, note};
 }
 
 Result<std::vector<Why>> Controller::why(const std::string& who, const std::string& what) const {

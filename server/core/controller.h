@@ -12,6 +12,7 @@
 #include "reconciler/loop/policy_keeper.h"
 #include "reconciler/loop/reconciler.h"
 #include "schemas/config/config.h"
+#include "server/core/session_ends.h"
 #include "server/core/sign_in.h"
 
 namespace knock {
@@ -27,6 +28,7 @@ struct ControllerParts {
   ProviderFactory providers;
   Meter* meter = nullptr;
   std::function<std::vector<std::string>()> remarks;  // for status
+  std::function<std::string()> roles = {};            // for the record of the start
 };
 
 struct GrantRequest {
@@ -35,6 +37,11 @@ struct GrantRequest {
   Duration ttl;
   std::string reason;
   std::vector<GroupName> groups;  // policy's; empty: those of the local account of that name
+};
+
+struct Revoked {
+  Session session;
+  std::string note;  // what is not as it should be about the record; "" when all is
 };
 
 /// One answer to `knock why`.
@@ -50,7 +57,7 @@ class Controller {
 
   /// Restores the last good policy, looks at the source once, starts the loop. A source that is
   /// away or unsound is not an error here: the controller runs with the last good policy, or
-  /// closed, and says so.
+  /// closed, and says so. Nor is a log that cannot be written: then it closes, and opens nothing.
   Status start();
   void stop();
 
@@ -58,6 +65,7 @@ class Controller {
   Reconciler& reconciler() { return reconciler_; }
   PolicyKeeper& policy_keeper() { return keeper_; }
   FactStore& store() { return parts_.store; }
+  SessionEnds& ends() { return ends_; }
   const Clock& clock() const { return parts_.clock; }
   const Config& config() const { return parts_.config; }
 
@@ -66,8 +74,9 @@ class Controller {
   std::string not_ready() const;
 
   Result<Session> grant(const Actor& actor, const GrantRequest& request);
-  /// `id`: a session's id, or its first characters when they name only one.
-  Result<Session> revoke(const Actor& actor, const std::string& id, const std::string& reason);
+  /// `id`: a session's id, or its first characters when they name only one. `unavailable`: what it
+  /// opened is being closed, but that is written nowhere; the message says what follows.
+  Result<Revoked> revoke(const Actor& actor, const std::string& id, const std::string& reason);
   /// `who`: a name, subject, subject@issuer or address. `what`: a service or a target. Newest
   /// sessions first.
   Result<std::vector<Why>> why(const std::string& who, const std::string& what) const;
@@ -77,10 +86,12 @@ class Controller {
 
  private:
   std::vector<std::string> remarks() const;
+  std::string roles() const;
 
   ControllerParts parts_;
   Reconciler reconciler_;
   PolicyKeeper keeper_;
+  SessionEnds ends_;
   std::unique_ptr<SignIn> sign_in_;
 };
 

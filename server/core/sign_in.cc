@@ -34,6 +34,24 @@ std::string sentence_for(std::string_view code) {
   return "The proof of identity was not accepted.";
 }
 
+/// What a person is told whose sign-out is not in the log; "" when it is.
+std::string sign_out_remark(const EndedSession& ended) {
+  switch (ended.written) {
+    case EndedSession::Written::log:
+      return "";
+    case EndedSession::Written::beside:
+      return "What you had open is closed now and stays closed. The log cannot be written at the "
+             "moment, so that you signed out is recorded later. The operators are told.";
+    case EndedSession::Written::nowhere:
+      break;
+  }
+  return "What you had open is closed now. But that you signed out could not be recorded: if knock "
+         "is restarted before " +
+         to_string(ended.expires) +
+         ", it would open again until then. The operators are told, and it is tried again every "
+         "few seconds. If it matters to you, ask them.";
+}
+
 std::string_view salt_of(std::string_view state) { return state.substr(0, state.find('.')); }
 
 }  // namespace
@@ -48,12 +66,13 @@ bool can_be_a_person(const IpAddress& address) {
 }
 
 SignIn::SignIn(const Config& config, std::string public_url, FactStore& store,
-               Reconciler& reconciler, VerifierChannel& verifier, const Clock& clock,
-               Random& random, std::function<std::string()> not_ready)
+               Reconciler& reconciler, SessionEnds& ends, VerifierChannel& verifier,
+               const Clock& clock, Random& random, std::function<std::string()> not_ready)
     : config_(config),
       public_url_(std::move(public_url)),
       store_(store),
       reconciler_(reconciler),
+      ends_(ends),
       verifier_(verifier),
       clock_(clock),
       random_(random),
@@ -359,13 +378,11 @@ void SignIn::handle_one(const role::AskMe& ask, Answer answer) {
 void SignIn::handle_one(const role::SignOut& sign_out, Answer answer) {
   if (!Secret(form_of_cookie(sign_out.cookie)).equals(sign_out.form))
     return answer(role::Refused{sign_out.request, "form", "That form was not ours."});
-  auto ended =
-      reconciler_.end_session("front", id_of_cookie(sign_out.cookie), EndCause::signed_out, "");
-  if (!ended && ended.error().kind != ErrorKind::not_found)
-    log(LogLevel::error, "sign-out.unrecorded",
-        "A sign-out closed its entries but could not be recorded.",
-        {{"problem", ended.error().text()}});
-  answer(role::Ok{sign_out.request});
+  Session session;
+  session.id = id_of_cookie(sign_out.cookie);
+  session = reconciler_.live_session(session.id).value_or(session);
+  auto ended = ends_.end("front", session, EndCause::signed_out, "");
+  answer(role::Ok{sign_out.request, ended ? sign_out_remark(*ended) : std::string()});
 }
 
 void SignIn::handle_one(const role::AskReady& ask, Answer answer) {

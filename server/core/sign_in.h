@@ -22,6 +22,7 @@
 #include "schemas/config/config.h"
 #include "schemas/role/front.h"
 #include "server/core/rate_limit.h"
+#include "server/core/session_ends.h"
 #include "server/core/verifier_channel.h"
 
 namespace knock {
@@ -33,7 +34,7 @@ bool can_be_a_person(const IpAddress& address);
 class SignIn {
  public:
   SignIn(const Config& config, std::string public_url, FactStore& store, Reconciler& reconciler,
-         VerifierChannel& verifier, const Clock& clock, Random& random,
+         SessionEnds& ends, VerifierChannel& verifier, const Clock& clock, Random& random,
          std::function<std::string()> not_ready);
 
   using Answer = std::function<void(role::ToFront)>;
@@ -78,6 +79,7 @@ class SignIn {
   const std::string public_url_;
   FactStore& store_;
   Reconciler& reconciler_;
+  SessionEnds& ends_;
   VerifierChannel& verifier_;
   const Clock& clock_;
   Random& random_;

@@ -373,9 +373,11 @@ void Front::sign_out(const TurnPtr& turn) {
     if (!answer) return turn->core_failed(answer);
     if (auto* no = std::get_if<role::Refused>(&*answer))
       return turn->problem(403, "You are still signed in", no->sentence, no->code);
-    if (!std::holds_alternative<role::Ok>(*answer)) return turn->core_failed(answer);
+    auto* done = std::get_if<role::Ok>(&*answer);
+    if (done == nullptr) return turn->core_failed(answer);
     clear_cookie(*turn, session_cookie());
-    turn->go("/");
+    if (done->remark.empty()) return turn->go("/");
+    turn->problem(200, "You are signed out", done->remark, "sign-out.unrecorded");
   });
 }
 

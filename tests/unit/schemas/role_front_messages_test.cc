@@ -46,7 +46,7 @@ std::vector<ToFront> to_front() {
           SignedIn{3, "cookie", Instant{99}},
           Refused{4, "code", "Sentence."},
           me,
-          Ok{6},
+          Ok{6, "Recorded later."},
           Ready{7, true, ""},
           Ping{UINT64_MAX}};
 }

@@ -65,13 +65,14 @@ class CoreFixture : public testing::Test {
         },
         ReconcilerSettings{});
     EXPECT_TRUE(loop_->start());
+    ends_ = std::make_unique<SessionEnds>(*store_, *loop_, clock_);
     sign_in_ = make();
     save_account("ana", kHash);
   }
 
   std::unique_ptr<SignIn> make() {
-    return std::make_unique<SignIn>(config_, "https://knock.example", *store_, *loop_, verifier_,
-                                    clock_, random_, [this] { return not_ready_; });
+    return std::make_unique<SignIn>(config_, "https://knock.example", *store_, *loop_, *ends_,
+                                    verifier_, clock_, random_, [this] { return not_ready_; });
   }
   void save_account(const std::string& user, const std::string& hash) {
     Account account{user, "", Secret(hash), {"dba"}, false};
@@ -118,6 +119,7 @@ class CoreFixture : public testing::Test {
   FakeVerifier verifier_;
   std::unique_ptr<FactStore> store_;
   std::unique_ptr<Reconciler> loop_;
+  std::unique_ptr<SessionEnds> ends_;
   std::unique_ptr<SignIn> sign_in_;
 };
 

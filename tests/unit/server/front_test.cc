@@ -552,6 +552,18 @@ TEST_F(FrontTest, SignOutEndsTheSession) {
   EXPECT_EQ(asked[0].form, "form-token");
 }
 
+TEST_F(FrontTest, ASignOutThatIsNotRecordedSaysSo) {
+  core.next = role::Ok{0, "Closed now. <b>Not</b> recorded until 10:00."};
+  auto response = ask(form("/auth/sign-out", "form=form-token", "__Host-knock=session"));
+  EXPECT_EQ(response.status, 200);
+  for (const char* part : {"You are signed out", "Closed now. &lt;b&gt;Not&lt;/b&gt; recorded",
+                           "sign-out.unrecorded"})
+    EXPECT_NE(response.body.find(part), std::string::npos) << part << response.body;
+  EXPECT_EQ(
+      cookies_of(response),
+      std::vector<std::string>{"__Host-knock=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"});
+}
+
 TEST_F(FrontTest, SignOutNeedsItsFormToken) {
   for (auto body : {std::string(), std::string("form="), std::string("form=a&form=a"),
                     "form=" + std::string(257, 'f'), std::string("x")}) {
