@@ -2,6 +2,7 @@
 // Policy, store, loop and the admin socket: what decides. Holds no listening socket of the public
 // side, no way to the firewall but the apply roles, and no password or token: those are front's and
 // the verifier's.
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -12,9 +13,11 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/apply_pool.h"
 #include "cli/local.h"
 #include "cli/log_sink.h"
@@ -23,6 +26,7 @@
 #include "net/http_server.h"
 #include "net/sandbox.h"
 #include "server/admin/admin_api.h"
+#include "server/core/config_changes.h"
 #include "server/core/controller.h"
 #include "server/roles/links.h"
 
@@ -98,6 +102,58 @@ std::vector<std::string> remarks(const server::Spawner& spawner) {
   return out;
 }
 
+/// For the record of the start: who runs as whom, and under a filter of system calls or not. The
+/// parent and core live as long as the controller; the others are made anew when they are needed.
+std::string roles(const Config& config, const server::Spawner& spawner) {
+  auto user = spawner.users_shared() ? fmt::format("uid {}", geteuid()) : config.front_user;
+  auto filter = net::can_confine() ? "seccomp" : "no seccomp";
+  auto out = fmt::format("parent (pid {}, uid {}, no seccomp), core (pid {}, uid {}, no seccomp)",
+                         getppid(), geteuid(), getpid(), geteuid());
+  for (const char* role : {"front", "verifier", "apply"})
+    out += fmt::format(", {} (user {}, {})", role, user, filter);
+  return out;
+}
+
+/// What knock.yaml says by now and this process does not follow; looked at when somebody asks with
+/// SIGHUP.
+class WrittenSettings {
+ public:
+  WrittenSettings(const Global& global, const Config& running)
+      : global_(global), running_(running) {}
+
+  void look() {
+    auto remark = compare();
+    if (!remark.empty())
+      log(LogLevel::warning, "config.not-followed",
+          "knock.yaml was changed; what is named needs a restart.", {{"problem", remark}});
+    std::lock_guard lock(mutex_);
+    remark_ = std::move(remark);
+  }
+  std::string remark() const {
+    std::lock_guard lock(mutex_);
+    return remark_;
+  }
+
+ private:
+  std::string compare() const {
+    auto content = read_text_file(global_.config_file);
+    if (!content)
+      return "knock.yaml cannot be read, and is not followed: " + content.error().text();
+    auto base = std::filesystem::path(global_.config_file).parent_path().string();
+    auto load = load_config(global_.config_file, *content, base);
+    if (!load.config)
+      return "knock.yaml has errors, and is not followed; `knock serve --check` shows them";
+    auto changed = changed_settings(running_, *load.config);
+    if (changed.empty()) return "";
+    return "knock.yaml was changed and needs a restart for: " + join(changed, ", ");
+  }
+
+  const Global& global_;
+  const Config& running_;
+  mutable std::mutex mutex_;
+  std::string remark_;
+};
+
 int core_failed(const Error& error) {
   log(LogLevel::error, "core.failed", "The controller cannot work.", {{"problem", error.text()}});
   return code_for(error);
@@ -146,10 +202,16 @@ int run_core_role(const Global& global) {
   ApplyPool pool(spawner);
   if (auto started = verifier.start(); !started) return core_failed(started.error());
   Metrics metrics;
+  WrittenSettings written(global, *config);
+  auto all_remarks = [&] {
+    auto out = remarks(spawner);
+    if (auto remark = written.remark(); !remark.empty()) out.push_back(std::move(remark));
+    return out;
+  };
   Controller controller(
       {*config, **store, **source, verifier, clock, random,
        provider_factory(config->owner, [&](const std::string& netns) { return pool.open(netns); }),
-       &metrics, [&] { return remarks(spawner); }});
+       &metrics, all_remarks, [&] { return roles(*config, spawner); }});
   AdminApi api(controller, metrics);
   admin = &api;
   if (auto started = controller.start(); !started) return core_failed(started.error());
@@ -162,10 +224,12 @@ int run_core_role(const Global& global) {
          {"policy", (*source)->describe()}});
     int descriptor = signalfd(-1, &signals, SFD_CLOEXEC);
     for (signalfd_siginfo info{}; read(descriptor, &info, sizeof info) == ssize_t(sizeof info);)
-      if (info.ssi_signo == SIGHUP)
+      if (info.ssi_signo == SIGHUP) {
+        written.look();
         (void)controller.policy_keeper().look("signal");
-      else
+      } else {
         break;
+      }
     close(descriptor);
     log(LogLevel::info, "controller.stopping",
         "The controller stops; what is open stays open until its time.");

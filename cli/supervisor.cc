@@ -16,13 +16,16 @@
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "base/log.h"
+#include "base/sha256.h"
 #include "cli/log_sink.h"
 #include "cli/role.h"
 #include "net/fd_passing.h"
 #include "net/http_server_socket.h"
+#include "net/http_server_stream.h"
 #include "net/sandbox.h"
 #include "schemas/role/spawn.h"
 #include "schemas/role/verifier_start.h"
@@ -109,7 +112,7 @@ class Supervisor {
     return {};
   }
 
-  Status read_secrets() {
+  Status read_front_start() {
     role::FrontStart front;
     front.public_url = public_url(config_);
     front.secure = config_.tls.has_value() || front.public_url.starts_with("https://");
@@ -117,9 +120,21 @@ class Supervisor {
     if (config_.tls) {
       KNOCK_ASSIGN(front.certificate_pem, read_text_file(config_.tls->certificate));
       KNOCK_ASSIGN(front.key_pem, read_text_file(config_.tls->key));
+      // Here and not by front only, which would end at once and again for a pair that does not fit.
+      if (auto fits = net::TlsSettings::make(front.certificate_pem, front.key_pem); !fits)
+        return fail_within("tls: " + config_.tls->certificate + ", " + config_.tls->key, fits);
     }
-    KNOCK_ASSIGN(int front_start, net::sealed_memory("knock-front", role::encode(front)));
+    auto text = role::encode(front);
+    auto digest = sha256(text);
+    if (front_start_.get() >= 0 && digest == front_start_digest_) return {};
+    KNOCK_ASSIGN(int front_start, net::sealed_memory("knock-front", text));
     front_start_ = OwnedFd(front_start);
+    front_start_digest_ = digest;
+    return {};
+  }
+
+  Status read_secrets() {
+    KNOCK_CHECK(read_front_start());
     std::vector<role::VerifierSource> sources;
     for (const OidcSettings& oidc : config_.oidc) {
       role::VerifierSource source{oidc, {}};
@@ -257,6 +272,7 @@ class Supervisor {
         kill(at->first, SIGKILL);
         waitpid(at->first, nullptr, 0);
       }
+      replaced_.erase(at->first);
       at = others_.erase(at);
     }
   }
@@ -276,6 +292,27 @@ class Supervisor {
         .has_value();
   }
 
+  /// The certificate and its key as they are by now, for connections that come after this. Front
+  /// ends, and the new one that core asks for finds the new pair; the listening socket stays here.
+  void read_certificate_again() {
+    if (!config_.tls) return;
+    auto before = front_start_digest_;
+    if (auto read = read_front_start(); !read) {
+      log(LogLevel::error, "tls.refused",
+          "The new certificate is not used: the portal goes on with the one it has.",
+          {{"problem", read.error().text()}});
+      return;
+    }
+    if (front_start_digest_ == before) return;
+    log(LogLevel::info, "tls.replaced", "New connections get the new certificate.",
+        {{"certificate", config_.tls->certificate}});
+    for (const auto& [pid, name] : others_)
+      if (name == "front") {
+        replaced_.insert(pid);
+        kill(pid, SIGTERM);
+      }
+  }
+
   // ---- watching ----
 
   int watch() {
@@ -286,7 +323,10 @@ class Supervisor {
       if (wait[1].revents != 0) wishes_open = serve_wish();
       signalfd_siginfo info{};
       while (read(signals_.get(), &info, sizeof info) == ssize_t(sizeof info))
-        if (info.ssi_signo != SIGCHLD) kill(core_, int(info.ssi_signo));
+        if (info.ssi_signo != SIGCHLD) {
+          if (info.ssi_signo == SIGHUP) read_certificate_again();
+          kill(core_, int(info.ssi_signo));
+        }
       if (auto code = reap(); code >= 0) return end_all(code);
     }
   }
@@ -304,7 +344,8 @@ class Supervisor {
       }
       auto at = others_.find(pid);
       if (at == others_.end()) continue;
-      if (WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0))
+      bool meant = replaced_.erase(pid) > 0;
+      if (!meant && (WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0)))
         log(LogLevel::warning, "role.ended", "A role has ended and is made anew when it is needed.",
             {{"role", at->second},
              {"status",
@@ -331,6 +372,8 @@ class Supervisor {
   const Global& global_;
   const Config& config_;
   OwnedFd self_, listening_, signals_, wishes_, front_start_, verifier_start_;
+  Digest front_start_digest_{};
+  std::set<pid_t> replaced_;  // fronts that were ended for a new certificate
   sigset_t before_{};
   pid_t core_ = -1;
   std::map<pid_t, std::string> others_;  // role and namespace: one live process each
