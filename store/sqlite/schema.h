@@ -2,7 +2,7 @@
 // The tables, as forward migrations. A store remembers which ones it has; a newer store than this
 // program knows is refused, because its projections could mean something else.
 //
-//   meta            what this file is and which version made it
+//   meta            what this file is, which version made it, and the mark of its file of ended ids
 //   migrations      which of the steps below were taken
 //   events          the log: one row per record, chained; triggers refuse UPDATE and DELETE
 //   person_keys     one random key per holder (schemas/audit/fact.h); deleting the row is half of
