@@ -69,18 +69,22 @@ std::vector<Prefix> touched_by(const Policy& policy, std::span<const Session> se
   return {rows.begin(), rows.end()};
 }
 
-std::optional<Instant> next_change_by_time(const Policy& policy, std::span<const Session> sessions,
-                                           Instant now) {
+std::optional<Instant> next_opening_of(const Policy& policy, Instant now) {
   std::optional<Instant> first;
-  bool anybody = std::any_of(sessions.begin(), sessions.end(),
-                             [&](const Session& session) { return session.live_at(now); });
-  if (!anybody) return first;
+  std::set<std::vector<Window>> seen;
   for (const AllowRule& rule : policy.allow) {
-    if (rule.schedule.empty()) continue;
+    if (rule.schedule.empty() || !seen.insert(rule.schedule).second) continue;
     auto at = next_opening(rule.schedule, policy.zones, now);
     if (at && (!first || *at < *first)) first = at;
   }
   return first;
+}
+
+std::optional<Instant> next_change_by_time(const Policy& policy, std::span<const Session> sessions,
+                                           Instant now) {
+  bool anybody = std::any_of(sessions.begin(), sessions.end(),
+                             [&](const Session& session) { return session.live_at(now); });
+  return anybody ? next_opening_of(policy, now) : std::nullopt;
 }
 
 }  // namespace knock

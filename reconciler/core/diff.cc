@@ -359,20 +359,24 @@ class Differ {
     if (ran_out(item)) return Reason::expiry;
     if (in_.denied && in_.denied(slot, item.prefix)) return Reason::denied;
     if (was == nullptr) return Reason::orphan;
-    return reason_from_causes(slot, was->causes, in_.now);
+    return reason_from_causes(slot, item.prefix, was->causes, in_.now);
   }
 
   /// A cause that still holds means that policy took the entry away; else how its causes ended.
-  Reason reason_from_causes(const std::string& slot, const std::vector<Attribution>& causes,
-                            Instant beyond) const {
-    bool revoked = false, denied = false, signed_out = false;
+  Reason reason_from_causes(const std::string& slot, const Prefix& prefix,
+                            const std::vector<Attribution>& causes, Instant beyond) const {
+    bool revoked = false, denied = false, limited = false, signed_out = false;
     for (const Attribution& cause : causes) {
       if (cause.until <= beyond) continue;
       if (cause.kind == Attribution::Kind::fixed) return Reason::policy;
       auto end = in_.ended ? in_.ended(cause.session) : std::nullopt;
       if (!end) {
-        if (!in_.denied_session || !in_.denied_session(slot, cause.session)) return Reason::policy;
-        denied = true;
+        if (in_.denied_session && in_.denied_session(slot, cause.session))
+          denied = true;
+        else if (is_limited(slot, prefix, cause.session))
+          limited = true;
+        else
+          return Reason::policy;
       } else {
         revoked = revoked || *end == EndCause::revoked;
         signed_out = signed_out || *end == EndCause::signed_out || *end == EndCause::replaced;
@@ -380,8 +384,18 @@ class Differ {
     }
     return revoked      ? Reason::revoked
            : denied     ? Reason::denied
+           : limited    ? Reason::limited
            : signed_out ? Reason::sign_out
                         : Reason::expiry;
+  }
+
+  bool is_limited(const std::string& slot, const Prefix& prefix, const SessionId& session) const {
+    if (!in_.limited_session || !in_.limited_session(slot, session)) return false;
+    if (in_.desired_in_force == nullptr) return true;
+    const Item* before = in_force(slot, prefix);
+    return before == nullptr ||
+           std::none_of(before->causes.begin(), before->causes.end(),
+                        [&](const Attribution& cause) { return cause.session == session; });
   }
 
   void both(const Slot& slot, const Item& item, const ObservedItem& have) {
@@ -412,7 +426,8 @@ class Differ {
 
   Reason reason_to_shorten(const std::string& slot, const Item& item) {
     const AppliedEntry* was = applied_.find(slot, item.prefix);
-    return was == nullptr ? Reason::drift : reason_from_causes(slot, was->causes, item.until);
+    return was == nullptr ? Reason::drift
+                          : reason_from_causes(slot, item.prefix, was->causes, item.until);
   }
 
   /// The marker is right; is the life the target itself counts?

@@ -59,6 +59,9 @@ struct DiffInput {
   std::function<bool(const std::string& slot, const Prefix&)> denied;
   /// True when a deny rule that names groups closes this slot to a session that lives.
   std::function<bool(const std::string& slot, const SessionId&)> denied_session;
+  /// True when a rule that counts closes this slot to a session that lives. It closes at once, unless
+  /// the policy in force still gives the entry: then it is policy's doing.
+  std::function<bool(const std::string& slot, const SessionId&)> limited_session = {};
   /// Only this prefix was read and evaluated: slots and structure are not compared.
   std::optional<Prefix> only;
   /// Ports that by our own records we protected here last; canonical. Empty: none, or not known.

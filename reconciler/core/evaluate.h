@@ -83,8 +83,10 @@ std::vector<std::size_t> neighbours(const Coupling& coupling, std::span<const Se
 std::vector<Prefix> touched_by(const Policy& policy, std::span<const Session> sessions,
                                const Session& session);
 
-/// The next instant at which time alone may open something: a schedule opens. Nothing when that is
-/// more than a year ahead, no rule has a schedule, or nobody is signed in. What the end of a session
+/// The first instant after `now` at which a schedule opens; nothing when that is more than a year
+/// ahead or no rule has one.
+std::optional<Instant> next_opening_of(const Policy& policy, Instant now);
+/// The next instant at which time alone may open something: the same, when anybody is signed in. What the end of a session
 /// opens (a rule that counts sees one less) happens at that session's own end: touched_by().
 std::optional<Instant> next_change_by_time(const Policy& policy, std::span<const Session> sessions,
                                            Instant now);

@@ -176,6 +176,7 @@ bool must_not_wait(Reason reason) {
     case Reason::sign_out:
     case Reason::revoked:
     case Reason::denied:
+    case Reason::limited:
     case Reason::orphan:
       return true;
     case Reason::sign_in:

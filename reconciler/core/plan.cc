@@ -51,20 +51,37 @@ class DeniedNetworks {
   std::map<std::string, std::vector<Prefix>> by_service_;
 };
 
-/// Answers whether a deny rule closes a service to a session.
-class DeniedSessions {
+/// Answers what else than its end closes a service to a session that lives.
+class LiveSessions {
  public:
-  DeniedSessions(const Policy& policy, std::span<const Session> sessions) : policy_(policy) {
-    if (policy.deny.empty()) return;
-    for (const Session& session : sessions) sessions_.emplace(session.id, &session);
+  LiveSessions(const Policy& policy, const Circumstances& circumstances)
+      : policy_(policy), conditions_(policy, circumstances) {
+    Coupling coupling = coupling_of(policy);
+    counting_ = coupling.by_person || coupling.by_address;
+    if (policy.deny.empty() && !counting_) return;
+    for (const Session& session : circumstances.sessions)
+      if (session.live_at(circumstances.now)) sessions_.emplace(session.id, &session);
   }
-  bool has(const std::string& slot, const SessionId& id) const {
+  bool denied(const std::string& slot, const SessionId& id) const {
     auto at = sessions_.find(id);
     return at != sessions_.end() && is_denied(policy_, *at->second, ServiceName(slot));
+  }
+  /// Some rule would give it, were it not for what it counts.
+  bool limited(const std::string& slot, const SessionId& id) {
+    auto at = sessions_.find(id);
+    if (!counting_ || at == sessions_.end()) return false;
+    ServiceName service(slot);
+    return std::any_of(policy_.allow.begin(), policy_.allow.end(), [&](const AllowRule& rule) {
+      if (!std::binary_search(rule.to.begin(), rule.to.end(), service)) return false;
+      auto missing = conditions_.judge(rule, *at->second).missing;
+      return missing == Condition::max_users_per_ip || missing == Condition::max_ips_per_user;
+    });
   }
 
  private:
   const Policy& policy_;
+  Conditions conditions_;
+  bool counting_ = false;
   std::map<SessionId, const Session*> sessions_;
 };
 
@@ -82,12 +99,15 @@ Observed nothing_read() {
 
 std::vector<Change> changes_of(const TargetPlanInput& in, const Observed& observed) {
   DeniedNetworks networks(in.policy);
-  DeniedSessions sessions(in.policy, in.sessions);
+  LiveSessions sessions(in.policy, {in.now, in.sessions, in.approvals});
   DiffInput input{in.target.name, in.capabilities, in.desired, in.desired_in_force,
                   observed,       in.applied,      in.now,     in.ended};
   input.denied = [&](const std::string& slot, const Prefix& p) { return networks.cover(slot, p); };
   input.denied_session = [&](const std::string& slot, const SessionId& id) {
-    return sessions.has(slot, id);
+    return sessions.denied(slot, id);
+  };
+  input.limited_session = [&](const std::string& slot, const SessionId& id) {
+    return sessions.limited(slot, id);
   };
   input.only = in.only;
   input.protected_before = in.protected_before;
@@ -215,34 +235,36 @@ std::vector<Person> known_people(std::span<const Session> sessions,
   return people;
 }
 
-bool in_any(const Policy& policy, const std::vector<GroupName>& groups, const Session& session) {
-  return std::any_of(groups.begin(), groups.end(), [&](const GroupName& name) {
-    const Group* group = policy.group(name);
-    return group != nullptr && is_member(*group, session);
-  });
-}
-
-/// A deny rule that asks for no network holds wherever somebody comes from.
-bool denied_anywhere(const Policy& policy, const Session& session, const ServiceName& service) {
-  return std::any_of(policy.deny.begin(), policy.deny.end(), [&](const DenyRule& rule) {
-    return rule.from.empty() && std::binary_search(rule.to.begin(), rule.to.end(), service) &&
-           in_any(policy, rule.who, session);
-  });
-}
-
-/// Services by groups alone: the first rule that names them.
-std::vector<Reach> reach_anywhere(const Policy& policy, const Session& session, Instant now) {
-  std::map<ServiceName, Reach> out;
-  for (const AllowRule& rule : policy.allow) {
-    if (!in_any(policy, rule.who, session)) continue;
-    for (const ServiceName& service : rule.to)
-      if (!denied_anywhere(policy, session, service))
-        out.emplace(service, Reach{service, rule.name, now + rule.ttl});
+/// What is left of a policy for somebody who is not signed in: neither an address nor a time to
+/// judge by, nor anybody's yes. Rules that ask for them count as given; a deny rule holds only when
+/// it holds wherever somebody comes from.
+Policy anywhere(Policy policy) {
+  for (AllowRule& rule : policy.allow) {
+    rule.from = {};
+    rule.schedule.clear();
+    rule.approval.reset();
+    rule.max_ips_per_user.reset();
+    rule.max_users_per_ip.reset();
   }
-  std::vector<Reach> list;
-  for (auto& [name, reach] : out) list.push_back(reach);
-  return list;
+  std::erase_if(policy.deny, [](const DenyRule& rule) { return !rule.from.empty(); });
+  return policy;
 }
+
+/// Who may reach what under one policy, asked for many people.
+class Reaches {
+ public:
+  Reaches(const Policy& policy, const Circumstances& circumstances)
+      : anywhere_(anywhere(policy)),
+        signed_in_(policy, circumstances, true),
+        not_signed_in_(anywhere_, {circumstances.now}, true) {}
+  std::vector<Reach> of(const Person& person) {
+    return reach_of(person.anywhere ? not_signed_in_ : signed_in_, person.session);
+  }
+
+ private:
+  Policy anywhere_;
+  Openings signed_in_, not_signed_in_;
+};
 
 SourceRange origin_of(const Policy& policy, const RuleName& name) {
   for (const AllowRule& rule : policy.allow)
@@ -267,15 +289,14 @@ void compare(const Person& person, const std::vector<Reach>& from, const Policy*
 
 std::vector<PersonChange> people_changes(const Policy* in_force, const Policy& planned,
                                          std::span<const Session> sessions,
-                                         std::span<const Account> accounts, Instant now) {
+                                         std::span<const Account> accounts, Instant now,
+                                         std::span<const Approval> approvals) {
   std::vector<PersonChange> out;
   if (in_force == nullptr || same_meaning(*in_force, planned)) return out;
+  Circumstances circumstances{now, sessions, approvals};
+  Reaches reaches_before(*in_force, circumstances), reaches_after(planned, circumstances);
   for (const Person& person : known_people(sessions, accounts, now)) {
-    auto reach = [&](const Policy& policy) {
-      return person.anywhere ? reach_anywhere(policy, person.session, now)
-                             : reach_of(policy, person.session, now);
-    };
-    auto before = reach(*in_force), after = reach(planned);
+    auto before = reaches_before.of(person), after = reaches_after.of(person);
     compare(person, before, &planned, after, true, out);
     compare(person, after, in_force, before, false, out);
   }

@@ -33,6 +33,7 @@ struct TargetPlanInput {
   /// Who lives now. Without them, what a deny rule takes from a group counts as policy's doing.
   std::span<const Session> sessions = {};
   std::span<const PortRange> protected_before = {};  // DiffInput::protected_before
+  std::span<const Approval> approvals = {};
 };
 
 struct PlannedTarget {
@@ -54,10 +55,12 @@ Plan assemble(PolicyRevision from, PolicyRevision to, std::uint64_t sequence, In
               std::vector<PlannedTarget> targets, std::vector<PersonChange> people);
 
 /// Whom the change from one policy to another concerns, among the sessions and accounts that are
-/// known. An account is taken without an address, so rules that ask for a network count as given.
+/// known. An account is taken without an address and a time, so rules that ask for a network, a
+/// schedule or an approval count as given.
 std::vector<PersonChange> people_changes(const Policy* in_force, const Policy& planned,
                                          std::span<const Session> sessions,
-                                         std::span<const Account> accounts, Instant now);
+                                         std::span<const Account> accounts, Instant now,
+                                         std::span<const Approval> approvals = {});
 
 /// `written` is the plan's id or at least 12 leading hex digits of it.
 bool names_plan(std::string_view written, const Digest& id);

@@ -142,6 +142,8 @@ std::string why_text(const Change& change, Instant as_of) {
       return "revoked";
     case Reason::denied:
       return "denied by policy";
+    case Reason::limited:
+      return "a rule counts addresses or people: one too many";
     case Reason::drift:
       return change.detail.empty() ? "drift" : "drift: " + change.detail;
     case Reason::orphan:

@@ -86,7 +86,7 @@ class Evaluated {
   explicit Evaluated(const PlannerInput& in) : in_(in) {}
   const std::vector<Allowlist>& of(const Policy& policy) {
     auto [at, fresh] = lists_.try_emplace(&policy);
-    if (fresh) at->second = evaluate({policy, in_.sessions, in_.now, in_.keep});
+    if (fresh) at->second = evaluate({policy, in_.sessions, in_.now, in_.keep, in_.approvals});
     return at->second;
   }
 
@@ -115,9 +115,9 @@ PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& 
   }
   std::vector<PortRange> before;
   if (in.protected_before) before = in.protected_before(target);
-  auto planned =
-      plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr, observed,
-                   applied, in.now, in.ended, false, std::nullopt, in.sessions, before});
+  auto planned = plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr,
+                              observed, applied, in.now, in.ended, false, std::nullopt, in.sessions,
+                              before, in.approvals});
   if (in.release) in.release(target);
   return planned;
 }
@@ -156,9 +156,10 @@ Plan make_plan(const PlannerInput& in) {
   auto leaving = leaving_targets(in);
   for (const Target& target : leaving)
     if (asked_for(in, target.name)) targets.push_back(plan_one(in, target, evaluated, true));
-  Plan plan = assemble(in.in_force != nullptr ? in.in_force->revision : in.policy.revision,
-                       in.policy.revision, in.sequence, in.now, std::move(targets),
-                       people_changes(in.in_force, in.policy, in.sessions, in.accounts, in.now));
+  Plan plan = assemble(
+      in.in_force != nullptr ? in.in_force->revision : in.policy.revision, in.policy.revision,
+      in.sequence, in.now, std::move(targets),
+      people_changes(in.in_force, in.policy, in.sessions, in.accounts, in.now, in.approvals));
   plan.findings = shared_addresses(evaluated.of(in.policy), in.sessions, in.now, in.only);
   for (const Target& gone : leaving)
     plan.findings.push_back(

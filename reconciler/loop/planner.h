@@ -46,6 +46,7 @@ struct PlannerInput {
   std::function<void(const Target&)> release;
   /// DiffInput::protected_before of a target at this place; may be empty.
   std::function<std::vector<PortRange>(const Target&)> protected_before = {};
+  std::span<const Approval> approvals = {};
 };
 
 Plan make_plan(const PlannerInput& input);

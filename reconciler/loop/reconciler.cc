@@ -35,8 +35,7 @@ Status Reconciler::start() {
   protection_ = std::move(protection);
   for (Session& session : sessions) {
     due_at({session.expires, session.id, {}, {}, {}});
-    by_address_.emplace(session.address, session.id);
-    live_.emplace(session.id, std::move(session));
+    add_live(session);
   }
   for (std::size_t i = 0; i < settings_.workers; ++i)
     threads_.emplace_back([this](std::stop_token stop) { work(stop); });
@@ -77,6 +76,7 @@ bool Reconciler::stopping() const {
 void Reconciler::resume(std::shared_ptr<const Policy> policy, bool run) {
   Lock lock(mutex_);
   policy_ = std::move(policy);
+  policy_changed();
   make_targets(*policy_);
   for (auto& [name, state] : targets_) {
     stays_in_force(*state);
@@ -100,6 +100,7 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   KNOCK_CHECK(record(actor, facts));
   Lock lock(mutex_);
   policy_ = std::move(policy);
+  policy_changed();
   make_targets(*policy_);
   for (auto& [name, state] : targets_) {
     if (again) stays_in_force(*state);
@@ -176,31 +177,22 @@ Result<Session> Reconciler::open_session(const Actor& actor, Session session) {
     return fail(ErrorKind::invalid, "a session must end after it begins");
   KNOCK_CHECK(record(actor, {SessionOpened{session}}));
   Lock lock(mutex_);
-  live_.emplace(session.id, session);
-  by_address_.emplace(session.address, session.id);
+  add_live(session);
   due_at({session.expires, session.id, {}, {}, {}});
-  mark_host(session.address, false);
+  mark_touched(session, false);
   return session;
 }
 
 Status Reconciler::end_session(const Actor& actor, const SessionId& id, EndCause cause,
                                const std::string& reason) {
-  IpAddress address;
   SessionEnd end{clock_.now(), cause};
   {
     Lock lock(mutex_);
     auto at = live_.find(id);
     if (at == live_.end()) return fail(ErrorKind::not_found, "no live session " + id.value);
-    address = at->second.address;
-    auto [first, last] = by_address_.equal_range(address);
-    for (auto it = first; it != last; ++it)
-      if (it->second == id) {
-        by_address_.erase(it);
-        break;
-      }
-    live_.erase(at);
+    Session session = drop_live(at);
     note_ended(id, cause);
-    mark_host(address, true);  // closing does not wait for the record
+    mark_touched(session, true);  // closing does not wait for the record
   }
   Fact fact = SessionEnded{id, end, reason};
   auto written = record(actor, {fact});
@@ -253,17 +245,21 @@ std::optional<EndCause> Reconciler::ended(const SessionId& id) const {
 std::vector<SessionOnTarget> Reconciler::where_locked(const Session& session) const {
   std::vector<SessionOnTarget> out;
   if (policy_ == nullptr) return out;
-  Prefix host = Prefix::host(session.address);
-  for (const Reach& reach : reach_of(*policy_, session, clock_.now())) {
+  std::vector<Session> others;
+  if (coupling_.by_person || coupling_.by_address) {
+    std::set<SessionId> ids = near(session.address);
+    add_person(session.principal, ids);
+    others = sessions_of(ids);
+  }
+  for (const Reach& reach : reach_of(*policy_, session, {clock_.now(), others, {}})) {
     const Service* service = policy_->service(reach.service);
     for (const TargetName& name : service->targets) {
       SessionOnTarget row{name, reach.service, reach.until, false, ""};
       auto at = targets_.find(name);
       if (at != targets_.end()) {
         const TargetState& state = *at->second;
-        TargetState::Key key{reach.service.value, host};
-        auto entry = state.applied.find(key);
-        bool refused = state.refused.contains(key);
+        auto entry = state.entry_around(reach.service.value, session.address, reach.prefix);
+        bool refused = state.refused.contains({reach.service.value, reach.prefix});
         row.open = !refused && entry != state.applied.end() && entry->second.until > clock_.now();
         if (row.open)
           row.until = std::min(row.until, entry->second.until);
@@ -342,14 +338,6 @@ void Reconciler::hurry(TargetState& state, Duration at_most) {
   if (!state.not_before || *state.not_before <= soon) return;
   state.not_before = soon;
   wake_timer();
-}
-
-void Reconciler::mark_host(const IpAddress& address, bool closing) {
-  for (auto& [name, state] : targets_) {
-    state->closing = state->closing || closing;
-    mark(*state, address);
-    if (closing) hurry(*state, kClosingWaits);
-  }
 }
 
 void Reconciler::target_moved(const TargetName& name) {

@@ -153,6 +153,17 @@ class Reconciler {
   bool is_stale(const Due& due) const;
   void wake_timer();
 
+  // live.cc
+  void add_live(const Session& session);
+  Session drop_live(std::map<SessionId, Session>::iterator at);
+  void add_around(const IpAddress& address, std::set<SessionId>& out) const;
+  void add_person(const Principal& who, std::set<SessionId>& out) const;
+  std::set<SessionId> near(const IpAddress& address) const;
+  std::vector<Session> sessions_of(const std::set<SessionId>& ids) const;
+  void policy_changed();
+  void mark_touched(const Session& session, bool closing);
+  void open_what_is_due();
+
   Status record(const Actor& actor, const std::vector<Fact>& facts);
   void make_targets(const Policy& policy);
   void stays_in_force(TargetState& state);
@@ -161,7 +172,6 @@ class Reconciler {
   void note_ended(const SessionId& id, EndCause cause);
   void mark(TargetState& state, const std::optional<IpAddress>& host);
   void hurry(TargetState& state, Duration at_most);
-  void mark_host(const IpAddress& address, bool closing);
   void target_moved(const TargetName& name);
   bool stopping() const;
   std::optional<EndCause> ended(const SessionId& id) const;
@@ -185,6 +195,9 @@ class Reconciler {
   std::shared_ptr<const Policy> policy_;
   std::map<SessionId, Session> live_;
   std::multimap<IpAddress, SessionId> by_address_;
+  std::map<Principal, std::set<SessionId>> by_person_;
+  Coupling coupling_;                // of `policy_`
+  std::optional<Instant> opens_at_;  // the next schedule of `policy_` that opens
   /// For the reason of a removal, newest at the back of `ended_order_`; older ones are in the store.
   std::map<SessionId, EndCause> ended_;
   std::deque<SessionId> ended_order_;

@@ -190,14 +190,15 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
     run.unanswered = state.unanswered;
     return run;
   }
+  std::set<SessionId> ids;
   for (const IpAddress& address : *hosts) {
-    auto [first, last] = by_address_.equal_range(address);
-    for (auto it = first; it != last; ++it) run.sessions.push_back(live_.at(it->second));
+    ids.merge(near(address));
     for (const Service& service : policy_->services) {
       auto entry = state.applied.find({service.name.value, Prefix::host(address)});
       if (entry != state.applied.end()) run.applied.push_back(entry->second);
     }
   }
+  run.sessions = sessions_of(ids);
   return run;
 }
 

@@ -105,6 +105,16 @@ struct Reconciler::TargetState {
   TargetStatus status;
 
   bool waits() const { return dirty || !dirty_hosts.empty(); }
+  /// What stands for `wanted` at this address: a target that holds no overlaps has a part of it.
+  std::map<Key, AppliedEntry>::const_iterator entry_around(const std::string& slot,
+                                                           const IpAddress& address,
+                                                           const Prefix& wanted) const {
+    auto at = applied.find({slot, wanted});
+    for (int length = wanted.length() + 1; at == applied.end() && length <= address.bits();
+         ++length)
+      at = applied.find({slot, Prefix::of(address, length)});
+    return at;
+  }
   std::vector<AppliedEntry> applied_list() const {
     std::vector<AppliedEntry> out;
     out.reserve(applied.size());

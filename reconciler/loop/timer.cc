@@ -67,13 +67,9 @@ void Reconciler::end_what_is_due(Lock& lock) {
       if (settings_.meter != nullptr) settings_.meter->expired(late);
       facts.push_back(SessionEnded{due.session, {at->second.expires, EndCause::expired}, ""});
       note_ended(due.session, EndCause::expired);
-      auto [first, last] = by_address_.equal_range(at->second.address);
-      for (auto it = first; it != last; ++it)
-        if (it->second == due.session) {
-          by_address_.erase(it);
-          break;
-        }
-      live_.erase(at);
+      Session session = drop_live(at);
+      // Its own entries end by themselves; others may be given more now.
+      if (coupling_.by_person || coupling_.by_address) mark_touched(session, false);
       continue;
     }
     auto target = targets_.find(due.target);
@@ -108,12 +104,14 @@ void Reconciler::keep_time(std::stop_token stop) {
   Lock lock(mutex_);
   while (!stop.stop_requested()) {
     end_what_is_due(lock);
+    open_what_is_due();
     write_what_is_left(lock);
     auto now = clock_.now();
     auto monotonic = clock_.monotonic();
     // In milliseconds: a deadline in the year 9999 is further away than nanoseconds can count.
     auto sleep = settings_.look_at_clock_every;
     if (!due_.empty()) sleep = std::clamp(due_.front().at - now, Duration{0}, sleep);
+    if (opens_at_) sleep = std::clamp(*opens_at_ - now, Duration{0}, sleep);
     auto wake = monotonic + sleep.chrono();
     for (auto& [name, state] : targets_) {
       if (state->not_before && *state->not_before <= monotonic) {

@@ -105,6 +105,7 @@ std::string_view group_of(Reason reason) {
     case Reason::expiry:
     case Reason::sign_out:
     case Reason::revoked:
+    case Reason::limited:
       return "session";
     case Reason::drift:
     case Reason::orphan:

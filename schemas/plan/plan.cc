@@ -28,6 +28,7 @@ constexpr std::array kReasons{
     std::pair{Reason::sign_out, std::string_view("sign-out")},
     std::pair{Reason::revoked, std::string_view("revoked")},
     std::pair{Reason::denied, std::string_view("denied")},
+    std::pair{Reason::limited, std::string_view("limited")},
     std::pair{Reason::drift, std::string_view("drift")},
     std::pair{Reason::orphan, std::string_view("orphan")},
     std::pair{Reason::configuration, std::string_view("configuration")},

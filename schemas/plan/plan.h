@@ -53,6 +53,7 @@ enum class Reason {
   sign_out,
   revoked,
   denied,         // a deny rule covers it
+  limited,        // a rule that counts addresses or people gives it no longer
   drift,          // the target differs from what was applied, and it was not us
   orphan,         // ours by its marker, but nothing in the log explains it
   configuration,  // knock.yaml changed (keep)

@@ -25,8 +25,8 @@ TEST(PlanWords, EveryWordReadsBack) {
     EXPECT_EQ(action_from(to_string(action)), action);
   }
   for (auto reason : {Reason::sign_in, Reason::fixed, Reason::policy, Reason::expiry,
-                      Reason::sign_out, Reason::revoked, Reason::denied, Reason::drift,
-                      Reason::orphan, Reason::configuration, Reason::foreign}) {
+                      Reason::sign_out, Reason::revoked, Reason::denied, Reason::limited,
+                      Reason::drift, Reason::orphan, Reason::configuration, Reason::foreign}) {
     EXPECT_NE(to_string(reason), "");
     EXPECT_EQ(reason_from(to_string(reason)), reason);
   }

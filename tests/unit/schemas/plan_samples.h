@@ -14,10 +14,10 @@ inline Plan rich_plan() {
   constexpr Action kActions[] = {Action::protect, Action::unprotect, Action::keep,
                                  Action::reshape, Action::add,       Action::extend,
                                  Action::shorten, Action::remove,    Action::report};
-  constexpr Reason kReasons[] = {Reason::sign_in,       Reason::fixed,    Reason::policy,
-                                 Reason::expiry,        Reason::sign_out, Reason::revoked,
-                                 Reason::denied,        Reason::drift,    Reason::orphan,
-                                 Reason::configuration, Reason::foreign};
+  constexpr Reason kReasons[] = {Reason::sign_in, Reason::fixed,         Reason::policy,
+                                 Reason::expiry,  Reason::sign_out,      Reason::revoked,
+                                 Reason::denied,  Reason::limited,       Reason::drift,
+                                 Reason::orphan,  Reason::configuration, Reason::foreign};
   constexpr Step kSteps[] = {Step::close_now, Step::structure, Step::open, Step::prolong,
                              Step::close_by_policy};
   Plan plan;
