@@ -115,6 +115,7 @@ int local_apply(const Global& global, const ApplyFlags& flags) {
   SystemClock machine;
   auto last = (*store)->last_time();
   SteadyWall clock(machine, last && *last ? **last : Instant{});
+  if (!tests_hold_or_say(loaded->policy, clock.now(), code)) return code;
   auto plan = local_plan(*config, **store, loaded->policy, std::nullopt, clock.now(), {});
   if (!plan) return fail_with(plan.error());
   std::string nonce;

@@ -46,6 +46,7 @@ struct Commands {
 // One each, in the file of that name.
 void add_init(Commands& commands);
 void add_validate(Commands& commands);
+void add_test(Commands& commands);
 void add_plan(Commands& commands);
 void add_apply(Commands& commands);
 void add_show(Commands& commands);

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "reconciler/loop/sound_policy.h"
 #include "store/directory/directory_source.h"
 #include "store/git/git_source.h"
 #include "store/sqlite/sqlite_store.h"
@@ -56,6 +57,15 @@ std::optional<LoadedPolicy> load_or_say(PolicySource& source, const PolicyContex
     return std::nullopt;
   }
   return LoadedPolicy{std::move(*snapshot), std::move(*load.policy)};
+}
+
+bool tests_hold_or_say(const Policy& policy, Instant now, int& exit_code) {
+  Diagnostics problems;
+  auto held = tests_hold(policy, now, problems);
+  if (held) return true;
+  fmt::print(stderr, "{}", to_text(problems));
+  exit_code = fail_with(kPolicyInvalid, held.error().message + "; nothing was done");
+  return false;
 }
 
 Result<std::unique_ptr<FactStore>> open_store(const Config& config, bool writing, Random& random) {

@@ -37,6 +37,9 @@ struct LoadedPolicy {
 std::optional<LoadedPolicy> load_or_say(PolicySource& source, const PolicyContext& context,
                                         int& exit_code);
 
+/// True when the policy's own tests hold; else says on standard error which do not.
+bool tests_hold_or_say(const Policy& policy, Instant now, int& exit_code);
+
 /// Reads a directory without any configuration (validate).
 Result<std::unique_ptr<PolicySource>> directory_source(const std::string& path);
 

@@ -52,11 +52,12 @@ int remote_plan(const Global& global, const PlanFlags& flags, const AdminClient&
     body["revision"] = revision->value;
   }
   auto answer = client.post_text("/api/v1/plan", body);
-  if (!answer)
-    return fail_with(answer.error().message.find("policy has errors") != std::string::npos
-                         ? int(kPolicyInvalid)
-                         : code_for(answer.error()),
-                     answer.error().message);
+  if (!answer) {
+    const std::string& said = answer.error().message;
+    bool unsound = said.find("policy has errors") != said.npos ||
+                   said.find("policy's tests fail") != said.npos;
+    return fail_with(unsound ? int(kPolicyInvalid) : code_for(answer.error()), said);
+  }
   auto value = boost::json::parse(*answer);
   if (body["format"] == "json") {
     print(*answer);
@@ -96,6 +97,7 @@ int plan(const Global& global, const PlanFlags& flags) {
     if (!at) return fail_with(kUsage, flags.at + " is not a time; write 2026-11-21T10:04:11Z");
     now = *at;
   }
+  if (!tests_hold_or_say(loaded->policy, now, code)) return code;
   std::optional<std::vector<Session>> sessions;
   if (!flags.sessions.empty()) {
     auto content = read_text_file(flags.sessions);

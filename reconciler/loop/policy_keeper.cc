@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reconciler/loop/policy_keeper.h"
 
+#include <algorithm>
+
 #include "base/log.h"
-#include "base/text.h"
 
 namespace knock {
 namespace {
 constexpr Duration kPollDeadline = Duration::seconds(30);
+// Time can make a policy sound, but rarely: so often is the same revision judged anew.
+constexpr Duration kJudgeAgain = Duration::minutes(10);
+
+bool same_places(const Diagnostics& a, const Diagnostics& b) {
+  return std::equal(
+      a.begin(), a.end(), b.begin(), b.end(),
+      [](const Diagnostic& x, const Diagnostic& y) { return x.id == y.id && x.where == y.where; });
 }
+}  // namespace
 
 PolicyKeeper::PolicyKeeper(PolicySource& source, PolicyContext context, FactStore& store,
                            Reconciler& reconciler, const Clock& clock, Duration every)
@@ -66,29 +75,15 @@ Status PolicyKeeper::look_locked(const Actor& actor) {
       return {};
     }
   }
+  if (auto known = refused_lately(revision)) return refuse(actor, std::move(*known));
   KNOCK_ASSIGN(auto snapshot, source_.read(revision));
-  auto load = load_policy(snapshot.files, revision, context_, &cache_);
-  if (!load.policy) {
-    std::size_t errors = 0;
-    for (const auto& d : load.diagnostics) errors += d.severity == Diagnostic::Severity::error;
-    std::string why = counted(errors, "problem", "problems") + "; first: " +
-                      (load.diagnostics.empty() ? ""
-                                                : load.diagnostics.front().where.to_string() +
-                                                      ": " + load.diagnostics.front().summary);
-    bool news = false;
-    {
-      std::lock_guard lock(mutex_);
-      news = refused_revision_ != revision;
-      refused_ = load.diagnostics;
-      refused_revision_ = revision;
-    }
-    std::vector<Fact> facts{PolicyRefused{revision, why}};
-    if (news) (void)store_.append(actor, clock_.now(), facts);
-    return fail(ErrorKind::invalid, "revision " + revision.value + " is refused: " + why);
-  }
+  Diagnostics problems;
+  auto now = clock_.now();
+  auto policy = sound_policy(snapshot.files, revision, context_, now, problems, &cache_);
+  if (!policy) return refuse(actor, {revision, now, first_of(problems), std::move(problems)});
   AdoptedPolicy adopted{revision, clock_.now(), snapshot.author, snapshot.subject, snapshot.files};
   KNOCK_CHECK(
-      reconciler_.adopt(actor, adopted, std::make_shared<const Policy>(std::move(*load.policy))));
+      reconciler_.adopt(actor, adopted, std::make_shared<const Policy>(std::move(*policy))));
   std::lock_guard lock(mutex_);
   status_.revision = revision;
   status_.author = snapshot.author;
@@ -99,6 +94,33 @@ Status PolicyKeeper::look_locked(const Actor& actor) {
   log(LogLevel::info, "policy.adopted", "A policy is in force.",
       {{"revision", revision.value}, {"subject", snapshot.subject}});
   return {};
+}
+
+std::optional<PolicyKeeper::Refusal> PolicyKeeper::refused_lately(
+    const PolicyRevision& revision) const {
+  std::lock_guard lock(mutex_);
+  bool known = last_refusal_ && last_refusal_->revision == revision &&
+               clock_.now() < last_refusal_->at + kJudgeAgain;
+  return known ? last_refusal_ : std::nullopt;
+}
+
+Status PolicyKeeper::refuse(const Actor& actor, Refusal refusal) {
+  bool news = false;
+  {
+    std::lock_guard lock(mutex_);
+    news = !last_refusal_ || last_refusal_->revision != refusal.revision;
+    // The words of a failed test hold the time at which it was judged: no news by themselves.
+    if (!news && same_places(refusal.problems, last_refusal_->problems)) {
+      refusal.why = last_refusal_->why;
+      refusal.problems = last_refusal_->problems;
+    }
+    last_refusal_ = refusal;
+    refused_ = refusal.problems;
+  }
+  std::vector<Fact> facts{PolicyRefused{refusal.revision, refusal.why}};
+  if (news) (void)store_.append(actor, clock_.now(), facts);
+  return fail(ErrorKind::invalid,
+              "revision " + refusal.revision.value + " is refused: " + refusal.why);
 }
 
 void PolicyKeeper::start() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Watches the policy source and puts in force what is sound. Whatever goes wrong (source away,
-// emptied, rewritten; files that do not load), the last good policy stays, and the status says
-// since when and why.
+// emptied, rewritten; files that do not load; a policy whose own tests fail), the last good policy
+// stays, and the status says since when and why.
 #pragma once
 
 #include <condition_variable>
@@ -11,6 +11,7 @@
 
 #include "reconciler/interfaces/policy_source.h"
 #include "reconciler/loop/reconciler.h"
+#include "reconciler/loop/sound_policy.h"
 
 namespace knock {
 
@@ -32,7 +33,18 @@ class PolicyKeeper {
   Diagnostics refused() const;
 
  private:
+  /// A revision that was judged and not adopted.
+  struct Refusal {
+    PolicyRevision revision;
+    Instant at;
+    std::string why;
+    Diagnostics problems;
+  };
+
   Status look_locked(const Actor& actor);
+  Status refuse(const Actor& actor, Refusal refusal);
+  /// What was said of this revision lately; nothing: it is to be judged.
+  std::optional<Refusal> refused_lately(const PolicyRevision& revision) const;
 
   PolicySource& source_;
   const PolicyContext context_;
@@ -46,7 +58,7 @@ class PolicyKeeper {
   std::condition_variable_any wake_;
   PolicyStatus status_;
   Diagnostics refused_;
-  PolicyRevision refused_revision_;
+  std::optional<Refusal> last_refusal_;
   std::jthread thread_;
 };
 

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reconciler/loop/sound_policy.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace knock {
+
+Status tests_hold(const Policy& policy, Instant now, Diagnostics& problems) {
+  if (policy.tests.empty()) return {};
+  auto failed = diagnostics_of(policy, check_policy(policy, now));
+  if (failed.empty()) return {};
+  problems.insert(problems.end(), failed.begin(), failed.end());
+  sort_diagnostics(problems);
+  return fail(ErrorKind::invalid, "the policy's tests fail");
+}
+
+Result<Policy> sound_policy(const std::vector<PolicyFile>& files, const PolicyRevision& revision,
+                            const PolicyContext& context, Instant now, Diagnostics& problems,
+                            PolicyCache* cache) {
+  auto load = load_policy(files, revision, context, cache);
+  problems = std::move(load.diagnostics);
+  if (!load.policy) return fail(ErrorKind::invalid, "the policy has errors");
+  KNOCK_CHECK(tests_hold(*load.policy, now, problems));
+  return std::move(*load.policy);
+}
+
+std::string first_of(const Diagnostics& problems) {
+  auto is_error = [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::error; };
+  auto first = std::find_if(problems.begin(), problems.end(), is_error);
+  if (first == problems.end()) return "";
+  auto count = std::count_if(problems.begin(), problems.end(), is_error);
+  return counted(std::size_t(count), "problem", "problems") +
+         "; first: " + first->where.to_string() + ": " + first->summary;
+}
+
+}  // namespace knock

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a policy must be before anything is done with it: it loads, and its own tests hold.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "reconciler/core/policy_check.h"
+#include "schemas/policy/load.h"
+
+namespace knock {
+
+/// `problems` gets everything there is to say, warnings of a sound policy too. Kind `invalid`: "the
+/// policy has errors", or "the policy's tests fail".
+Result<Policy> sound_policy(const std::vector<PolicyFile>& files, const PolicyRevision& revision,
+                            const PolicyContext& context, Instant now, Diagnostics& problems,
+                            PolicyCache* cache = nullptr);
+
+/// The second half of it.
+Status tests_hold(const Policy& policy, Instant now, Diagnostics& problems);
+
+/// "2 problems; first: a.yaml:3:5: …", of errors.
+std::string first_of(const Diagnostics& problems);
+
+}  // namespace knock
