@@ -125,6 +125,50 @@ std::string_view name_of(Check check) {
       return "too-many-files";
     case Check::too_large_in_all:
       return "too-large-in-all";
+    case Check::bad_choice:
+      return "bad-choice";
+    case Check::bad_subject:
+      return "bad-subject";
+    case Check::bad_days:
+      return "bad-days";
+    case Check::bad_clock:
+      return "bad-clock";
+    case Check::empty_window:
+      return "empty-window";
+    case Check::unknown_zone:
+      return "unknown-zone";
+    case Check::zone_unreadable:
+      return "zone-unreadable";
+    case Check::lasts_twice:
+      return "lasts-twice";
+    case Check::quorum_too_large:
+      return "quorum-too-large";
+    case Check::path_too_short:
+      return "path-too-short";
+    case Check::path_twice:
+      return "path-twice";
+    case Check::reserved_table:
+      return "reserved-table";
+    case Check::no_surface:
+      return "no-surface";
+    case Check::ttl_too_long:
+      return "ttl-too-long";
+    case Check::static_too_long:
+      return "static-too-long";
+    case Check::static_ended:
+      return "static-ended";
+    case Check::static_ending:
+      return "static-ending";
+    case Check::too_many_pieces:
+      return "too-many-pieces";
+    case Check::test_kind:
+      return "test-kind";
+    case Check::empty_test:
+      return "empty-test";
+    case Check::test_contradicts:
+      return "test-contradicts";
+    case Check::not_one_address:
+      return "not-one-address";
     case Check::unused_group:
       return "unused-group";
     case Check::unused_network:

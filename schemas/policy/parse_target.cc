@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "schemas/policy/nft_words.h"
 #include "schemas/policy/reader.h"
 
 namespace knock {
@@ -41,7 +42,13 @@ void read_table(Findings& findings, const YamlNode& node, NftablesSettings& sett
   auto word = read_word(findings, node, "table");
   if (!word) return;
   settings.table = *word;
-  if (!is_table(*word))
+  if (std::ranges::binary_search(kNftWords, std::string_view(*word)))
+    findings.error(Check::reserved_table, node.place,
+                   fmt::format("{} is a word of the nft language: `nft list table inet {}` is a "
+                               "syntax error",
+                               shown(*word), *word),
+                   fmt::format("write another name, for example `knock-{}`", *word));
+  else if (!is_table(*word))
     findings.error(Check::bad_table, node.place,
                    fmt::format("{} is not a table name", shown(*word)),
                    "use up to 32 of a-z 0-9 _ - and begin with a letter; `knock` is the default");

@@ -6,20 +6,29 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "schemas/policy/finding.h"
+#include "schemas/policy/load.h"
 #include "schemas/policy/policy.h"
 
 namespace knock {
 
 /// A name used where something else must have declared it.
 struct NameUse {
-  enum class Kind : std::uint8_t { group, network, service, target, sign_in };
+  enum class Kind : std::uint8_t { group, network, service, target, sign_in, zone };
   Kind kind;
   std::string name;
+  Place place;
+};
+
+/// A key that means nothing on a controller without a surface.
+struct SurfaceUse {
+  Surface surface;
+  std::string_view key;  // as it is written: a literal
   Place place;
 };
 
@@ -31,11 +40,36 @@ struct Declared {
   T value;
   Place place;  // of the name
   std::vector<NameUse> uses;
+  std::vector<SurfaceUse> surfaces;
   bool broken = false;
 };
 
-enum class Section : std::uint8_t { groups, networks, services, targets, allow, statics, deny };
-inline constexpr std::size_t kSections = 7;
+/// A section that may stand in one file only.
+template <class T>
+struct Single {
+  T value;
+  Place place;  // of its key
+  std::vector<NameUse> uses;
+  std::vector<SurfaceUse> surfaces;
+};
+
+struct DeclaredTest {
+  PolicyTest value;
+  Place place;
+  std::vector<NameUse> uses;
+};
+
+enum class Section : std::uint8_t {
+  groups,
+  networks,
+  services,
+  targets,
+  allow,
+  statics,
+  deny,
+  break_glass
+};
+inline constexpr std::size_t kSections = 8;
 std::string_view to_string(Section section);
 
 struct ParsedFile {
@@ -50,6 +84,10 @@ struct ParsedFile {
   std::vector<Declared<AllowRule>> allow;
   std::vector<Declared<StaticRule>> statics;
   std::vector<Declared<DenyRule>> deny;
+  std::vector<Declared<BreakGlassRule>> break_glass;
+  std::optional<Single<Behaviour>> behaviour;
+  std::optional<Single<GuardLimits>> guards;
+  std::vector<DeclaredTest> tests;
 };
 
 ParsedFile parse_policy_file(std::string_view content);

@@ -204,6 +204,21 @@ std::optional<bool> read_boolean(Findings& findings, const YamlNode& node, std::
   return std::nullopt;
 }
 
+std::optional<std::size_t> read_choice(Findings& findings, const YamlNode& node,
+                                       std::string_view key,
+                                       std::initializer_list<std::string_view> words) {
+  auto word = read_word(findings, node, key);
+  if (!word) return std::nullopt;
+  if (const auto* found = std::ranges::find(words, *word); found != words.end())
+    return std::size_t(found - words.begin());
+  auto names = strings(words);
+  auto meant = did_you_mean(*word, names);
+  findings.error(
+      Check::bad_choice, node.place, fmt::format("`{}` cannot be {}", key, shown(*word)),
+      meant ? fmt::format("did you mean `{}`?", *meant) : fmt::format("write {}", list_of(names)));
+  return std::nullopt;
+}
+
 std::optional<std::uint64_t> read_number(Findings& findings, const YamlNode& node,
                                          std::string_view key, std::uint64_t least,
                                          std::uint64_t most) {

@@ -72,6 +72,10 @@ std::optional<std::string> read_text(Findings& findings, const YamlNode& node,
 std::optional<std::string> read_name(Findings& findings, const YamlNode& node,
                                      std::string_view key);
 std::optional<bool> read_boolean(Findings& findings, const YamlNode& node, std::string_view key);
+/// One of these words, as its index.
+std::optional<std::size_t> read_choice(Findings& findings, const YamlNode& node,
+                                       std::string_view key,
+                                       std::initializer_list<std::string_view> words);
 /// 0|[1-9][0-9]*, within the bounds.
 std::optional<std::uint64_t> read_number(Findings& findings, const YamlNode& node,
                                          std::string_view key, std::uint64_t least,

@@ -66,6 +66,8 @@ bool is_about(const Session& session, const std::string& who,
 
 PolicyContext policy_context(const Config& config) {
   PolicyContext context;
+  // None yet: a policy that needs one is refused by name.
+  context.surfaces_known = true;
   context.sign_ins_known = true;
   for (const OidcSettings& oidc : config.oidc) context.sign_ins.push_back(oidc.name);
   if (config.local.enabled) context.sign_ins.push_back(SignInName("local"));
@@ -264,9 +266,10 @@ Result<std::vector<Why>> Controller::why(const std::string& who, const std::stri
 Result<Plan> Controller::plan_candidate(std::vector<PolicyFile> files,
                                         const PolicyRevision& revision,
                                         std::span<const TargetName> only, Diagnostics& problems) {
-  KNOCK_ASSIGN(auto policy, sound_policy(files, revision, policy_context(parts_.config),
-                                         parts_.clock.now(), problems));
-  return reconciler_.plan(policy, only);
+  auto load = load_policy(files, revision, policy_context(parts_.config));
+  problems = load.diagnostics;
+  if (!load.policy) return fail(ErrorKind::invalid, "the policy has errors");
+  return reconciler_.plan(*load.policy, only);
 }
 
 }  // namespace knock

@@ -7,6 +7,7 @@
 
 #include "schemas/policy/check.h"
 #include "schemas/policy/load.h"
+#include "store/tzdata/system_zones.h"
 #include "tests/support/requirement.h"
 
 namespace knock {
@@ -24,7 +25,9 @@ std::vector<PolicyFile> files_of(const fs::path& folder) {
 }
 
 PolicyLoad load(const fs::path& folder) {
-  return load_policy(files_of(folder), PolicyRevision("r"), {{SignInName("local")}, true});
+  PolicyContext context{{SignInName("local")}, true};
+  context.zones = system_zones();
+  return load_policy(files_of(folder), PolicyRevision("r"), context);
 }
 
 fs::path examples() { return fs::path(test::source_dir()) / "examples/policies"; }
@@ -92,8 +95,9 @@ TEST(PolicyPage, ItsPiecesTogetherAreAPolicy) {
                   "services: {ssh: {ports: [tcp/22], targets: [inner]}}\n"
                   "targets: {inner: {type: nftables, netns: inner}}\n",
                   ""};
-  auto result = load_policy({{"page.yaml", text, ""}, rest}, PolicyRevision("r"),
-                            {{SignInName("local"), SignInName("sso")}, true});
+  PolicyContext context{{SignInName("local"), SignInName("sso")}, true};
+  context.zones = system_zones();
+  auto result = load_policy({{"page.yaml", text, ""}, rest}, PolicyRevision("r"), context);
   EXPECT_TRUE(result.policy) << to_text(result.diagnostics);
 }
 

@@ -103,9 +103,33 @@ constexpr std::string_view kPolicy =
     "2027-01-31}}\n"
     "deny: {d: {from: {in: [office]}, to: [ssh]}, e: {who: [dba], to: [\"*\"]}}\n";
 
+constexpr std::string_view kLanguage =
+    "knock: 1\n"
+    "behaviour: {preset: strict, shared_addresses: require_token, over_limit: replace, "
+    "warn_before_end: 7d, longest_ttl: none, longest_static: 90d}\n"
+    "groups: {dba: {idp: dba}}\n"
+    "services: {ssh: {ports: [tcp/22], path: [edge, host]}, web: {ports: [tcp/443], targets: "
+    "[proxy], path: [host, edge]}}\n"
+    "targets: {edge: {type: nftables}, host: {type: nftables, table: k2}, proxy: {type: nftables, "
+    "table: k3}}\n"
+    "allow:\n"
+    "  a: {users: [bob@sso, \"eve@example.org@local\"], claims: {department: [eng], \"1\": "
+    "[\"2\"]}, acr: [gold], mfa_max_age: 15m, schedule: {days: [mon, wed-fri], from: \"07:00\", "
+    "to: "
+    "\"24:00\", tz: UTC}, to: [ssh], ttl: 1h, connections: 1}\n"
+    "  b: {who: [dba], schedule: [{days: mon-fri, from: \"00:00\", to: \"00:01\", tz: UTC}], "
+    "max_users_per_ip: 2, approval: {from: [dba], ttl: 4h, count: 2, reason: required}, to: [web], "
+    "ttl: 1h, until: disconnect}\n"
+    "break_glass: {f: {to: [\"*\"], ttl: 30m, keys: [a, b], quorum: 2, notify: [pager]}}\n"
+    "tests: [{as: {user: bob, groups: [dba], ip: 192.0.2.1, claims: {d: [e]}, acr: g, mfa_age: 5m, "
+    "approved: true}, can: [ssh], cannot: [web], at: 2027-01-31, name: x}, {as: {}, cannot: "
+    "[\"*\"]}, {never: {ip: 192.0.2.0/24, can: [\"*\"]}}, {always: {groups: [dba], can: [ssh]}}]\n";
+
 TEST(PolicySchema, TakesWhatTheLoaderTakes) {
   EXPECT_TRUE(loads(std::string(kPolicy)));
   EXPECT_EQ(policy_schema().problems(kPolicy), "");
+  EXPECT_TRUE(loads(std::string(kLanguage)));
+  EXPECT_EQ(policy_schema().problems(kLanguage), "");
   for (std::string_view file : {"people", "machines", "rules"}) {
     auto path = test::source_dir() + "/examples/policies/homelab/" + std::string(file) + ".yaml";
     EXPECT_EQ(policy_schema().problems(test::read_file(path)), "") << path;
@@ -113,9 +137,11 @@ TEST(PolicySchema, TakesWhatTheLoaderTakes) {
 }
 
 TEST(PolicySchema, TakesWhatIsPrinted) {
-  auto load = load_policy({{"p.yaml", std::string(kPolicy), ""}}, PolicyRevision("r"), {});
-  ASSERT_TRUE(load.policy) << to_text(load.diagnostics);
-  EXPECT_EQ(policy_schema().problems(to_yaml(*load.policy)), "");
+  for (auto text : {kPolicy, kLanguage}) {
+    auto load = load_policy({{"p.yaml", std::string(text), ""}}, PolicyRevision("r"), {});
+    ASSERT_TRUE(load.policy) << to_text(load.diagnostics);
+    EXPECT_EQ(policy_schema().problems(to_yaml(*load.policy)), "");
+  }
 }
 
 TEST(PolicySchema, RefusesTheShapesThatTheLoaderRefuses) {
@@ -155,6 +181,59 @@ TEST(PolicySchema, RefusesTheShapesThatTheLoaderRefuses) {
            "deny: {d: {to: [s]}}",
            "deny: {d: {from: {not_in: [n]}, to: [s]}}",
            "tests: []",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, users: [bob]}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, users: []}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, claims: {}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, claims: {d: e}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, claims: {d: [true]}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, acr: gold}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, mfa_max_age: 15}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, schedule: mon-fri}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, schedule: []}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, schedule: {days: weekdays, from: \"07:00\", "
+           "to: \"20:00\", tz: UTC}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, schedule: {days: mon, from: \"7:00\", to: "
+           "\"20:00\", tz: UTC}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, schedule: {days: mon, from: \"07:00\", to: "
+           "\"24:01\", tz: UTC}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, schedule: {days: mon, from: \"07:00\", to: "
+           "\"00:00\", tz: UTC}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, schedule: {days: mon, from: \"07:00\", to: "
+           "\"20:00\", tz: ../x}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, schedule: {days: mon}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, max_ips_per_user: 0}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, max_users_per_ip: many}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, approval: {from: [a]}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, approval: {from: [a], ttl: 1h, count: 17}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, approval: {from: [a], ttl: 1h, reason: "
+           "maybe}}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, connections: 2}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, until: 2027-01-31}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, connections: 1, until: disconnect}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, v6_prefix: 47}}",
+           "allow: {a: {who: [a], to: [s], ttl: 8h, geo: [DE]}}",
+           "allow: {a: {to: [s], ttl: 8h}}",
+           "services: {s: {ports: [tcp/1], path: [t]}}",
+           "services: {s: {ports: [tcp/1], path: [t, t]}}",
+           "behaviour: {preset: lax}",
+           "behaviour: {shared_addresses: none}",
+           "behaviour: {longest_ttl: never}",
+           "behaviour: {knob: 1}",
+           "guards: {removals: 30}",
+           "guards: {additions: {percent: -1}}",
+           "guards: {max_prefix: {v4: 33}}",
+           "guards: {confirm: {targets: [t]}}",
+           "break_glass: {f: {to: [s], ttl: 1h}}",
+           "break_glass: {f: {to: [s], ttl: 1h, keys: [a], quorum: 0}}",
+           "break_glass: {f: {who: [a], to: [s], ttl: 1h, keys: [a]}}",
+           "tests: {}",
+           "tests: [{can: [s]}]",
+           "tests: [{as: {}}]",
+           "tests: [{as: {user: a}, never: {can: [s]}}]",
+           "tests: [{never: {groups: [a]}}]",
+           "tests: [{never: {can: [s]}, can: [s]}]",
+           "tests: [{as: {approved: 'yes'}, can: [s]}]",
+           "tests: [{as: {}, can: [s], at: monday}]",
        }) {
     auto text = "knock: 1\n" + body + "\n";
     EXPECT_NE(policy_schema().problems(text), "") << body;
