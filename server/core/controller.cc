@@ -266,10 +266,9 @@ Result<std::vector<Why>> Controller::why(const std::string& who, const std::stri
 Result<Plan> Controller::plan_candidate(std::vector<PolicyFile> files,
                                         const PolicyRevision& revision,
                                         std::span<const TargetName> only, Diagnostics& problems) {
-  auto load = load_policy(files, revision, policy_context(parts_.config));
-  problems = load.diagnostics;
-  if (!load.policy) return fail(ErrorKind::invalid, "the policy has errors");
-  return reconciler_.plan(*load.policy, only);
+  KNOCK_ASSIGN(auto policy, sound_policy(files, revision, policy_context(parts_.config),
+                                         parts_.clock.now(), problems));
+  return reconciler_.plan(policy, only);
 }
 
 }  // namespace knock
