@@ -20,14 +20,7 @@ inline constexpr std::size_t kLongestToken = 64 << 10;
 /// token.algorithm, token.critical, token.unencoded, token.embedded_key, token.type,
 /// token.key_unknown (fetching the keys again may help), token.key_ambiguous, token.key_unfit,
 /// token.signature.
-///
-/// `without` names one check to leave out. It exists so that tests can show, check by check, which
-/// token only that check refuses; nothing but tests passes it.
 Verdict<std::string> verify_jws(std::string_view token, const KeySet& keys,
-                                const std::vector<Algorithm>& accepted,
-                                std::string_view without = {});
-
-/// The codes of the checks that `without` can leave out, in their order.
-std::vector<std::string_view> jws_check_codes();
+                                const std::vector<Algorithm>& accepted);
 
 }  // namespace knock::sso

@@ -43,7 +43,10 @@ const Expectations& expected() {
 
 void judge(const std::string& token) {
   must(!verify_id_token(token, keys(), expected(), kNow));
-  auto claims = verify_id_token(token, keys(), expected(), kNow, "token.signature");
+  auto parts = split(token, '.');
+  std::string payload;
+  if (parts.size() != 3 || !base64url_decode(parts[1], payload)) return;
+  auto claims = read_claims(payload, expected(), kNow);
   if (!claims) {
     must(!claims.error().code.empty() && printable(claims.error().why) == claims.error().why);
     return;

@@ -179,24 +179,7 @@ TEST(Jws, none_is_never_an_algorithm) {
   EXPECT_FALSE(algorithm_named("rs256"));
   for (auto name : {"none", "None", "NONE", "HS256"}) {
     auto token = base64url(header(name, "rsa")) + "." + base64url("{}") + ".";
-    for (auto without : {"", "token.algorithm", "token.key_unfit", "token.key_unknown"})
-      EXPECT_FALSE(verify_jws(token, keys, algorithms({"RS256"}), without)) << name << without;
-  }
-}
-
-/// Each check stands alone: without it, exactly its own hostile rows pass.
-TEST(Jws, without_one_check_exactly_its_rows_pass) {
-  auto rows = hostile_rows();
-  for (auto code : jws_check_codes()) {
-    std::size_t passed = 0;
-    for (auto& row : rows) {
-      SCOPED_TRACE(row.name);
-      auto keys = KeySet::parse(row.keys).value();
-      bool accepted = verify_jws(row.token, keys, algorithms({"RS256", "ES256"}), code).has_value();
-      EXPECT_EQ(accepted, row.code == code) << "without " << code;
-      passed += accepted;
-    }
-    EXPECT_TRUE(passed > 0 || code == "token.key_unknown") << code << " has no row of its own";
+    EXPECT_FALSE(verify_jws(token, keys, algorithms({"RS256"}))) << name;
   }
 }
 
