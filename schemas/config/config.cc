@@ -116,6 +116,8 @@ void read_front_user(Findings& findings, const YamlNode& node, Config& config) {
   auto word = read_word(findings, node, "front_user");
   if (!word) return;
   config.front_user = *word;
+  config.front_user_origin = {"", std::uint32_t(node.place.line), std::uint32_t(node.place.column),
+                              std::uint32_t(node.place.length)};
   constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
   bool sound = !word->empty() && word->size() <= 32 && kAllowed.find((*word)[0]) < 26 &&
                word->find_first_not_of(kAllowed) == std::string::npos;
@@ -298,6 +300,7 @@ ConfigLoad load_config(std::string_view file_name, std::string_view content,
   auto file = std::string(file_name);
   if (auto tree = parse_yaml(content, findings)) {
     auto config = read_config(findings, *tree, base_directory);
+    config.front_user_origin.file = file;
     for (auto& keep : config.keep) keep.origin.file = file;
     for (auto& source : config.oidc) source.origin.file = file;
     if (findings.empty()) out.config = std::move(config);

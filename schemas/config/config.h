@@ -46,6 +46,10 @@ struct PolicyLocation {
   Duration poll = Duration::seconds(30);
 };
 
+/// How the client's secret reaches the provider's token endpoint (OpenID Connect Core 1.0, section
+/// 9). `discovered`: as the provider says it takes it, Basic where it takes both.
+enum class TokenAuth : std::uint8_t { discovered, basic, post };
+
 /// An OpenID provider.
 struct OidcSettings {
   SignInName name;
@@ -53,6 +57,7 @@ struct OidcSettings {
   std::string issuer;
   std::string client_id;
   std::optional<SecretReference> client_secret;
+  TokenAuth token_auth = TokenAuth::discovered;
   std::vector<std::string> algorithms{
       "RS256"};  // accepted for ID tokens; never taken from the token
   std::vector<std::string> scopes{"openid", "profile", "email"};
@@ -79,6 +84,7 @@ struct Config {
   std::string store_path() const;  // of a sqlite:// store
   std::string socket = "/run/knock/admin.sock";
   std::string front_user = "nobody";
+  SourceRange front_user_origin;  // line 0 when it is not written
   PolicyLocation policy;
   LocalSettings local;
   std::vector<OidcSettings> oidc;

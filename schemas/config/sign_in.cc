@@ -58,6 +58,21 @@ void read_algorithms(Findings& findings, const YamlNode& node, OidcSettings& set
   settings.algorithms = std::move(algorithms);
 }
 
+void read_token_auth(Findings& findings, const YamlNode& node, OidcSettings& settings) {
+  auto word = read_word(findings, node, "token_auth");
+  if (!word) return;
+  if (*word != "basic" && *word != "post")
+    return findings.error(
+        Check::bad_token_auth, node.place,
+        fmt::format("{} is not a way to send the client's secret", shown(*word)),
+        "write basic or post, or leave it out: then the provider's description decides");
+  if (!settings.client_secret)
+    return findings.error(Check::bad_token_auth, node.place,
+                          "`token_auth` says how a secret is sent, and this sign-in has none",
+                          "add client_secret, or leave token_auth out for a public client");
+  settings.token_auth = *word == "basic" ? TokenAuth::basic : TokenAuth::post;
+}
+
 /// A scope token of RFC 6749 section 3.3.
 bool is_scope(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
@@ -97,6 +112,7 @@ void read_oidc(Findings& findings, Fields& fields, std::string_view base, OidcSe
     settings.client_id = read_text(findings, *id, "client_id").value_or("");
   if (const auto* secret = fields.take("client_secret"))
     settings.client_secret = read_secret(findings, *secret, "client_secret", base);
+  if (const auto* auth = fields.take("token_auth")) read_token_auth(findings, *auth, settings);
   if (const auto* algorithms = fields.take("algorithms"))
     read_algorithms(findings, *algorithms, settings);
   if (const auto* scopes = fields.take("scopes")) read_scopes(findings, *scopes, settings);

@@ -205,6 +205,8 @@ std::string_view name_of(Check check) {
       return "bad-algorithm";
     case Check::bad_scope:
       return "bad-scope";
+    case Check::bad_token_auth:
+      return "bad-token-auth";
     case Check::name_taken:
       return "name-taken";
   }

@@ -115,6 +115,7 @@ enum class Check : std::uint8_t {
   bad_issuer,
   bad_algorithm,
   bad_scope,
+  bad_token_auth,
   name_taken,
 };
 inline constexpr Check kLastCheck = Check::name_taken;

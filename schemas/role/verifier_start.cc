@@ -28,6 +28,7 @@ std::string encode(const std::vector<VerifierSource>& sources) {
     const OidcSettings& s = source.settings;
     for (const auto* field : {&s.name.value, &s.title, &s.issuer, &s.client_id, &s.groups_claim})
       out.text(*field);
+    out.u8(std::uint8_t(s.token_auth));
     put(out, s.algorithms);
     put(out, s.scopes);
     out.u32(std::uint32_t(s.allow_networks.size()));
@@ -46,6 +47,9 @@ Result<std::vector<VerifierSource>> decode_verifier_start(std::string_view body)
     OidcSettings& s = source.settings;
     for (auto* field : {&s.name.value, &s.title, &s.issuer, &s.client_id, &s.groups_claim})
       *field = in.text();
+    auto auth = in.u8();
+    if (auth > std::uint8_t(TokenAuth::post)) in.spoil();
+    s.token_auth = TokenAuth(auth);
     s.algorithms = texts(in);
     s.scopes = texts(in);
     for (auto prefixes = in.count(10'000, 6); prefixes > 0 && !in.bad(); --prefixes)

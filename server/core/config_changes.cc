@@ -13,8 +13,8 @@ auto values(const std::optional<SecretReference>& secret) {
 
 auto values(const OidcSettings& oidc) {
   return std::tuple(oidc.name, oidc.title, oidc.issuer, oidc.client_id, values(oidc.client_secret),
-                    oidc.algorithms, oidc.scopes, oidc.groups_claim, oidc.allow_networks,
-                    oidc.max_session);
+                    oidc.token_auth, oidc.algorithms, oidc.scopes, oidc.groups_claim,
+                    oidc.allow_networks, oidc.max_session);
 }
 
 auto values(const std::optional<TlsFiles>& tls) {

@@ -67,7 +67,7 @@ tl::unexpected<Refusal> token_refused(const net::IncomingResponse& answer) {
   if (error == "invalid_client" || answer.status == 401)
     return refuse("provider.client",
                   "the provider does not accept our client id and secret: compare them with "
-                  "what the provider shows");
+                  "what the provider shows, and token_auth with how it wants to be told");
   if (error == "invalid_grant")
     return refuse("code.refused",
                   "the provider does not accept the code: it was used before, is too old, or was "
@@ -172,9 +172,11 @@ Verdict<std::string> OidcClient::token(net::HttpClient& http, const Discovery& a
                                                            {"code", code.code},
                                                            {"redirect_uri", code.redirect_uri},
                                                            {"code_verifier", code.pkce_verifier}};
-  if (!client_secret_ || about.client_secret_in_body)
-    form.emplace_back("client_id", settings_.client_id);
-  if (client_secret_ && about.client_secret_in_body)
+  bool in_body = settings_.token_auth == TokenAuth::discovered
+                     ? about.client_secret_in_body
+                     : settings_.token_auth == TokenAuth::post;
+  if (!client_secret_ || in_body) form.emplace_back("client_id", settings_.client_id);
+  if (client_secret_ && in_body)
     form.emplace_back("client_secret", client_secret_->reveal());
   else if (client_secret_)
     request.headers.emplace_back(

@@ -3,6 +3,7 @@
 // capabilities, system call filter. And what happens when one of them stops answering.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -236,6 +237,22 @@ TEST_F(RunningRoles, AreReplacedWhenTheyHang) {
   for (const char* id : {"front.hangs", "role.replaced"})
     EXPECT_NE(knock().log().find(id), std::string::npos) << id;
   EXPECT_TRUE(ssh.answers()) << "an open door is nobody's but the firewall's";
+}
+
+TEST_F(RunningRoles, AreNotStartedAsAUserWhoMustNotBe) {
+  auto yaml = knock().folder() + "/knock.yaml";
+  auto text = read_file(yaml);
+  auto line = std::to_string(1 + std::count(text.begin(), text.end(), '\n'));
+  for (const char* user : {"root", "knock-no-such-user"}) {
+    write_file(yaml, text + "front_user: " + user + "\n");
+    if (getuid() != 0 && std::string(user) != "root") continue;  // nobody can be become anyway
+    auto done = knock().knock({"serve", "--check"});
+    EXPECT_EQ(done.exit_code, 3) << user;
+    EXPECT_NE(done.err.find("knock.yaml:" + line + ":13: error: "), std::string::npos) << done.err;
+    EXPECT_NE(done.err.find("config.bad-user"), std::string::npos) << done.err;
+  }
+  write_file(yaml, text);
+  EXPECT_EQ(knock().knock({"serve", "--check"}).exit_code, 0);
 }
 
 }  // namespace

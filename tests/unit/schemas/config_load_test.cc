@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "schemas/config/config.h"
+#include "schemas/config/front_user.h"
 #include "schemas/config/url.h"
 
 namespace knock {
@@ -28,6 +29,7 @@ sign_in:
     issuer: https://id.example.org/realm
     client_id: knock
     client_secret: "file:secret.txt"
+    token_auth: post
     algorithms: [ES256, EdDSA, ES256]
     scopes: [openid, groups]
     groups_claim: "https://example.org/groups"
@@ -56,6 +58,7 @@ TEST(ConfigLoad, TheSmallestHasDefaultsOnLoopback) {
   EXPECT_EQ(config.store_path(), "/var/lib/knock/knock.db");
   EXPECT_EQ(config.socket, "/run/knock/admin.sock");
   EXPECT_EQ(config.front_user, "nobody");
+  EXPECT_EQ(config.front_user_origin.line, 0u);
   EXPECT_EQ(config.policy.directory, "/etc/knock/policy");
   EXPECT_EQ(config.policy.poll, Duration::seconds(30));
   EXPECT_TRUE(config.local.enabled);
@@ -78,6 +81,7 @@ TEST(ConfigLoad, ReadsEveryKey) {
   EXPECT_EQ(config.store_path(), "/etc/knock/state/knock.db");
   EXPECT_EQ(config.socket, "/etc/knock/run/admin.sock");
   EXPECT_EQ(config.front_user, "knock-front");
+  EXPECT_EQ(config.front_user_origin.column, 13u);
   EXPECT_EQ(config.policy.repository, "git@git.example.org:policy.git");
   EXPECT_EQ(config.policy.directory, "");
   EXPECT_EQ(config.policy.ref, "release/2027");
@@ -87,7 +91,45 @@ TEST(ConfigLoad, ReadsEveryKey) {
   ASSERT_EQ(config.keep.size(), 2u);
   EXPECT_EQ(config.keep[0].prefix.to_string(), "192.0.2.0/28");
   EXPECT_EQ(config.keep[0].reason, "the operators' office");
-  EXPECT_EQ(config.keep[1].origin.to_string(), "knock.yaml:30:14");
+  EXPECT_EQ(config.keep[1].origin.to_string(), "knock.yaml:31:14");
+}
+
+TEST(ConfigLoad, AsksTheMachineAboutFrontsUser) {
+  struct Row {
+    const char* name;
+    bool written;
+    UsersHere here;
+    const char* want;  // "" = fine
+  };
+  constexpr std::uint32_t kNobody = 65534, kKnock = 997;
+  const Row rows[] = {
+      {"a user of its own", true, {0, kNobody, 0u}, ""},
+      {"nobody, not written", false, {0, kNobody, 0u}, ""},
+      {"before there is a database", true, {0, kNobody, std::nullopt}, ""},
+      {"another name of root", true, {0, 0u, std::nullopt}, "another name of root"},
+      {"no such user", true, {0, std::nullopt, 0u}, "there is no user"},
+      {"no such user, not written", false, {0, std::nullopt, 0u}, "there is no user"},
+      {"the database's owner", true, {0, kKnock, kKnock}, "could change the log"},
+      {"the database's owner, not written", false, {0, kNobody, kNobody}, "could change the log"},
+      {"who starts it", true, {kKnock, kKnock, std::nullopt}, "would have its files"},
+      {"the database's owner, started by another", true, {1000, kKnock, kKnock}, "change the log"},
+      {"somebody who cannot be become", true, {kKnock, std::nullopt, kKnock}, ""},
+      {"not root, and not written", false, {kNobody, kNobody, kNobody}, ""},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
+    auto text = std::string(kSmallest) + (row.written ? "front_user: knock-front\n" : "");
+    auto result = load(text);
+    ASSERT_TRUE(result.config) << to_text(result.diagnostics);
+    auto problem = front_user_problem(*result.config, row.here);
+    ASSERT_EQ(problem.has_value(), *row.want != 0) << (problem ? problem->summary : "");
+    if (!problem) continue;
+    EXPECT_EQ(problem->id, "config.bad-user");
+    EXPECT_NE(problem->summary.find(row.want), std::string::npos) << problem->summary;
+    EXPECT_FALSE(problem->suggestion.empty());
+    EXPECT_EQ(problem->where.file, "knock.yaml");
+    EXPECT_EQ(problem->where.column, row.written ? 13u : 0u);
+  }
 }
 
 TEST(ConfigLoad, ReadsSignInSources) {
@@ -103,6 +145,8 @@ TEST(ConfigLoad, ReadsSignInSources) {
   EXPECT_EQ(sources[1].algorithms, std::vector<std::string>{"RS256"});
   EXPECT_EQ(sources[1].max_session, Duration::hours(12));
   EXPECT_FALSE(sources[2].client_secret);
+  EXPECT_EQ(sources[2].token_auth, TokenAuth::discovered);
+  EXPECT_EQ(sources[3].token_auth, TokenAuth::post);
   const auto& sso = sources[3];
   EXPECT_EQ(sso.issuer, "https://id.example.org/realm");
   EXPECT_EQ(sso.client_secret->kind, Kind::file);

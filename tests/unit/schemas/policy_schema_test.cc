@@ -257,7 +257,7 @@ constexpr std::string_view kConfig =
     "policy: {repo: \"git@h:p\", ref: main, poll: 30s}\n"
     "sign_in:\n"
     "  sso: {type: oidc, issuer: \"https://id.example.org/realm\", client_id: k, client_secret: "
-    "\"env:X\", "
+    "\"env:X\", token_auth: basic, "
     "algorithms: [ES256], scopes: [openid, groups], groups_claim: g, allow_networks: [10.0.0.0/8], "
     "max_session: 8h, title: T}\n"
     "  local: {type: local, enabled: true, max_session: 8h}\n"
@@ -292,6 +292,7 @@ TEST(ConfigSchema, RefusesTheShapesThatTheLoaderRefuses) {
            std::string("sign_in: {s: {type: saml}}"),
            std::string("sign_in: {s: {type: oidc, client_id: k}}"),
            source + "client_secret: hunter2}}",
+           source + "client_secret: \"env:X\", token_auth: jwt}}",
            source + "client_secret: \"env:A-B\"}}",
            source + "algorithms: [none]}}",
            source + "algorithms: [HS256]}}",

@@ -20,6 +20,7 @@ std::vector<VerifierSource> sources() {
   one.settings.issuer = "https://idp.example";
   one.settings.client_id = "knock";
   one.settings.groups_claim = "roles";
+  one.settings.token_auth = TokenAuth::post;
   one.settings.algorithms = {"ES256", "EdDSA"};
   one.settings.scopes = {"openid"};
   one.settings.allow_networks = {Prefix::parse("fd00::/8").value()};
@@ -101,6 +102,8 @@ TEST(StartMessages, a_verifier_learns_all_it_needs) {
   EXPECT_EQ(got.issuer, want.issuer);
   EXPECT_EQ(got.client_id, want.client_id);
   EXPECT_EQ(got.groups_claim, want.groups_claim);
+  EXPECT_EQ(got.token_auth, want.token_auth);
+  EXPECT_EQ((*start)[1].settings.token_auth, TokenAuth::discovered);
   EXPECT_EQ(got.algorithms, want.algorithms);
   EXPECT_EQ(got.scopes, want.scopes);
   EXPECT_EQ(got.allow_networks, want.allow_networks);

@@ -49,6 +49,7 @@ const Row kRows[] = {
     {"sign_in.corp", [](Config& c) { c.oidc[0].algorithms = {"ES256"}; }},
     {"sign_in.corp", [](Config& c) { c.oidc[0].scopes.clear(); }},
     {"sign_in.corp", [](Config& c) { c.oidc[0].groups_claim = "x"; }},
+    {"sign_in.corp", [](Config& c) { c.oidc[0].token_auth = TokenAuth::post; }},
     {"sign_in.corp", [](Config& c) { c.oidc[0].allow_networks.emplace_back(); }},
     {"sign_in.corp", [](Config& c) { c.oidc[0].max_session = Duration::hours(1); }},
     {"keep", [](Config& c) { c.keep.clear(); }},

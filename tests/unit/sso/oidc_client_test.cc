@@ -43,8 +43,10 @@ struct World {
                      "ES256") +
             "\"}");
   }
-  std::unique_ptr<OidcClient> client(std::optional<Secret> secret = Secret("s e:cret")) {
+  std::unique_ptr<OidcClient> client(std::optional<Secret> secret = Secret("s e:cret"),
+                                     TokenAuth auth = TokenAuth::discovered) {
     OidcSettings settings;
+    settings.token_auth = auth;
     settings.name = SignInName("corp");
     settings.issuer = kIssuer;
     settings.client_id = "knock id";
@@ -111,6 +113,38 @@ TEST_F(OidcClientTest, a_provider_that_wants_the_secret_in_the_body) {
   EXPECT_NE(request.body.find("&client_id=knock%20id&client_secret=s%20e%3Acret"),
             std::string::npos);
   for (auto& [name, value] : request.headers) EXPECT_NE(name, "Authorization");
+}
+
+TEST_F(OidcClientTest, the_secret_goes_as_the_setting_says_or_else_as_the_provider_takes_it) {
+  struct Row {
+    const char *name, *takes;
+    TokenAuth auth;
+    bool in_body;
+  };
+  const Row rows[] = {
+      {"it says nothing", "", TokenAuth::discovered, false},
+      {"it takes both", R"("client_secret_post","client_secret_basic")", TokenAuth::discovered,
+       false},
+      {"it takes the body only", R"("client_secret_post")", TokenAuth::discovered, true},
+      {"it takes neither", R"("private_key_jwt")", TokenAuth::discovered, false},
+      {"both, and the setting says body", R"("client_secret_post","client_secret_basic")",
+       TokenAuth::post, true},
+      {"both, and the setting says basic", R"("client_secret_post","client_secret_basic")",
+       TokenAuth::basic, false},
+      {"the setting against the description", R"("client_secret_post")", TokenAuth::basic, false},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
+    std::string takes = row.takes;
+    about(takes.empty() ? "" : ",\"token_endpoint_auth_methods_supported\":[" + takes + "]");
+    provider.asked.clear();
+    ASSERT_TRUE(exchange(*client(Secret("s e:cret"), row.auth)));
+    auto& request = provider.asked.at(1);
+    bool basic = false;
+    for (auto& [name, value] : request.headers) basic = basic || name == "Authorization";
+    EXPECT_EQ(basic, !row.in_body);
+    EXPECT_EQ(request.body.find("client_secret=") != std::string::npos, row.in_body);
+  }
 }
 
 TEST_F(OidcClientTest, keys_turn_over) {

@@ -33,8 +33,10 @@ struct ProviderFlow : ::testing::Test {
   }
 
   std::unique_ptr<OidcClient> client(const std::string& id, const std::string& algorithm,
-                                     bool confidential = true) {
+                                     bool confidential = true,
+                                     TokenAuth auth = TokenAuth::discovered) {
     OidcSettings settings;
+    settings.token_auth = auth;
     settings.name = SignInName("lab");
     settings.issuer = provider->issuer();
     settings.client_id = id;
@@ -107,6 +109,13 @@ TEST_F(ProviderFlow, many_groups_and_other_alphabets) {
   auto none = exchange(*one, visit(*one, "nogroup").code);
   ASSERT_TRUE(none) << none.error().why;
   EXPECT_TRUE(none->groups.empty());
+}
+
+TEST_F(ProviderFlow, a_client_whose_secret_is_sent_in_the_body) {
+  auto post = client("knock-post", "RS256", true, TokenAuth::post);
+  auto who = exchange(*post, visit(*post, "alice").code);
+  ASSERT_TRUE(who) << who.error().code << " " << who.error().why;
+  EXPECT_EQ(who->subject, "alice");
 }
 
 TEST_F(ProviderFlow, a_public_client) {
