@@ -33,4 +33,18 @@ for page in README.md docs/*.md; do
     [ -e "$(dirname "$page")/$link" ] || missing "$page" "$link"
   done < <(grep -oE '\]\([a-zA-Z0-9_./-]+\)' "$page" | sed 's/^](//; s/)$//' | sort -u)
 done
+# Each line that operators may meet in the log, and the page that explains it: every id is written out where it is logged, has a
+# heading of its own, and no heading is left of a line that is gone.
+logged=$(find "${sources[@]:0:11}" -name '*.cc' -exec sh -c 'tr "\n" " " <"$1"; echo' _ {} \; |
+  grep -oE '\blog\( *LogLevel::[a-z]+, *[^ ,]+' | sed 's/.*, *//' | sort -u)
+[ -n "$logged" ] || missing "the search for log lines" "any"
+for id in $logged; do
+  case $id in
+  '"'*'"') grep -qxF "### ${id//\"/}" docs/events.md || missing "docs/events.md" "no $id, which is logged, so a heading" ;;
+  *) missing "a log line" "its id as $id and not as text" ;;
+  esac
+done
+while read -r id; do
+  grep -qxF "\"$id\"" <<<"$logged" || missing "docs/events.md" "$id"
+done < <(sed -n '/^## Lines of the operational log/,$s/^### //p' docs/events.md)
 exit $status

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// docs/sign-in.md explains every reason this folder can give, and no other.
+// docs/sign-in.md explains every reason that the verifier, core and the portal can give, and no other.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -18,17 +18,37 @@ std::set<std::string> all_matches(const std::string& text, const std::regex& pat
   return out;
 }
 
+std::string sources_of(const std::string& folder) {
+  std::string out;
+  for (auto& item : std::filesystem::recursive_directory_iterator(source_dir() + folder))
+    if (item.path().extension() == ".cc") out += read_file(item.path());
+  return out;
+}
+
 TEST(SignInPage, has_a_row_for_every_reason) {
-  std::string sources;
-  for (auto& item : std::filesystem::recursive_directory_iterator(source_dir() + "/sso"))
-    if (item.path().extension() == ".cc") sources += read_file(item.path());
+  auto sources = sources_of("/sso");
   auto given = all_matches(
       sources,
       std::regex(
           "\"((?:callback|code|discovery|keys|provider|settings|token|verifier)\\.[a-z_]+)\""));
   given.erase("verifier.message");  // a line of the operational log
+  // Core's: the first text after refuse( or Refused{, and the one that has a name.
+  auto core = read_file(source_dir() + "/server/core/sign_in.cc");
+  auto of_core =
+      all_matches(core, std::regex("(?:refuse\\(|Refused\\{)[^;{}]*?\"([a-z][a-z.-]*)\""));
+  of_core.merge(all_matches(core, std::regex("kBusy = \"([a-z.-]+)\"")));
+  EXPECT_GT(of_core.size(), 10u);
+  // The portal's own.
+  auto portal = sources_of("/server/front") + read_file(source_dir() + "/net/forwarded.cc");
+  auto of_portal = all_matches(
+      portal, std::regex("\"((?:callback|core|csrf|form|forwarded|http|sign-out)\\.[a-z-]+)\""));
+  EXPECT_GT(of_portal.size(), 12u);
+  given.merge(of_core);
+  given.merge(of_portal);
   auto page = read_file(source_dir() + "/docs/sign-in.md");
-  auto explained = all_matches(page, std::regex("(?:^|\n)\\| `([a-z_.]+)` \\|"));
+  std::set<std::string> explained;
+  for (auto& row : all_matches(page, std::regex("\n\\| (`[a-z][^|]*`) \\|")))
+    explained.merge(all_matches(row, std::regex("`([a-z_.-]+)`")));
   EXPECT_EQ(explained, given);
   EXPECT_GT(given.size(), 30u);
 }
