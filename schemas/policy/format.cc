@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "schemas/policy/format.h"
+
+#include "schemas/policy/format_layout.h"
+#include "schemas/policy/yaml_scalar.h"
+
+namespace knock {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+std::string_view without_mark(std::string_view content) {
+  if (content.starts_with(kByteOrderMark)) content.remove_prefix(kByteOrderMark.size());
+  return content;
+}
+
+/// Plain, and something other than a text to a reader that types values by their looks.
+bool typed(const YamlNode& node) {
+  return node.plain && (node.text.empty() || yaml_name(node.text) != node.text);
+}
+
+/// yaml-cpp reports a missing value at the next token, so it and the key there share a place.
+void forget_invented_words(YamlNode& node, YamlNode*& last) {
+  if (!node.is_scalar()) {
+    for (auto& child : node.children) forget_invented_words(child, last);
+    return;
+  }
+  if (node.is_missing()) return;
+  if (last != nullptr && last->place.line == node.place.line &&
+      last->place.column == node.place.column)
+    last->text.clear();
+  last = &node;
+}
+
+FormattedFile not_understood(const std::string& file, std::string_view content, Place place) {
+  return {std::nullopt,
+          {{Diagnostic::Severity::error, "format.not-understood", range_of(file, place),
+            "the formatter does not know this way of writing; the file is left as it is",
+            "write it in a simpler way", std::string(line_of(content, place.line))}}};
+}
+
+/// Reading the result again is what makes the promises of the header.
+bool keeps_everything(std::string_view content, const YamlNode& root, const std::string& text) {
+  Findings findings(CheckArea::policy);
+  auto again = yaml_values(text, findings);
+  if (!again || !same_values(root, *again)) return false;
+  return layout::read_comments(content, root) == layout::read_comments(text, *again);
+}
+
+}  // namespace
+
+std::optional<YamlNode> yaml_values(std::string_view content, Findings& findings) {
+  auto root = parse_yaml(content, findings);
+  if (!findings.empty()) return std::nullopt;
+  YamlNode* last = nullptr;
+  if (root) forget_invented_words(*root, last);
+  return root;
+}
+
+bool same_values(const YamlNode& one, const YamlNode& other) {
+  if (one.kind != other.kind || one.children.size() != other.children.size()) return false;
+  if (one.is_scalar()) return one.text == other.text && typed(one) == typed(other);
+  for (std::size_t i = 0; i < one.children.size(); ++i)
+    if (!same_values(one.children[i], other.children[i])) return false;
+  return true;
+}
+
+FormattedFile format_policy_file(const std::string& file, std::string_view content) {
+  Findings findings(CheckArea::policy);
+  auto root = yaml_values(content, findings);
+  content = without_mark(content);
+  FormattedFile out;
+  for (const auto& finding : findings.all())
+    out.diagnostics.push_back(to_diagnostic(finding, CheckArea::policy, file, content));
+  if (!root) return out;
+  Place lost;
+  auto document = layout::read_layout(content, *root, lost);
+  if (!document) return not_understood(file, content, lost);
+  auto text = layout::print_layout(*document);
+  if (!keeps_everything(content, *root, text)) return not_understood(file, content, {});
+  out.text = std::move(text);
+  return out;
+}
+
+std::optional<std::vector<std::string>> yaml_comments(std::string_view content) {
+  Findings findings(CheckArea::policy);
+  auto root = yaml_values(content, findings);
+  if (!root) return std::nullopt;
+  return layout::read_comments(without_mark(content), *root);
+}
+
+}  // namespace knock
