@@ -67,10 +67,6 @@ struct ByPersonAndId {
     return std::tie(a->principal, a->id) < std::tie(b->principal, b->id);
   }
 };
-struct ByPerson {
-  bool operator()(const Session* a, const Principal& b) const { return a->principal < b; }
-  bool operator()(const Principal& a, const Session* b) const { return a < b->principal; }
-};
 struct ByAddress {
   bool operator()(const Session* a, const Session* b) const { return a->address < b->address; }
   bool operator()(const Session* a, const IpAddress& b) const { return a->address < b; }
@@ -133,6 +129,13 @@ void Conditions::sort_sessions() {
   by_person_ = by_address_;
   std::sort(by_address_.begin(), by_address_.end(), ByAddress());
   std::sort(by_person_.begin(), by_person_.end(), ByPersonAndId());
+  first_of_person_.resize(by_person_.size());
+  last_of_person_.resize(by_person_.size());
+  for (std::size_t i = 0; i < by_person_.size(); ++i) {
+    bool again = i > 0 && by_person_[i - 1]->principal == by_person_[i]->principal;
+    first_of_person_[i] = again ? first_of_person_[i - 1] : i;
+    last_of_person_[first_of_person_[i]] = i + 1;
+  }
 }
 
 std::size_t Conditions::people_around(const AllowRule& rule, const Session& session) {
@@ -156,20 +159,28 @@ std::size_t Conditions::people_around(const AllowRule& rule, const Session& sess
   return people.size() + (counted ? 0 : 1);
 }
 
-bool Conditions::is_imagined(const Session& session) {
+Conditions::Person Conditions::person_of(const Session& session) {
   sort_sessions();
-  return !std::binary_search(by_person_.begin(), by_person_.end(), &session, ByPersonAndId());
-}
-
-std::vector<const Session*> Conditions::sessions_of(const Principal& who) {
-  sort_sessions();
-  auto [first, last] = std::equal_range(by_person_.begin(), by_person_.end(), who, ByPerson());
-  return {first, last};
+  auto at = std::lower_bound(by_person_.begin(), by_person_.end(), &session, ByPersonAndId());
+  auto position = std::size_t(at - by_person_.begin());
+  auto same = [&](std::size_t other) { return by_person_[other]->principal == session.principal; };
+  bool here = position < by_person_.size() && same(position);
+  Person out;
+  out.known = here && by_person_[position]->id == session.id;
+  if (!here && position > 0 && same(position - 1))
+    --position;
+  else if (!here)
+    return out;
+  out.first = first_of_person_[position];
+  out.last = last_of_person_[out.first];
+  return out;
 }
 
 std::vector<Prefix> Conditions::places(const AllowRule& rule, const Session& session) {
-  auto mine = sessions_of(session.principal);
-  if (is_imagined(session)) mine.push_back(&session);
+  Person person = person_of(session);
+  std::vector<const Session*> mine(by_person_.begin() + std::ptrdiff_t(person.first),
+                                   by_person_.begin() + std::ptrdiff_t(person.last));
+  if (!person.known) mine.push_back(&session);
   return ranked(rule, mine);
 }
 
@@ -196,6 +207,9 @@ std::vector<Prefix> Conditions::ranked(const AllowRule& rule,
 }
 
 bool Conditions::counts_in(const AllowRule& rule, const Session& session) {
+  Person person = person_of(session);
+  // Who has no more sign-ins than the rule gives places needs no counting.
+  if (person.last - person.first + (person.known ? 0 : 1) <= *rule.max_ips_per_user) return true;
   auto first_places = [&] {
     auto all = places(rule, session);
     all.resize(std::min<std::size_t>(all.size(), *rule.max_ips_per_user));
@@ -204,10 +218,10 @@ bool Conditions::counts_in(const AllowRule& rule, const Session& session) {
   auto here = [&](const std::vector<Prefix>& list) {
     return std::find(list.begin(), list.end(), widened(rule, session.address)) != list.end();
   };
-  if (is_imagined(session)) return here(first_places());  // for this question alone
-  std::pair key(&rule, session.principal);
+  if (!person.known) return here(first_places());  // imagined: for this question alone
+  std::pair key(&rule, person.first);
   auto at = places_.find(key);
-  if (at == places_.end()) at = places_.emplace(std::move(key), first_places()).first;
+  if (at == places_.end()) at = places_.emplace(key, first_places()).first;
   return here(at->second);
 }
 

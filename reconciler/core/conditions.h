@@ -86,17 +86,22 @@ class Conditions {
   std::optional<Condition> missing_here(const AllowRule& rule, const Session& session);
   bool counts_in(const AllowRule& rule, const Session& session);
   void sort_sessions();
-  /// Not among the circumstances: somebody asks what would be.
-  bool is_imagined(const Session& session);
-  std::vector<const Session*> sessions_of(const Principal& who);
+  /// Where a person's sessions stand in `by_person_`; not `known`: the session is not among the
+  /// circumstances, somebody asks what would be.
+  struct Person {
+    std::size_t first = 0, last = 0;
+    bool known = false;
+  };
+  Person person_of(const Session& session);
   std::vector<Prefix> ranked(const AllowRule& rule, const std::vector<const Session*>& mine);
 
   const Policy& policy_;
   Circumstances circumstances_;
   bool sorted_ = false;
-  std::vector<const Session*> by_address_, by_person_;  // live ones
+  std::vector<const Session*> by_address_, by_person_;         // live ones
+  std::vector<std::size_t> first_of_person_, last_of_person_;  // the latter at the first's place
   std::map<Prefix, std::vector<const Principal*>> people_;
-  std::map<std::pair<const AllowRule*, Principal>, std::vector<Prefix>> places_;
+  std::map<std::pair<const AllowRule*, std::size_t>, std::vector<Prefix>> places_;  // by `first`
   std::map<const AllowRule*, std::optional<Instant>> open_;
 };
 
