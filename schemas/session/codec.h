@@ -17,4 +17,12 @@ Result<Session> session_from_json(std::string_view text);
 /// {"sessions":[…]}
 Result<std::vector<Session>> sessions_from_json(std::string_view text);
 
+/// What `--sessions FILE` may say: who is signed in, and who said yes to whom.
+struct SessionsDocument {
+  std::vector<Session> sessions;
+  std::vector<Approval> approvals;
+};
+/// {"sessions":[…],"approvals":[…]}; `approvals` may be absent.
+Result<SessionsDocument> sessions_document_from_json(std::string_view text);
+
 }  // namespace knock
