@@ -16,6 +16,7 @@
 #include "reconciler/loop/reconciler.h"
 #include "schemas/plan/codec.h"
 #include "server/core/controller.h"
+#include "store/tzdata/system_zones.h"
 
 namespace knock::cli {
 namespace {
@@ -108,7 +109,8 @@ int local_apply(const Global& global, const ApplyFlags& flags) {
   int code = kDone;
   auto source = policy_source(location_of(flags.policy, *config), *config);
   if (!source) return fail_with(source.error());
-  auto context = policy_context(*config);
+  auto context = policy_context(*config, system_zones());
+  context.now = SystemClock().now();
   auto loaded = load_or_say(**source, context, code);
   if (!loaded) return code;
 

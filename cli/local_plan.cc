@@ -6,6 +6,7 @@
 #include "cli/registry.h"
 #include "reconciler/loop/protection.h"
 #include "server/core/controller.h"
+#include "store/tzdata/system_zones.h"
 
 namespace knock::cli {
 
@@ -41,7 +42,7 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
   KNOCK_ASSIGN(auto head, store.head());
   std::vector<Prefix> keep;
   for (const KeepPrefix& prefix : config.keep) keep.push_back(prefix.prefix);
-  auto in_force = policy_in_force(store, policy_context(config));
+  auto in_force = policy_in_force(store, policy_context(config, system_zones()));
   auto factory = provider_factory(config.owner);
   std::map<TargetName, std::unique_ptr<Provider>> providers;
   KNOCK_ASSIGN(auto protection, protection_by_log(store));

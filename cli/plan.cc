@@ -13,6 +13,7 @@
 #include "schemas/plan/codec.h"
 #include "schemas/session/codec.h"
 #include "server/core/controller.h"
+#include "store/tzdata/system_zones.h"
 
 namespace knock::cli {
 namespace {
@@ -89,7 +90,9 @@ int plan(const Global& global, const PlanFlags& flags) {
   int code = kDone;
   auto source = policy_source(location_of(flags.policy, *config), *config);
   if (!source) return fail_with(source.error());
-  auto loaded = load_or_say(**source, policy_context(*config), code);
+  auto context = policy_context(*config, system_zones());
+  context.now = SystemClock().now();
+  auto loaded = load_or_say(**source, context, code);
   if (!loaded) return code;
   Instant now = SystemClock().now();
   if (!flags.at.empty()) {

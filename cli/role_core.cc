@@ -29,6 +29,7 @@
 #include "server/core/config_changes.h"
 #include "server/core/controller.h"
 #include "server/roles/links.h"
+#include "store/tzdata/system_zones.h"
 
 namespace knock::cli {
 namespace {
@@ -211,7 +212,7 @@ int run_core_role(const Global& global) {
   Controller controller(
       {*config, **store, **source, verifier, clock, random,
        provider_factory(config->owner, [&](const std::string& netns) { return pool.open(netns); }),
-       &metrics, all_remarks, [&] { return roles(*config, spawner); }});
+       &metrics, all_remarks, [&] { return roles(*config, spawner); }, system_zones()});
   AdminApi api(controller, metrics);
   admin = &api;
   if (auto started = controller.start(); !started) return core_failed(started.error());

@@ -9,6 +9,7 @@
 #include "cli/local.h"
 #include "reconciler/core/policy_check.h"
 #include "server/core/controller.h"
+#include "store/tzdata/system_zones.h"
 
 namespace knock::cli {
 namespace {
@@ -113,8 +114,10 @@ int test(const Global& global, const TestFlags& flags) {
   auto config = config_for(global, flags);
   if (!config) return kError;
   std::error_code ignored;
-  auto context = std::filesystem::exists(global.config_file, ignored) ? policy_context(*config)
-                                                                      : PolicyContext{};
+  PolicyContext context;
+  context.zones = system_zones();
+  if (std::filesystem::exists(global.config_file, ignored))
+    context = policy_context(*config, system_zones());
   Instant now = SystemClock().now();
   if (!flags.at.empty()) {
     auto at = parse_instant(flags.at);

@@ -7,20 +7,23 @@
 #include "base/text.h"
 #include "cli/local.h"
 #include "server/admin/json.h"
+#include "store/tzdata/system_zones.h"
 
 namespace knock::cli {
 namespace {
 
-/// With a configuration at hand, the names of sign-in sources are checked too.
+/// With a configuration at hand, what only the controller has is checked too.
 PolicyContext context_of(const Global& global) {
+  PolicyContext alone;
+  alone.zones = system_zones();
   std::error_code ignored;
-  if (!std::filesystem::exists(global.config_file, ignored)) return {};
+  if (!std::filesystem::exists(global.config_file, ignored)) return alone;
   auto content = read_text_file(global.config_file);
   auto base = std::filesystem::absolute(global.config_file).parent_path().string();
   if (content)
     if (auto load = load_config(global.config_file, *content, base); load.config)
-      return policy_context(*load.config);
-  return {};
+      return policy_context(*load.config, system_zones());
+  return alone;
 }
 
 int validate(const Global& global, const std::string& directory) {
@@ -30,7 +33,9 @@ int validate(const Global& global, const std::string& directory) {
   if (!revision) return fail_with(revision.error());
   auto snapshot = (*source)->read(*revision);
   if (!snapshot) return fail_with(snapshot.error());
-  auto load = load_policy(snapshot->files, *revision, context_of(global));
+  auto context = context_of(global);
+  context.now = SystemClock().now();
+  auto load = load_policy(snapshot->files, *revision, context);
   if (global.json) {
     print(diagnostics_json(load.diagnostics));
     return load.policy ? kDone : kPolicyInvalid;

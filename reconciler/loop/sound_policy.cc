@@ -19,7 +19,9 @@ Status tests_hold(const Policy& policy, Instant now, Diagnostics& problems) {
 Result<Policy> sound_policy(const std::vector<PolicyFile>& files, const PolicyRevision& revision,
                             const PolicyContext& context, Instant now, Diagnostics& problems,
                             PolicyCache* cache) {
-  auto load = load_policy(files, revision, context, cache);
+  auto judged = context;
+  judged.now = now;
+  auto load = load_policy(files, revision, judged, cache);
   problems = std::move(load.diagnostics);
   if (!load.policy) return fail(ErrorKind::invalid, "the policy has errors");
   KNOCK_CHECK(tests_hold(*load.policy, now, problems));

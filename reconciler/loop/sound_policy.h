@@ -10,6 +10,7 @@
 
 namespace knock {
 
+/// Judged at `now`, as a policy that is to be adopted: static entries that have ended are errors.
 /// `problems` gets everything there is to say, warnings of a sound policy too. Kind `invalid`: "the
 /// policy has errors", or "the policy's tests fail".
 Result<Policy> sound_policy(const std::vector<PolicyFile>& files, const PolicyRevision& revision,

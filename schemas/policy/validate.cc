@@ -186,7 +186,7 @@ class Merger {
     check_ends(statics);
     limit_stars(services.size(), {count_stars(allow), count_stars(statics), count_stars(deny),
                                   count_stars(break_glass), count_test_stars()});
-    if (sound()) refuse_unenforced(allow);
+    if (sound()) refuse_unenforced();
     if (!sound()) return std::move(merged_);
 
     bool starred = first_star_ != nullptr;
@@ -418,26 +418,13 @@ class Merger {
   }
 
   /// What can be read, and is not enforced yet.
-  void refuse_unenforced(const std::vector<Slot<AllowRule>>& allow) {
-    auto refuse = [&](bool is_written, std::string_view key, std::size_t file, Place place) {
-      if (is_written)
-        report(Check::not_supported, file, place,
-               fmt::format("this version does not enforce `{}`, so it is refused rather than "
-                           "ignored",
-                           key),
-               "remove it; without it this part of the policy would be looser than it reads");
-    };
-    for (const auto& slot : allow) {
-      if (slot.declared->broken) continue;
-      const auto& rule = slot.declared->value;
-      refuse(rule.max_ips_per_user.has_value(), "max_ips_per_user", slot.file,
-             slot.declared->place);
-      refuse(rule.v6_prefix != 128, "v6_prefix", slot.file, slot.declared->place);
-    }
+  void refuse_unenforced() {
     for (std::size_t i = 0; i < sources_.size(); ++i) {
-      const auto* file = source_of(i);
-      if (file->guards)
-        refuse(file->guards->value != GuardLimits{}, "guards", i, file->guards->place);
+      const auto& guards = source_of(i)->guards;
+      if (!guards || guards->value == GuardLimits{}) continue;
+      report(Check::not_supported, i, guards->place,
+             "this version does not enforce `guards`, so it is refused rather than ignored",
+             "remove it; without it this part of the policy would be looser than it reads");
     }
   }
 

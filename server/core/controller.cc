@@ -64,8 +64,9 @@ bool is_about(const Session& session, const std::string& who,
 
 }  // namespace
 
-PolicyContext policy_context(const Config& config) {
+PolicyContext policy_context(const Config& config, std::shared_ptr<const ZoneSource> zones) {
   PolicyContext context;
+  context.zones = std::move(zones);
   // None yet: a policy that needs one is refused by name.
   context.surfaces_known = true;
   context.sign_ins_known = true;
@@ -86,8 +87,8 @@ Controller::Controller(ControllerParts parts)
     : parts_(std::move(parts)),
       reconciler_(parts_.store, parts_.clock, parts_.random, parts_.providers,
                   settings_of(parts_.config, parts_.meter)),
-      keeper_(parts_.policy, policy_context(parts_.config), parts_.store, reconciler_, parts_.clock,
-              parts_.config.policy.poll),
+      keeper_(parts_.policy, policy_context(parts_.config, parts_.zones), parts_.store, reconciler_,
+              parts_.clock, parts_.config.policy.poll),
       ends_(parts_.store, reconciler_, parts_.clock),
       sign_in_(std::make_unique<SignIn>(parts_.config, public_url(parts_.config), parts_.store,
                                         reconciler_, ends_, parts_.verifier, parts_.clock,
@@ -236,21 +237,24 @@ Result<std::vector<Why>> Controller::why(const std::string& who, const std::stri
   }
   KNOCK_ASSIGN(auto sessions, parts_.store.sessions(10'000));
   auto address = IpAddress::parse(who);
+  auto now = parts_.clock.now();
+  auto live_ones = reconciler_.live_sessions();
+  Openings openings(*policy, {now, live_ones, {}}, false);
   std::vector<Why> out;
   std::set<std::string> people;  // of each person, live sessions, or else the newest one that ended
   for (const Session& session : sessions) {
     if (!is_about(session, who, address)) continue;
-    bool live = session.live_at(parts_.clock.now());
+    bool live = session.live_at(now);
     if (!live && people.contains(session.principal.key())) continue;
     people.insert(session.principal.key());
     for (const ServiceName& service : services) {
-      Why row{session, explain(*policy, session, service, parts_.clock.now()), {}};
+      Why row{session, explain(*policy, openings, session, service, now), {}};
       const Service* known = policy->service(service);
       for (const TargetName& target : known->targets) {
         KNOCK_ASSIGN(auto applied, parts_.store.applied(target));
         for (AppliedEntry& entry : applied) {
           bool mine =
-              entry.until > parts_.clock.now() &&
+              entry.until > now &&
               std::any_of(entry.causes.begin(), entry.causes.end(), [&](const Attribution& a) {
                 return a.session == session.id && a.service == service;
               });
@@ -266,8 +270,9 @@ Result<std::vector<Why>> Controller::why(const std::string& who, const std::stri
 Result<Plan> Controller::plan_candidate(std::vector<PolicyFile> files,
                                         const PolicyRevision& revision,
                                         std::span<const TargetName> only, Diagnostics& problems) {
-  KNOCK_ASSIGN(auto policy, sound_policy(files, revision, policy_context(parts_.config),
-                                         parts_.clock.now(), problems));
+  KNOCK_ASSIGN(auto policy,
+               sound_policy(files, revision, policy_context(parts_.config, parts_.zones),
+                            parts_.clock.now(), problems));
   return reconciler_.plan(policy, only);
 }
 

@@ -29,6 +29,7 @@ struct ControllerParts {
   Meter* meter = nullptr;
   std::function<std::vector<std::string>()> remarks;  // for status
   std::function<std::string()> roles = {};            // for the record of the start
+  std::shared_ptr<const ZoneSource> zones = {};       // of schedules; absent: UTC alone
 };
 
 struct GrantRequest {
@@ -96,7 +97,8 @@ class Controller {
 };
 
 /// Sign-in sources that exist, as policy validation needs them.
-PolicyContext policy_context(const Config& config);
+PolicyContext policy_context(const Config& config,
+                             std::shared_ptr<const ZoneSource> zones = nullptr);
 /// `public_url`, or one derived from the listening address.
 std::string public_url(const Config& config);
 

@@ -54,5 +54,19 @@ TEST(SoundPolicy, FilesThatDoNotLoadAreNotTested) {
   EXPECT_TRUE(has_errors(problems));
 }
 
+TEST(SoundPolicy, AStaticEntryThatHasEndedIsNotAdoptedAgain) {
+  std::vector<PolicyFile> files{
+      {"a.yaml",
+       "knock: 1\nservices: {s: {ports: [tcp/1], targets: [t]}}\ntargets: {t: {type: nftables}}\n"
+       "static: {a: {cidr: [192.0.2.1], to: [s], owner: o, reason: r, until: 2026-11-21}}\n",
+       ""}};
+  auto ends = parse_instant("2026-11-21").value();
+  Diagnostics problems;
+  EXPECT_TRUE(sound_policy(files, PolicyRevision("r"), {}, ends - Duration::seconds(1), problems));
+  EXPECT_FALSE(sound_policy(files, PolicyRevision("r"), {}, ends, problems));
+  EXPECT_EQ(problems.at(0).id, "policy.static-ended");
+  EXPECT_TRUE(load_policy(files, PolicyRevision("r"), {}).policy) << "one in force stays in force";
+}
+
 }  // namespace
 }  // namespace knock::test

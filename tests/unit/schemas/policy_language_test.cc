@@ -34,6 +34,8 @@ allow:
       - {days: [sat, mon-wed], from: "22:00", to: "06:30", tz: Europe/Berlin}
       - {days: "fri,sun", from: "00:00", to: "24:00", tz: UTC}
     max_users_per_ip: 1
+    max_ips_per_user: 3
+    v6_prefix: 56
     approval: {from: [leads, dba], count: 2, ttl: 4h, reason: required}
     to: [ssh]
     ttl: 30d
@@ -79,7 +81,8 @@ TEST(PolicyLanguage, ReadsEveryKey) {
       both.approval,
       (ApprovalCondition{{GroupName("dba"), GroupName("leads")}, 2, Duration::hours(4), true}));
   EXPECT_EQ(both.lasts, Lasts::first_connection);
-  EXPECT_EQ(both.v6_prefix, 128);
+  EXPECT_EQ(both.max_ips_per_user, 3u);
+  EXPECT_EQ(both.v6_prefix, 56);
 
   const auto& by_name = policy.allow[1];
   EXPECT_TRUE(by_name.who.empty());
@@ -92,6 +95,7 @@ TEST(PolicyLanguage, ReadsEveryKey) {
   EXPECT_EQ(plain.approval,
             (ApprovalCondition{{GroupName("leads")}, 1, Duration::hours(1), false}));
   EXPECT_EQ(plain.lasts, Lasts::until_deadline);
+  EXPECT_EQ(plain.v6_prefix, 128);
 
   const auto* ssh = policy.service(ServiceName("ssh"));
   EXPECT_EQ(ssh->path, (std::vector{TargetName("edge"), TargetName("host")}));
@@ -124,7 +128,7 @@ TEST(PolicyLanguage, ReadsEveryKey) {
   EXPECT_EQ(said.cannot, std::vector{ServiceName("web")});
   EXPECT_EQ(said.at, parse_instant("2026-11-04T11:00:00Z"));
   EXPECT_EQ(said.name, "everything: said");
-  EXPECT_EQ(said.origin.to_string(), "p.yaml:31:5");
+  EXPECT_EQ(said.origin.to_string(), "p.yaml:33:5");
   const auto& nobody = policy.tests[1];
   EXPECT_FALSE(nobody.as.user || nobody.as.groups || nobody.as.ip || nobody.as.approved);
   EXPECT_TRUE(nobody.cannot_all && nobody.cannot.size() == 2u && nobody.can.empty());
@@ -166,7 +170,7 @@ TEST(PolicyLanguage, SameMeaningSeesEveryField) {
       [](Policy& p) { p.allow[0].mfa_max_age.reset(); },
       [](Policy& p) { p.allow[0].schedule.pop_back(); },
       [](Policy& p) { p.allow[0].schedule[0].tz = "UTC"; },
-      [](Policy& p) { p.allow[0].max_ips_per_user = 1; },
+      [](Policy& p) { p.allow[0].max_ips_per_user.reset(); },
       [](Policy& p) { p.allow[0].max_users_per_ip.reset(); },
       [](Policy& p) { p.allow[0].approval.reset(); },
       [](Policy& p) { p.allow[0].approval->reason_required = false; },
@@ -276,6 +280,8 @@ class RandomRules {
     if (coin())
       out += ", schedule: " + (coin() ? window() : "[" + window() + ", " + window() + "]");
     if (coin()) out += fmt::format(", max_users_per_ip: {}", 1 + random_() % 9);
+    if (coin()) out += fmt::format(", max_ips_per_user: {}", 1 + random_() % 9);
+    if (coin()) out += fmt::format(", v6_prefix: {}", 48 + random_() % 81);
     if (coin())
       out += ", approval: {from: [leads], ttl: 4h" +
              pick({"", ", count: 3", ", reason: required", ", reason: optional"}) + "}";
