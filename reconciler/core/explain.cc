@@ -153,22 +153,27 @@ void say_missing(const Policy& policy, Openings& openings, const Session& sessio
 
 }  // namespace
 
-Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,
-                    const Circumstances& circumstances) {
+Explanation explain(const Policy& policy, Openings& openings, const Session& session,
+                    const ServiceName& service, Instant now) {
   Explanation out;
   out.service = service;
-  if (!session.live_at(circumstances.now)) {
+  if (!session.live_at(now)) {
     say_over(session, out);
     return out;
   }
-  Openings openings(policy, circumstances, false);
   for (const Reach& reach : reach_of(openings, session))
     if (reach.service == service) {
       say_allowed(policy, openings.conditions(), session, reach, out);
       return out;
     }
-  say_missing(policy, openings, session, circumstances.now, out);
+  say_missing(policy, openings, session, now, out);
   return out;
+}
+
+Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,
+                    const Circumstances& circumstances) {
+  Openings openings(policy, circumstances, false);
+  return explain(policy, openings, session, service, circumstances.now);
 }
 
 Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,

@@ -28,6 +28,9 @@ struct Explanation {
 
 Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,
                     const Circumstances& circumstances);
+/// For many questions under the same circumstances.
+Explanation explain(const Policy& policy, Openings& openings, const Session& session,
+                    const ServiceName& service, Instant now);
 /// With nobody else signed in and no approval.
 Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,
                     Instant now);

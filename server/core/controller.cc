@@ -237,21 +237,24 @@ Result<std::vector<Why>> Controller::why(const std::string& who, const std::stri
   }
   KNOCK_ASSIGN(auto sessions, parts_.store.sessions(10'000));
   auto address = IpAddress::parse(who);
+  auto now = parts_.clock.now();
+  auto live_ones = reconciler_.live_sessions();
+  Openings openings(*policy, {now, live_ones, {}}, false);
   std::vector<Why> out;
   std::set<std::string> people;  // of each person, live sessions, or else the newest one that ended
   for (const Session& session : sessions) {
     if (!is_about(session, who, address)) continue;
-    bool live = session.live_at(parts_.clock.now());
+    bool live = session.live_at(now);
     if (!live && people.contains(session.principal.key())) continue;
     people.insert(session.principal.key());
     for (const ServiceName& service : services) {
-      Why row{session, explain(*policy, session, service, parts_.clock.now()), {}};
+      Why row{session, explain(*policy, openings, session, service, now), {}};
       const Service* known = policy->service(service);
       for (const TargetName& target : known->targets) {
         KNOCK_ASSIGN(auto applied, parts_.store.applied(target));
         for (AppliedEntry& entry : applied) {
           bool mine =
-              entry.until > parts_.clock.now() &&
+              entry.until > now &&
               std::any_of(entry.causes.begin(), entry.causes.end(), [&](const Attribution& a) {
                 return a.session == session.id && a.service == service;
               });

@@ -86,7 +86,7 @@ TEST(SavedPlan, RoundTrip) {
   EXPECT_EQ(saved_text_of(*back), text);
   EXPECT_EQ(back->plan.people[0].origin, saved.plan.people[0].origin);
   EXPECT_EQ(back->plan.targets[0].held[1].causes, saved.plan.targets[0].held[1].causes);
-  EXPECT_EQ(back->plan.targets[0].changes[11].keep, test::full_change().keep);
+  EXPECT_EQ(back->plan.targets[0].changes[12].keep, test::full_change().keep);
   EXPECT_EQ(back->plan.id, saved.plan.id);
 }
 
