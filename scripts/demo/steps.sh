@@ -13,6 +13,7 @@ tell_story() {
   alice_signs_in
   hands_off_the_firewall
   policy_changes
+  stopped_by_its_own_test
   break_glass
   killed
   comes_back
@@ -135,6 +136,26 @@ policy_changes() {
   git -C "$policy" revert --no-edit HEAD >/dev/null
   check_within policy.reverted 'and closes when the commit is reverted' closed $alice $ssh_port 15000
   check policy.photos 'her connection to the photos lived through all of it' alive "$(hold_state alice)"
+}
+
+stopped_by_its_own_test() {
+  heading "A tidy-up that would let the guests in: stopped by the policy's own test"
+  local good code=0
+  good=$(policy_revision)
+  sed -i '/^deny:/,$d' "$policy/rules.yaml"
+  show_command knock test --policy policy/
+  knock_here test --policy "$policy" >"$folder/test.txt" 2>&1 || code=$?
+  show_answer <"$folder/test.txt"
+  check test.failed 'knock test names somebody who would get in' 'exit 3' "exit $code"
+  code=0
+  knock_here plan --policy "$policy" >"$folder/stopped.txt" 2>&1 || code=$?
+  check test.no-plan 'there is no plan for such a policy' 'exit 3' "exit $code"
+  commit_policy 'rules: nobody remembers what the deny rule is for'
+  local said='not said'
+  if wait_quietly 15000 status_shows '"problem":"[^"]*refused: [0-9]+ problems?; first: tests\.yaml'; then said=said; fi
+  check test.refused 'pushed all the same, the controller refuses the commit and names the test' said "$said"
+  check test.last-good 'and keeps the last good one in force' "${good:0:12}" "$(policy_revision | cut -c 1-12)"
+  git -C "$policy" revert --no-edit HEAD >/dev/null
 }
 
 # When the session that was just granted ends, in Unix milliseconds.

@@ -136,6 +136,70 @@ TEST_F(Keeper, UnsoundRevisionIsRefusedOnceAndTheLastGoodStays) {
   EXPECT_TRUE(keeper_->refused().empty());
 }
 
+TEST_F(Keeper, ARevisionWhoseOwnTestsFailIsRefused) {
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  sign_in(kAna);
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r2";
+    source_.text =
+        policy_text(one_target("edge"), "tests:\n  - {as: {groups: [admins]}, cannot: [ssh]}\n");
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(keeper_->look("test"));
+  EXPECT_EQ(loop_->policy()->revision.value, "r1");
+  EXPECT_EQ(keeper_->status().revision.value, "r1");
+  auto problem = keeper_->status().problem;
+  EXPECT_NE(problem.find("revision r2 is refused: 1 problem; first: main.yaml:"), problem.npos)
+      << problem;
+  EXPECT_NE(problem.find("can reach ssh: rule "), problem.npos) << problem;
+  auto refused = keeper_->refused();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].id, "policy.test-failed");
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+  // Judged once, and again when time may have made it sound; it is no news that it still fails.
+  int reads = source_.reads;
+  EXPECT_EQ(reads, 2);
+  pass_time(Duration::minutes(11));
+  EXPECT_FALSE(keeper_->look("test"));
+  EXPECT_EQ(source_.reads, reads + 1);
+  EXPECT_EQ(keeper_->status().problem, problem);
+  EXPECT_EQ(facts_of<PolicyRefused>().size(), 1u);
+  EXPECT_EQ(lines_.count("policy.not-adopted"), 1);
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r3";
+    source_.text =
+        policy_text(one_target("edge"), "tests:\n  - {as: {groups: [admins]}, can: [ssh]}\n");
+  }
+  ASSERT_TRUE(keeper_->look("test"));
+  EXPECT_EQ(loop_->policy()->revision.value, "r3");
+  EXPECT_EQ(keeper_->status().problem, "");
+  EXPECT_TRUE(keeper_->refused().empty());
+}
+
+/// Tests in force may fail with time; that closes nothing.
+TEST_F(Keeper, RestoresWhatWasAdoptedWithoutTestingItAgain) {
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.text = policy_text(
+        one_target("edge"),
+        "static:\n  probe: {cidr: [203.0.113.9/32], to: [ssh], owner: ops, reason: probe, until: "
+        "2027-01-31}\n"
+        "tests:\n  - {as: {ip: 203.0.113.9}, can: [ssh]}\n");
+  }
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  keeper_.reset();
+  stop();
+  pass_time(Duration::hours(24 * 365));
+  open_store();
+  open();
+  ASSERT_TRUE(keeper_->restore());
+  EXPECT_EQ(keeper_->status().revision.value, "r1");
+  EXPECT_TRUE(keeper_->look("test"));
+}
+
 TEST_F(Keeper, BackToTheOneInForceClearsTheProblem) {
   open();
   ASSERT_TRUE(keeper_->look("test"));
