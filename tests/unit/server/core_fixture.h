@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -20,12 +21,12 @@ namespace knock::test {
 
 class HandClock final : public Clock {
  public:
-  Instant now() const override { return Instant::from_seconds(1'800'000'000) + passed_; }
-  MonotonicTime monotonic() const override { return MonotonicTime{} + passed_.chrono(); }
-  void advance(Duration by) { passed_ = passed_ + by; }
+  Instant now() const override { return Instant::from_seconds(1'800'000'000) + Duration{passed_}; }
+  MonotonicTime monotonic() const override { return MonotonicTime{} + Duration{passed_}.chrono(); }
+  void advance(Duration by) { passed_ += by.ms; }
 
  private:
-  Duration passed_ = Duration::hours(1);
+  std::atomic<std::int64_t> passed_ = Duration::hours(1).ms;  // the loop's timer reads it too
 };
 
 class FakeVerifier final : public VerifierChannel {
