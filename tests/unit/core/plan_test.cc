@@ -169,6 +169,31 @@ TEST(PlanTarget, DenyIsNeverHeld) {
   }
 }
 
+TEST(PlanTarget, WhatARuleCountsIsHeldOnlyWhenTheCommitBroughtTheCounting) {
+  Scene scene;
+  for (int i = 1; i <= 6; ++i)
+    scene.sessions.push_back(SessionOf{.from = fmt::format("192.0.2.{}", i)});
+  scene.settle();
+  auto counting = [&] {
+    Policy policy = *scene.in_force;
+    policy.allow.front().max_users_per_ip = 1;
+    policy.behaviour.shared_addresses = SharedAddresses::deny;
+    return policy;
+  };
+  // Somebody else came to each of these addresses: under the same policy that closes at once.
+  for (int i = 1; i <= 6; ++i)
+    scene.sessions.push_back(SessionOf{.who = "bob", .from = fmt::format("192.0.2.{}", i)});
+  scene.planned = counting();
+  auto by_commit = scene.plan();
+  EXPECT_EQ(by_commit.trips.size(), 1u) << "the counting is new, and would empty the target";
+  for (const Change& change : by_commit.plan.held) EXPECT_EQ(change.reason, Reason::policy);
+  scene.in_force = scene.planned;
+  auto by_people = scene.plan();
+  EXPECT_TRUE(by_people.trips.empty());
+  ASSERT_EQ(by_people.plan.changes.size(), 6u);
+  for (const Change& change : by_people.plan.changes) EXPECT_EQ(change.reason, Reason::limited);
+}
+
 TEST(PlanTarget, DeniedBySeveralNetworksTogether) {
   Scene scene;
   scene.planned = policy_of(kPolicy +
