@@ -135,6 +135,8 @@ std::string_view name_of(Check check) {
       return "bad-clock";
     case Check::empty_window:
       return "empty-window";
+    case Check::too_many_windows:
+      return "too-many-windows";
     case Check::unknown_zone:
       return "unknown-zone";
     case Check::zone_unreadable:

@@ -79,6 +79,7 @@ enum class Check : std::uint8_t {
   bad_days,
   bad_clock,
   empty_window,
+  too_many_windows,
   unknown_zone,
   zone_unreadable,
   lasts_twice,

@@ -10,6 +10,8 @@ namespace {
 constexpr unsigned kMostIps = 1000;
 constexpr unsigned kMostUsers = 100'000;
 constexpr unsigned kMostApprovals = 16;
+// Each is looked at for each session.
+constexpr std::size_t kMostWindows = 64;
 constexpr std::size_t kLongestSubject = 255;
 constexpr std::uint64_t kWidestV6 = 48;
 
@@ -110,6 +112,11 @@ void read_schedule(Findings& findings, const YamlNode& node, Declared<AllowRule>
   else
     read_window(findings, node, rule);
   sort_unique(rule.value.schedule);
+  if (rule.value.schedule.size() > kMostWindows)
+    findings.error(Check::too_many_windows, node.place,
+                   fmt::format("the schedule has {} windows; at most {} are read",
+                               rule.value.schedule.size(), kMostWindows),
+                   "join windows that differ in their days alone: days: [mon, wed-fri]");
 }
 
 void read_approval(Findings& findings, const YamlNode& node, Declared<AllowRule>& rule) {

@@ -411,8 +411,8 @@ TEST(PolicyLanguage, WhatOnlyATestNamesIsUnused) {
 std::string cut_into(int pieces) {
   std::string holes;
   for (int i = 0; i < pieces; ++i) holes += fmt::format("192.0.2.{}, ", 2 * i);
-  return "knock: 1\nnetworks: {holes: [" + holes +
-         "192.0.2.128/25], other: [203.0.113.0/24]}\n"
+  return "knock: 1\nnetworks: {holes: [" + holes + (pieces > 64 ? "" : "192.0.2.128/25") +
+         "], other: [203.0.113.0/24]}\n"
          "groups: {g: {idp: g}}\n"
          "services: {s: {ports: [tcp/1], targets: [t]}, u: {ports: [tcp/2], targets: [t]}}\n"
          "targets: {t: {type: nftables}}\n"
@@ -422,6 +422,16 @@ std::string cut_into(int pieces) {
          "  c: {from: {in: [holes]}, to: [u], who: [g]}\n"
          "static: {a: {cidr: [192.0.2.0/24, 203.0.113.0/24], to: [s, u], owner: o, reason: r, "
          "until: 2027-01-31}}\n";
+}
+
+TEST(PolicyLanguage, AFloodOfWarningsHidesNoError) {
+  std::string groups = "knock: 1\ngroups:\n";
+  for (int i = 0; i < 1500; ++i) groups += fmt::format("  u{}: {{idp: u}}\n", i);
+  auto result =
+      load_policy({{"a.yaml", groups, ""}, {"b.yaml", cut_into(66), ""}}, PolicyRevision("r"), {});
+  EXPECT_FALSE(result.policy);
+  EXPECT_EQ(result.diagnostics.front().id, "policy.too-many-pieces");
+  EXPECT_LE(result.diagnostics.size(), 1002u);
 }
 
 TEST(PolicyLanguage, SixtyFourPiecesAreEnforced) {

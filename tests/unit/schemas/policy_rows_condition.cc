@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conditions of allow rules.
+#include <fmt/format.h>
+
 #include "tests/unit/schemas/policy_rows.h"
 
 namespace knock::test {
@@ -16,6 +18,14 @@ class ThreeZones final : public ZoneSource {
   }
   std::vector<std::string> names() const override { return {"America/New_York", "Europe/Berlin"}; }
 };
+
+std::vector<PolicyFile> many_windows(int count) {
+  std::string windows;
+  for (int i = 0; i < count; ++i)
+    windows += fmt::format("{{days: mon, from: \"00:{:02}\", to: \"0{}:00\", tz: UTC}}, ", i % 60,
+                           1 + i / 60);
+  return rule("schedule: [" + windows + "]");
+}
 
 }  // namespace
 
@@ -156,6 +166,7 @@ std::vector<Row> condition_rows() {
       {"a zone where no zones are at hand",
        rule("schedule: {days: mon, from: \"07:00\", to: \"20:00\", tz: Europe/Berlin}"),
        {"policy.zone-unreadable", "6:99"}},
+      {"a window for every minute", many_windows(65), {"policy.too-many-windows", "6:55"}},
       {"no address at all", rule("max_ips_per_user: 0"), {"policy.bad-number", "6:63"}},
       {"too many addresses to count",
        rule("max_ips_per_user: 1001"),
