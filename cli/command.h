@@ -46,6 +46,10 @@ struct Commands {
 // One each, in the file of that name.
 void add_init(Commands& commands);
 void add_validate(Commands& commands);
+void add_fmt(Commands& commands);
+void add_schema(Commands& commands);
+void add_migrate(Commands& commands);
+void add_completion(Commands& commands);
 void add_test(Commands& commands);
 void add_plan(Commands& commands);
 void add_apply(Commands& commands);

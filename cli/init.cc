@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "cli/command.h"
+#include "cli/embedded.h"
 
 namespace knock::cli {
 namespace {
@@ -14,7 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPolicy =
-    R"(# Policy of knock: who may reach what, from where, for how long. Changed by pull request.
+    R"(# yaml-language-server: $schema=policy.v1.schema.json
+# Policy of knock: who may reach what, from where, for how long. Changed by pull request.
 # `knock validate policies/` says what is wrong; `knock plan` says what a change would do. The language: docs/policy.md.
 knock: 1
 
@@ -37,10 +39,11 @@ allow:
 )";
 
 constexpr std::string_view kConfig =
-    R"(# The controller's own configuration. It names secrets by reference and stays out of the policy repository.
-owner: {owner}            # this installation's mark on every entry; random, never copy it to another one
+    R"(# yaml-language-server: $schema=config.v1.schema.json
+# The controller's own configuration. It names secrets by reference and stays out of the policy repository.
+owner: {owner}  # this installation's mark on every entry; random, never copy it to another one
 
-listen: 127.0.0.1:8400    # the portal; another address needs `tls:` below
+listen: 127.0.0.1:8400  # the portal; another address needs `tls:` below
 # tls: {{cert: /etc/knock/tls.crt, key: /etc/knock/tls.key}}
 # public_url: https://knock.example.org
 
@@ -69,6 +72,7 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v4
+      - run: knock fmt --check --diff policies/
       - run: knock validate policies/
 )";
 
@@ -100,6 +104,9 @@ int init(const std::string& directory) {
   fs::create_directories(root / "state", problem);
   for (const File& file :
        {File{root / "policies" / "main.yaml", kPolicy, 0644},
+        // For the first line of the files above: editors complete and check without a network.
+        File{root / "policies" / "policy.v1.schema.json", kPolicySchema, 0644},
+        File{root / "config.v1.schema.json", kConfigSchema, 0644},
         File{root / "policies" / ".github" / "workflows" / "policy.yml", kJob, 0644},
         File{root / "knock.yaml", config, 0600}}) {
     auto written = write_new(file.path, file.content, file.mode);

@@ -1,43 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <csignal>
-#include <string>
-#include <vector>
 
-#include "base/text.h"
 #include "cli/command.h"
 #include "cli/role.h"
-
-namespace {
-
-/// CLI11 says little about a word it does not know; people mistype.
-int unknown_word(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
-  std::vector<std::string> known;
-  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    known.push_back(command->get_name());
-  for (int i = 1; i < argc; ++i) {
-    std::string word = argv[i];
-    if (word.starts_with("-")) {
-      bool takes_value = word == "--config" || word == "--socket" || word == "--color";
-      if (takes_value) ++i;
-      continue;
-    }
-    if (std::find(known.begin(), known.end(), word) == known.end()) {
-      auto meant = knock::did_you_mean(word, known);
-      return knock::cli::fail_with(
-          knock::cli::kUsage,
-          fmt::format("there is no command `{}`{}; `knock --help` lists them",
-                      knock::printable(word), meant ? "; did you mean `" + *meant + "`?" : ""));
-    }
-    break;
-  }
-  return knock::cli::fail_with(knock::cli::kUsage,
-                               std::string(error.what()) + "; --help shows what is possible");
-}
-
-}  // namespace
+#include "cli/suggest.h"
 
 int main(int argc, char** argv) {
   using namespace knock::cli;
@@ -58,16 +24,16 @@ int main(int argc, char** argv) {
   app.footer("Start here: knock init\nDocs: docs/cli.md");
 
   Commands commands{app, global, {}};
-  for (auto add :
-       {add_init, add_validate, add_test, add_plan, add_apply, add_show, add_serve, add_status,
-        add_session, add_user, add_why, add_who, add_audit, add_version, add_role})
+  for (auto add : {add_init, add_validate, add_fmt, add_test, add_plan, add_apply, add_show,
+                   add_serve, add_status, add_session, add_user, add_why, add_who, add_audit,
+                   add_schema, add_migrate, add_completion, add_version, add_role})
     add(commands);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    return unknown_word(app, error, argc, argv);
+    return fail_with(kUsage, usage_problem(app, error, {argv + 1, argv + argc}));
   }
   if (!commands.chosen) {
     print(app.help());
