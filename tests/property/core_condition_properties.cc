@@ -100,16 +100,17 @@ void assert_opens_nothing(const std::vector<Allowlist>& before,
       }
 }
 
+void assert_stricter(const Moment& moment, Shares& shares) {
+  Moment stricter = moment;
+  add_deny_rule(stricter.policy);
+  auto before = moment.evaluated(), after = stricter.evaluated();
+  shares.also("closes something", before != after);
+  assert_opens_nothing(before, after);
+}
+
 TEST(CoreConditions, AnotherDenyRuleOpensNothing) {
-  hold(
-      [](const Moment& moment, Shares& shares) {
-        Moment stricter = moment;
-        add_deny_rule(stricter.policy);
-        auto before = moment.evaluated(), after = stricter.evaluated();
-        shares.also("closes something", before != after);
-        assert_opens_nothing(before, after);
-      },
-      {"closes something"});
+  hold(assert_stricter, {"closes something"});
+  hold(assert_stricter, {"closes something"}, Focus::widening);
 }
 
 /// Nothing is open to an address that the rules behind the entry keep out, were the person there.

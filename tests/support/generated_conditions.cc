@@ -32,6 +32,10 @@ void add_networks(Policy& policy) {
       {NetworkName("hosts"), {prefix("2001:db8:1::9/128"), prefix("2001:db8:1:1::9/128")}, {}});
   policy.networks.push_back(
       {NetworkName("lab"), {prefix("2001:db8:1::8000:0/112"), prefix("2001:db8:1:1::/64")}, {}});
+  // Two that cost too much together, and one around both that costs little.
+  policy.networks.push_back(
+      {NetworkName("pair"), {prefix("2001:db8:1::9/128"), prefix("2001:db8:1::b/128")}, {}});
+  policy.networks.push_back({NetworkName("around"), {prefix("2001:db8:1::8/125")}, {}});
   policy.networks.push_back({NetworkName("half"), {prefix("2001:db8:1:0:8000::/65")}, {}});
   policy.networks.push_back(
       {NetworkName("anything"), {prefix("0.0.0.0/0"), prefix("2001:db8::/32")}, {}});
