@@ -126,7 +126,10 @@ Result<std::string> read_policy_path(const std::string& path) {
     if (n == 0) break;
     size += std::size_t(n);
   }
-  content.resize(size);  // one byte too many is refused by the loader, in its own words
+  if (size > kMaxPolicyFileBytes)
+    return fail(ErrorKind::invalid,
+                printable(path) + " is larger than 1 MiB, which no policy file may be; split it");
+  content.resize(size);
   return content;
 }
 

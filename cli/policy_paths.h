@@ -15,7 +15,7 @@ namespace knock::cli {
 /// that is itself a link is an error.
 Result<std::vector<std::string>> policy_paths(const std::vector<std::string>& paths);
 
-/// At most a policy file's 1 MiB.
+/// An error beyond a policy file's 1 MiB.
 Result<std::string> read_policy_path(const std::string& path);
 
 /// The whole new content or the old one, never something between: a file beside it takes its place.

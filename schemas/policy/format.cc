@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "schemas/policy/format.h"
 
+#include <fmt/format.h>
+
 #include "schemas/policy/format_layout.h"
 #include "schemas/policy/yaml_scalar.h"
 
@@ -37,6 +39,15 @@ FormattedFile not_understood(const std::string& file, std::string_view content, 
           {{Diagnostic::Severity::error, "format.not-understood", range_of(file, place),
             "the formatter does not know this way of writing; the file is left as it is",
             "write it in a simpler way", std::string(line_of(content, place.line))}}};
+}
+
+FormattedFile too_large(const std::string& file, std::size_t bytes) {
+  return {std::nullopt,
+          {{Diagnostic::Severity::error, "format.too-large", range_of(file, {}),
+            fmt::format("formatted, the file would have {} bytes, and at most {} (1 MiB) are read; "
+                        "it is left as it is",
+                        bytes, kMostFileBytes),
+            "split it; several files are merged by name", ""}}};
 }
 
 /// Reading the result again is what makes the promises of the header.
@@ -77,6 +88,7 @@ FormattedFile format_policy_file(const std::string& file, std::string_view conte
   auto document = layout::read_layout(content, *root, lost);
   if (!document) return not_understood(file, content, lost);
   auto text = layout::print_layout(*document);
+  if (text.size() > kMostFileBytes) return too_large(file, text.size());
   if (!keeps_everything(content, *root, text)) return not_understood(file, content, {});
   out.text = std::move(text);
   return out;

@@ -22,7 +22,7 @@ inline constexpr std::size_t kFormatColumns = 100;
 
 struct FormattedFile {
   std::optional<std::string> text;  // set exactly when there are no diagnostics
-  Diagnostics diagnostics;          // what parse_yaml() says, or "format.not-understood"
+  Diagnostics diagnostics;          // what parse_yaml() says, or "format.…"
 };
 
 /// `file` is the name for messages. Whether the file makes sense as policy is not asked.

@@ -109,11 +109,13 @@ TEST_F(PolicyPaths, WithoutTheRightToWriteTheFolderNothingChanges) {
   ASSERT_EQ(chmod(folder_.path().c_str(), 0755), 0);
 }
 
-TEST_F(PolicyPaths, AFileThatIsTooLargeIsReadToTheFirstByteTooMany) {
-  write("p.yaml", std::string(3 << 20, 'x'));
+TEST_F(PolicyPaths, AFileThatIsTooLargeIsRefused) {
+  write("p.yaml", std::string(1 << 20, 'x'));
+  EXPECT_TRUE(read_policy_path(at("p.yaml")));
+  write("p.yaml", std::string((1 << 20) + 1, 'x'));
   auto content = read_policy_path(at("p.yaml"));
-  ASSERT_TRUE(content);
-  EXPECT_EQ(content->size(), (1u << 20) + 1);
+  ASSERT_FALSE(content);
+  EXPECT_EQ(content.error().kind, ErrorKind::invalid);
 }
 
 }  // namespace

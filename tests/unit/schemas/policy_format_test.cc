@@ -157,6 +157,15 @@ TEST(PolicyFormat, WhatDoesNotParseIsRefusedWithItsDiagnostics) {
   EXPECT_FALSE(out.text);
 }
 
+TEST(PolicyFormat, NothingGrowsBeyondWhatIsRead) {
+  std::string text = "knock: 1\nx-a:\n";
+  while (text.size() < (1u << 20) - 20) text += "#\n";
+  auto out = format_policy_file("p.yaml", text + "\n - a\n");
+  EXPECT_FALSE(out.text);
+  ASSERT_EQ(out.diagnostics.size(), 1u);
+  EXPECT_EQ(out.diagnostics[0].id, "format.too-large");
+}
+
 TEST(PolicyFormat, SameValuesAreOfTheSameKinds) {
   auto tree = [](std::string_view text) {
     Findings findings(CheckArea::policy);
