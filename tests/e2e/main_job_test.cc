@@ -81,6 +81,8 @@ TEST_F(MainJob, OpensForOneAddressAndClosesAtExpiryAndSignOut) {
   auto alice = sign_in("alice", kAlice);
   Held ssh(w.outside, kAlice, kSsh), app(w.outside, kAlice, kApp);
   ASSERT_TRUE(ssh.open() && app.open());
+  auto until = parse_instant(knock().ask({"why", "alice", "app"}, "/answers/0/until"));
+  ASSERT_TRUE(until);
   for (const char* address : {kBob, kStranger, kStranger6})
     EXPECT_EQ(w.reach(address, kSsh), Reached::timeout) << address;
   auto me = alice.get("/");
@@ -95,8 +97,6 @@ TEST_F(MainJob, OpensForOneAddressAndClosesAtExpiryAndSignOut) {
   EXPECT_EQ(knock().knock({"why", "alice", "ssh"}).exit_code, 0);
   EXPECT_EQ(knock().knock({"why", "bob", "ssh"}).exit_code, 9);
 
-  auto until = parse_instant(knock().ask({"why", "alice", "app"}, "/answers/0/until"));
-  ASSERT_TRUE(until);
   expect_cut_at(app, *until);
   EXPECT_EQ(w.reach(kAlice, kApp), Reached::timeout);
   EXPECT_TRUE(ssh.answers()) << "expiry of one service cut another";
@@ -119,7 +119,7 @@ TEST_F(MainJob, ClosesOnTimeWhenEveryRoleIsKilledAndComesBackWithoutAFlap) {
   auto alice = sign_in("alice", kAlice);
   Held ssh(w.outside, kAlice, kSsh);
   ASSERT_TRUE(ssh.open());
-  auto until = w.grant("bob", kBob, "4s", "engineers");
+  auto until = w.grant("bob", kBob, "8s", "engineers");
   Held app(w.outside, kBob, kApp);
   ASSERT_TRUE(app.open());
   EXPECT_EQ(knock().roles().size(), 5u);

@@ -27,7 +27,7 @@ targets:
   server: {type: nftables, table: knock, protect: true}
 allow:
   admins-ssh: {who: [admins], to: [ssh], ttl: 8h}
-  engineers-app: {who: [engineers], to: [app], ttl: 4s}
+  engineers-app: {who: [engineers], to: [app], ttl: 8s}
 )";
 
 Instant wall_now() { return SystemClock().now(); }
