@@ -70,9 +70,14 @@ std::vector<IpAddress> ServiceView::let_in_by(const AllowRule& rule, MadeUp pers
                                               const std::vector<IpAddress>& addresses) const {
   // What does not look at the address is asked once: which deny rules concern these groups.
   std::vector<const DenyRule*> denying;
-  for (const DenyRule& deny : policy.deny) {
-    if (!deny.who.empty() && first_membership(policy, deny.who, person.session) == nullptr)
-      continue;
+  for (std::size_t i = 0; i < policy.deny.size(); ++i) {
+    const DenyRule& deny = policy.deny[i];
+    const auto& groups = denied_groups_[i];
+    bool concerned =
+        deny.who.empty() || std::any_of(groups.begin(), groups.end(), [&](std::size_t group) {
+          return is_member(policy.groups[group], person.session);
+        });
+    if (!concerned) continue;
     if (deny.from.empty()) return {};
     denying.push_back(&deny);
   }
@@ -159,6 +164,12 @@ ServiceView ServiceViews::view(std::size_t service) const {
   }
   for (const GroupName& name : groups)
     if (const Group* group = policy_.group(name)) policy.groups.push_back(*group);
+  for (const DenyRule& rule : policy.deny) {
+    auto& indices = out.denied_groups_.emplace_back();
+    for (const GroupName& name : rule.who)
+      if (const Group* group = policy.group(name))
+        indices.push_back(std::size_t(group - policy.groups.data()));
+  }
   out.networks.assign(networks.begin(), networks.end());
   return out;
 }

@@ -46,7 +46,9 @@ struct ServiceView {
   std::string why_not(const MadeUp& person) const;
 
  private:
-  std::vector<Prefix> closed_;  // to everybody, static entries too
+  friend class ServiceViews;
+  std::vector<Prefix> closed_;                           // to everybody, static entries too
+  std::vector<std::vector<std::size_t>> denied_groups_;  // of each deny rule, by index
 };
 
 /// Makes a view at a time; the policy outlives it.
