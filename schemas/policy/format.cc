@@ -21,18 +21,30 @@ bool typed(const YamlNode& node) {
   return node.plain && (node.text.empty() || yaml_name(node.text) != node.text);
 }
 
-/// yaml-cpp reports a missing value at the next token, so it and the key there share a place.
-void forget_invented_words(YamlNode& node, YamlNode*& last) {
-  if (!node.is_scalar()) {
-    for (auto& child : node.children) forget_invented_words(child, last);
-    return;
+/// yaml-cpp reports a missing value at a token beside it, so that it shares the place of a key, and
+/// takes the word for its own where that key begins with `null` or `~`. Of scalars in one place only
+/// the key is written.
+class InventedWords {
+ public:
+  void forget(YamlNode& node, bool is_key = false) {
+    for (std::size_t i = 0; i < node.children.size(); ++i)
+      forget(node.children[i], node.is_map() && i % 2 == 0);
+    if (!node.is_scalar() || node.is_missing()) return;
+    bool shared = last_ != nullptr && last_->place.line == node.place.line &&
+                  last_->place.column == node.place.column;
+    if (shared && last_is_key_) {
+      node.text.clear();
+      return;
+    }
+    if (shared) last_->text.clear();
+    last_ = &node;
+    last_is_key_ = is_key;
   }
-  if (node.is_missing()) return;
-  if (last != nullptr && last->place.line == node.place.line &&
-      last->place.column == node.place.column)
-    last->text.clear();
-  last = &node;
-}
+
+ private:
+  YamlNode* last_ = nullptr;
+  bool last_is_key_ = false;
+};
 
 FormattedFile not_understood(const std::string& file, std::string_view content, Place place) {
   return {std::nullopt,
@@ -63,8 +75,7 @@ bool keeps_everything(std::string_view content, const YamlNode& root, const std:
 std::optional<YamlNode> yaml_values(std::string_view content, Findings& findings) {
   auto root = parse_yaml(content, findings);
   if (!findings.empty()) return std::nullopt;
-  YamlNode* last = nullptr;
-  if (root) forget_invented_words(*root, last);
+  if (root) InventedWords().forget(*root);
   return root;
 }
 

@@ -30,6 +30,13 @@ bool needs_no_quotes(std::string_view text) {
   return yaml_name(text) == text && printable(text) == text;
 }
 
+/// Would a plain text be structure in block style? Brackets let more pass.
+bool is_structure(std::string_view text) {
+  bool mark = !text.empty() && std::string_view("-?:").find(text[0]) != std::string_view::npos;
+  if (mark && (text.size() == 1 || text[1] == ' ')) return true;
+  return text.ends_with(':') || text.find(": ") != std::string_view::npos;
+}
+
 /// A text in quotes: double ones, unless that would need escapes.
 std::string quoted(std::string_view raw) {
   if (raw[0] == '"' || raw.find_first_of("\\\"") != std::string_view::npos) return std::string(raw);
@@ -333,7 +340,8 @@ class Reader {
 
   std::string key(const YamlNode& node) {
     const auto& token = scalar_token(node);
-    if (node.plain && node.text.find('\n') == std::string::npos) return node.text;
+    bool one_line = node.text.find('\n') == std::string::npos;
+    if (node.plain && one_line && !is_structure(node.text)) return node.text;
     if (node.plain || is_block_text(content_, node, token.begin)) return yaml_quoted(node.text);
     return needs_no_quotes(node.text) ? node.text : quoted(raw(token));
   }
@@ -347,9 +355,9 @@ class Reader {
       out.lines = block_lines(raw(token), token.indent);
       return out;
     }
-    bool plain = node.plain || needs_no_quotes(node.text);
+    bool plain = node.plain ? !is_structure(node.text) : needs_no_quotes(node.text);
     out.kind = plain ? Value::Kind::plain : Value::Kind::quoted;
-    out.text = plain ? node.text : quoted(raw(token));
+    out.text = plain ? node.text : node.plain ? yaml_quoted(node.text) : quoted(raw(token));
     out.wrapped = node.plain && raw(token).find('\n') != std::string_view::npos;
     return out;
   }
