@@ -34,20 +34,19 @@ class Merger {
  public:
   Merger(const std::vector<SourceFile>& sources, const PolicyContext& context)
       : sources_(sources), context_(context), report_(sources) {
-    for (const auto& source : sources)
-      for (std::size_t i = 0; i < kSections; ++i) incomplete_[i] |= source.parsed->incomplete[i];
+    for (std::size_t i = 0; i < sources.size(); ++i) look_at(i);
     for (const auto& name : context.sign_ins) sign_ins_.push_back(name.value);
   }
 
   Merged run() {
-    auto groups = collect(&ParsedFile::groups, "group");
-    auto networks = collect(&ParsedFile::networks, "network");
-    auto services = collect(&ParsedFile::services, "service");
-    auto targets = collect(&ParsedFile::targets, "target");
-    auto allow = collect(&ParsedFile::allow, "allow rule");
-    auto statics = collect(&ParsedFile::statics, "static entry");
-    auto deny = collect(&ParsedFile::deny, "deny rule");
-    auto break_glass = collect(&ParsedFile::break_glass, "break-glass rule");
+    auto groups = collect(&ParsedFile::groups, Section::groups, "group");
+    auto networks = collect(&ParsedFile::networks, Section::networks, "network");
+    auto services = collect(&ParsedFile::services, Section::services, "service");
+    auto targets = collect(&ParsedFile::targets, Section::targets, "target");
+    auto allow = collect(&ParsedFile::allow, Section::allow, "allow rule");
+    auto statics = collect(&ParsedFile::statics, Section::statics, "static entry");
+    auto deny = collect(&ParsedFile::deny, Section::deny, "deny rule");
+    auto break_glass = collect(&ParsedFile::break_glass, Section::break_glass, "break-glass rule");
     take_single(&ParsedFile::behaviour, "behaviour", merged_.policy.behaviour);
     take_single(&ParsedFile::guards, "guards", merged_.policy.guards);
     names(NameUse::Kind::group).fill(groups);
@@ -98,12 +97,29 @@ class Merger {
   }
 
  private:
-  /// Warnings do not count.
-  bool sound() const {
-    return !report_.has_errors() && std::ranges::all_of(sources_, [](const auto& source) {
-      return source.parsed->findings.empty();
-    });
+  /// The only pass over all files: most have one or two sections, and looking at ten thousand of them
+  /// once for each section is what a load with a warm cache would mostly do.
+  void look_at(std::size_t index) {
+    const auto& file = *source_of(index);
+    parsed_sound_ = parsed_sound_ && file.findings.empty();
+    for (std::size_t i = 0; i < kSections; ++i) incomplete_[i] |= file.incomplete[i];
+    auto has = [&](Section section, bool some) {
+      if (some) files_[std::size_t(section)].push_back(index);
+    };
+    has(Section::groups, !file.groups.empty());
+    has(Section::networks, !file.networks.empty());
+    has(Section::services, !file.services.empty());
+    has(Section::targets, !file.targets.empty());
+    has(Section::allow, !file.allow.empty());
+    has(Section::statics, !file.statics.empty());
+    has(Section::deny, !file.deny.empty());
+    has(Section::break_glass, !file.break_glass.empty());
+    if (file.behaviour || file.guards) with_single_.push_back(index);
+    if (!file.tests.empty()) with_tests_.push_back(index);
   }
+
+  /// Warnings do not count.
+  bool sound() const { return parsed_sound_ && !report_.has_errors(); }
 
   Merged done() {
     merged_.findings = report_.take();
@@ -114,13 +130,12 @@ class Merger {
 
   /// Every element of one kind, by name; a name twice is reported and the first place counts.
   template <class T>
-  std::vector<Slot<T>> collect(std::vector<Declared<T>> ParsedFile::* member,
+  std::vector<Slot<T>> collect(std::vector<Declared<T>> ParsedFile::* member, Section section,
                                std::string_view kind) {
+    const auto& files = files_[std::size_t(section)];
     std::vector<Slot<T>> slots;
-    std::size_t count = 0;
-    for (const auto& source : sources_) count += (*source.parsed.*member).size();
-    slots.reserve(count);
-    for (std::size_t i = 0; i < sources_.size(); ++i)
+    slots.reserve(files.size());
+    for (auto i : files)
       for (const auto& declared : *source_of(i).*member)
         slots.push_back({declared.value.name.value, &declared, i});
     auto before = [](const Slot<T>& a, const Slot<T>& b) {
@@ -151,7 +166,7 @@ class Merger {
   void take_single(std::optional<Single<T>> ParsedFile::* member, std::string_view key, T& out) {
     const Single<T>* first = nullptr;
     std::size_t first_file = 0;
-    for (std::size_t i = 0; i < sources_.size(); ++i) {
+    for (auto i : with_single_) {
       const auto& single = source_of(i)->*member;
       if (!single) continue;
       if (first != nullptr) {
@@ -185,7 +200,7 @@ class Merger {
 
   /// What only a test names is still unused: no rule speaks of it.
   void resolve_tests() {
-    for (std::size_t i = 0; i < sources_.size(); ++i)
+    for (auto i : with_tests_)
       for (const auto& test : source_of(i)->tests)
         for (const auto& use : test.uses)
           if (!names(use.kind).has(use.name) && !incomplete_[std::size_t(section_of(use.kind))])
@@ -253,7 +268,7 @@ class Merger {
 
   /// What can be read, and is not enforced yet.
   void refuse_unenforced() {
-    for (std::size_t i = 0; i < sources_.size(); ++i) {
+    for (auto i : with_single_) {
       const auto& guards = source_of(i)->guards;
       if (!guards || guards->value == GuardLimits{}) continue;
       report_.error(Check::not_supported, i, guards->place,
@@ -264,13 +279,14 @@ class Merger {
 
   template <class T>
   void check_surfaces_of(const std::vector<Slot<T>>& slots) {
+    if (!context_.surfaces_known) return;
     for (const auto& slot : slots)
       check_surfaces(slot.declared->surfaces, slot.file, context_, report_);
   }
 
   std::size_t count_test_stars() {
     std::size_t count = 0;
-    for (std::size_t i = 0; i < sources_.size(); ++i)
+    for (auto i : with_tests_)
       for (const auto& test : source_of(i)->tests) {
         if (!test.value.can_all && !test.value.cannot_all) continue;
         count += std::size_t(test.value.can_all) + std::size_t(test.value.cannot_all);
@@ -330,7 +346,7 @@ class Merger {
   }
 
   void copy_tests() {
-    for (std::size_t i = 0; i < sources_.size(); ++i)
+    for (auto i : with_tests_)
       for (const auto& test : source_of(i)->tests) {
         merged_.policy.tests.push_back(test.value);
         merged_.policy.tests.back().origin = range_of(std::string(sources_[i].path), test.place);
@@ -360,6 +376,9 @@ class Merger {
   MergeReport report_;
   std::vector<std::string> sign_ins_;
   std::array<bool, kSections> incomplete_{};
+  std::array<std::vector<std::size_t>, kSections> files_;  // that have something of a section
+  std::vector<std::size_t> with_single_, with_tests_;
+  bool parsed_sound_ = true;
   std::array<Names, 4> names_;
   std::size_t suggestions_ = 0;
   struct SingleUses {
