@@ -128,9 +128,21 @@ Result<std::uint32_t> Privileged::ensure_once(const role::Ensure& message, bool&
   auto since = monitor_.current();
   KNOCK_ASSIGN(auto have, read_table(netlink_, message.table));
   KNOCK_CHECK(check_owner(have, message));
+  auto changes = built_once ? kNoChanges : message.changes;
+  Batch ground;
+  auto later = add_ground(ground, message, have, changes);
+  if (!ground.empty()) {
+    KNOCK_ASSIGN(auto laid, commit(ground, message.table, since));
+    if (laid.unknown) return fail(commit_error(laid, message.table));
+    // Refused: then all of it goes into one transaction, whose refusal names the change to blame.
+    if (laid.done()) {
+      since = monitor_.current();
+      KNOCK_ASSIGN(have, read_table(netlink_, message.table));
+      changes = std::move(later);
+    }
+  }
   auto structure = [&](Batch& batch) { add_structure(batch, message, have, loopback_); };
-  KNOCK_ASSIGN(auto committed, commit_with_elements(structure, message.table, since,
-                                                    built_once ? kNoChanges : message.changes));
+  KNOCK_ASSIGN(auto committed, commit_with_elements(structure, message.table, since, changes));
   if (!committed.done()) return fail(commit_error(committed, message.table));
   built_once = true;
 

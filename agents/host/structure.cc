@@ -8,8 +8,11 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
+
+#include "agents/host/elements.h"
 
 namespace knock::host {
 namespace {
@@ -23,6 +26,31 @@ class Builder {
  public:
   Builder(Batch& batch, const role::Ensure& wanted, const TableImage& have, std::uint32_t lo)
       : batch_(batch), want_(wanted), have_(have), lo_(lo) {}
+
+  std::vector<role::ElementChange> lay_ground(const std::vector<role::ElementChange>& changes) {
+    list_wanted();
+    std::vector<role::ElementChange> now, later;
+    for (const auto& change : changes) {
+      auto kind = set_kind_of(change.prefix);
+      bool early = kind.interval && is_new(slot_set(change.slot, kind));
+      (early ? now : later).push_back(change);
+    }
+    bool keeps = std::any_of(want_.keep.begin(), want_.keep.end(), [&](const Prefix& prefix) {
+      return is_new(std::string(prefix.family() == Family::v4 ? kKeep4 : kKeep6));
+    });
+    if (now.empty() && !keeps) return changes;
+    if (!have_.exists) batch_.add(new_table(want_.table, want_.owner));
+    for (const auto& [name, set] : sets_)
+      if (have_.set(name) == nullptr) batch_.add(new_set(want_.table, name, set.kind, set.timed));
+    for (auto family : {Family::v4, Family::v6}) {
+      std::string set(family == Family::v4 ? kKeep4 : kKeep6);
+      if (is_new(set))
+        write_keep(NFT_MSG_NEWSETELEM, set, {family, true},
+                   of_family(without_nested(want_.keep), family));
+    }
+    add_elements(batch_, want_.table, now, nullptr);
+    return later;
+  }
 
   void run() {
     if (!have_.exists) batch_.add(new_table(want_.table, want_.owner));
@@ -49,6 +77,11 @@ class Builder {
     }
     if (want_.input) hooks_.emplace(kInputChain, NF_INET_LOCAL_IN);
     if (want_.forward) hooks_.emplace(kForwardChain, NF_INET_FORWARD);
+  }
+
+  /// Wanted, and no set of that name stands: nothing can refer to it.
+  bool is_new(const std::string& name) const {
+    return sets_.contains(name) && have_.set(name) == nullptr;
   }
 
   bool fits(const std::string& name, const WantedSet& wanted) const {
@@ -83,8 +116,8 @@ class Builder {
     }
   }
 
-  /// A set that is as wanted is left alone: an element that is written anew may be missed by a
-  /// packet on its way.
+  /// What stays is left alone: an element that is written anew may be missed by a packet on its
+  /// way.
   void keep_elements() {
     auto keep = without_nested(want_.keep);
     for (auto family : {Family::v4, Family::v6}) {
@@ -93,11 +126,39 @@ class Builder {
       auto wanted = of_family(keep, family), had = of_family(have_.keep, family);
       if (!fits(set, {kind, false})) had.clear();
       if (wanted == had) continue;
-      if (!had.empty()) batch_.add(flush_set(want_.table, set));
-      ElementWriter out(batch_, NFT_MSG_NEWSETELEM, want_.table, set, kind);
-      for (const auto& prefix : wanted) out.element(prefix, 0, {});
-      out.flush();
+      if (!had.empty() && !as_built()) {
+        // Somebody's own ranges may be no prefixes, and are not found under one.
+        batch_.add(flush_set(want_.table, set));
+        had.clear();
+      }
+      write_keep(NFT_MSG_DELSETELEM, set, kind, only_in(had, wanted));
+      write_keep(NFT_MSG_NEWSETELEM, set, kind, only_in(wanted, had));
     }
+  }
+
+  bool as_built() const {
+    auto owner = have_.owner();
+    return owner && have_.mark() == mark_of(have_, *owner);
+  }
+
+  void write_keep(int type, const std::string& set, SetKind kind,
+                  const std::vector<Prefix>& prefixes) {
+    ElementWriter out(batch_, type, want_.table, set, kind);
+    for (const auto& prefix : prefixes)
+      if (type == NFT_MSG_NEWSETELEM)
+        out.element(prefix, 0, {});
+      else
+        out.key(prefix);
+    out.flush();
+  }
+
+  static std::vector<Prefix> only_in(std::vector<Prefix> these, std::vector<Prefix> those) {
+    std::sort(these.begin(), these.end());
+    std::sort(those.begin(), those.end());
+    std::vector<Prefix> out;
+    std::set_difference(these.begin(), these.end(), those.begin(), those.end(),
+                        std::back_inserter(out));
+    return out;
   }
 
   static std::vector<Prefix> of_family(std::vector<Prefix> prefixes, Family family) {
@@ -138,6 +199,12 @@ class Builder {
 void add_structure(Batch& batch, const role::Ensure& wanted, const TableImage& have,
                    std::uint32_t lo) {
   Builder(batch, wanted, have, lo).run();
+}
+
+std::vector<role::ElementChange> add_ground(Batch& batch, const role::Ensure& wanted,
+                                            const TableImage& have,
+                                            const std::vector<role::ElementChange>& changes) {
+  return Builder(batch, wanted, have, 0).lay_ground(changes);
 }
 
 role::TableFound describe(const TableImage& image) {

@@ -158,8 +158,8 @@ constexpr int kMostPasses = 10;
 /// A long list comes in pieces, and between two of them the kernel finds its place again by
 /// counting. When it removes an expired element or grows its hash table meanwhile, live elements
 /// are skipped, or come twice, and nothing tells so. What is missed would look like a removal by
-/// hand. So a list in pieces is read again until a reading finds nothing new; nobody's commit is
-/// between (the fence is checked), so what was seen once stands until its life is over.
+/// hand. So a list in pieces is read again until all is seen; nobody's commit is between (the fence
+/// is checked), so what was seen once stands until its life is over.
 class ElementCollector {
  public:
   void start_pass() {
@@ -176,20 +176,29 @@ class ElementCollector {
     sort_and_unite();
     return all_.size() > known_;
   }
+  /// Elements, without ends of intervals, that live for sure.
+  std::size_t living() {
+    sort_and_unite();
+    auto now = std::chrono::steady_clock::now();
+    return std::size_t(std::ranges::count_if(all_, [&](const RawElement& element) {
+      return !element.end && !may_be_over(element, now);
+    }));
+  }
   /// Sorted by key; an end stands before a start.
   std::vector<RawElement> take() && {
     sort_and_unite();
     auto now = std::chrono::steady_clock::now();
     std::erase_if(all_, [&](const RawElement& element) {
-      auto age =
-          std::chrono::duration_cast<std::chrono::milliseconds>(now - started_[element.pass]);
-      return element.found.timed && element.found.left_ms <= std::uint64_t(age.count()) &&
-             element.pass + 1 < started_.size();
+      return may_be_over(element, now) && element.pass + 1 < started_.size();
     });
     return std::move(all_);
   }
 
  private:
+  bool may_be_over(const RawElement& element, std::chrono::steady_clock::time_point now) const {
+    auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_[element.pass]);
+    return element.found.timed && element.found.left_ms <= std::uint64_t(age.count());
+  }
   void sort_and_unite() {
     auto key = [](const RawElement& e) { return std::make_tuple(e.key, !e.end); };
     // Of several sightings the latest is kept.
@@ -325,10 +334,30 @@ std::string mark_of(const TableImage& image, OwnerId owner) {
   return owner_mark(owner) + ":" + digest.finish();
 }
 
+/// Elements in a set, those included that have expired and are not collected yet; nothing where the
+/// kernel does not tell (before 6.16).
+static Result<std::optional<std::uint32_t>> count_elements(Netlink& netlink,
+                                                           const std::string& table,
+                                                           std::string_view set) {
+  constexpr int kCount = 20;  // NFTA_SET_COUNT, younger than Debian 12's headers
+  Message ask(NFT_MSG_GETSET, 0, NFPROTO_INET);
+  ask.text(NFTA_SET_TABLE, table).text(NFTA_SET_NAME, set);
+  std::optional<std::uint32_t> count;
+  KNOCK_CHECK(netlink.dump(ask, Netlink::Walk::one_table, [&](const nlmsghdr* m) {
+    auto a = Attributes::of(m);
+    if (a.has(kCount)) count = a.u32(kCount);
+  }));
+  return count;
+}
+
+// All is seen when as many live as the kernel counts. Where it counts expired ones too, or does not
+// tell, passes go on until several in a row see nothing new.
 Result<std::vector<role::ElementFound>> read_elements(Netlink& netlink, const std::string& table,
                                                       std::string_view set, SetKind kind) {
+  constexpr int kQuietPasses = 2;
   ElementCollector all;
-  for (int pass = 0; pass < kMostPasses; ++pass) {
+  int quiet = 0;
+  for (int pass = 0; pass < kMostPasses && quiet < kQuietPasses; ++pass) {
     Message ask(NFT_MSG_GETSETELEM, NLM_F_DUMP, NFPROTO_INET);
     ask.text(NFTA_SET_ELEM_LIST_TABLE, table).text(NFTA_SET_ELEM_LIST_SET, set);
     all.start_pass();
@@ -337,7 +366,10 @@ Result<std::vector<role::ElementFound>> read_elements(Netlink& netlink, const st
         if (auto element = parse_element(a, kind)) all.add(std::move(*element));
       });
     }));
-    if (pieces <= 1 || !all.found_more()) break;
+    if (pieces <= 1) break;
+    KNOCK_ASSIGN(auto count, count_elements(netlink, table, set));
+    if (count && all.living() >= *count) break;
+    quiet = all.found_more() ? 0 : quiet + 1;
   }
   auto raw = std::move(all).take();
   if (kind.interval) return join_intervals(raw);
