@@ -31,7 +31,7 @@ std::string_view describe(Surface surface) {
   return "way to do it";
 }
 
-void check_end(const Slot<StaticRule>& slot, const Behaviour& behaviour, Instant now,
+void check_end(const Listed<StaticRule>& slot, const Behaviour& behaviour, Instant now,
                MergeReport& report) {
   auto until = slot.declared->value.until;
   auto place = slot.declared->place;
@@ -54,7 +54,7 @@ void check_end(const Slot<StaticRule>& slot, const Behaviour& behaviour, Instant
 
 }  // namespace
 
-void check_group_sources(const std::vector<Slot<Group>>& groups, const PolicyContext& context,
+void check_group_sources(const std::vector<Listed<Group>>& groups, const PolicyContext& context,
                          MergeReport& report) {
   if (!context.sign_ins_known || context.sign_ins.size() < 2) return;
   std::vector<std::string> sources;
@@ -70,8 +70,8 @@ void check_group_sources(const std::vector<Slot<Group>>& groups, const PolicyCon
   }
 }
 
-void check_tables(const std::vector<Slot<Target>>& targets, MergeReport& report) {
-  std::unordered_map<std::string, const Slot<Target>*> seen;
+void check_tables(const std::vector<Listed<Target>>& targets, MergeReport& report) {
+  std::unordered_map<std::string, const Listed<Target>*> seen;
   for (const auto& slot : targets) {
     const auto* nft = std::get_if<NftablesSettings>(&slot.declared->value.settings);
     if (slot.declared->broken || nft == nullptr) continue;
@@ -100,7 +100,7 @@ void check_surfaces(const std::vector<SurfaceUse>& uses, std::size_t file,
   }
 }
 
-void check_ttl(const std::vector<Slot<AllowRule>>& rules, const Behaviour& behaviour,
+void check_ttl(const std::vector<Listed<AllowRule>>& rules, const Behaviour& behaviour,
                MergeReport& report) {
   const auto& longest = behaviour.longest_ttl;
   if (!longest) return;
@@ -115,14 +115,14 @@ void check_ttl(const std::vector<Slot<AllowRule>>& rules, const Behaviour& behav
   }
 }
 
-void check_ends(const std::vector<Slot<StaticRule>>& rules, const Behaviour& behaviour,
+void check_ends(const std::vector<Listed<StaticRule>>& rules, const Behaviour& behaviour,
                 const PolicyContext& context, MergeReport& report) {
   if (!context.now) return;
   for (const auto& slot : rules)
     if (!slot.declared->broken) check_end(slot, behaviour, *context.now, report);
 }
 
-void check_pieces(const std::vector<Slot<StaticRule>>& rules, const Policy& policy,
+void check_pieces(const std::vector<Listed<StaticRule>>& rules, const Policy& policy,
                   MergeReport& report) {
   for (const auto& cut : too_many_pieces(policy)) {
     const auto& slot = rules[cut.index];

@@ -8,18 +8,18 @@
 namespace knock {
 
 /// With several sign-in sources every group says whose word counts.
-void check_group_sources(const std::vector<Slot<Group>>& groups, const PolicyContext& context,
+void check_group_sources(const std::vector<Listed<Group>>& groups, const PolicyContext& context,
                          MergeReport& report);
-void check_tables(const std::vector<Slot<Target>>& targets, MergeReport& report);
+void check_tables(const std::vector<Listed<Target>>& targets, MergeReport& report);
 void check_surfaces(const std::vector<SurfaceUse>& uses, std::size_t file,
                     const PolicyContext& context, MergeReport& report);
-void check_ttl(const std::vector<Slot<AllowRule>>& rules, const Behaviour& behaviour,
+void check_ttl(const std::vector<Listed<AllowRule>>& rules, const Behaviour& behaviour,
                MergeReport& report);
 /// Only where the policy is judged before it is adopted.
-void check_ends(const std::vector<Slot<StaticRule>>& rules, const Behaviour& behaviour,
+void check_ends(const std::vector<Listed<StaticRule>>& rules, const Behaviour& behaviour,
                 const PolicyContext& context, MergeReport& report);
 /// The policy is complete, and its static entries are in the order of the slots.
-void check_pieces(const std::vector<Slot<StaticRule>>& rules, const Policy& policy,
+void check_pieces(const std::vector<Listed<StaticRule>>& rules, const Policy& policy,
                   MergeReport& report);
 
 }  // namespace knock

@@ -15,7 +15,7 @@
 namespace knock {
 
 template <class T>
-struct Slot {
+struct Listed {
   std::string_view name;
   const Declared<T>* declared;
   std::size_t file;
@@ -25,7 +25,7 @@ struct Slot {
 class Names {
  public:
   template <class T>
-  void fill(const std::vector<Slot<T>>& slots) {
+  void fill(const std::vector<Listed<T>>& slots) {
     index_.reserve(slots.size());
     for (const auto& slot : slots) index_.emplace(slot.name, index_.size());
     used_.assign(slots.size(), false);

@@ -130,20 +130,20 @@ class Merger {
 
   /// Every element of one kind, by name; a name twice is reported and the first place counts.
   template <class T>
-  std::vector<Slot<T>> collect(std::vector<Declared<T>> ParsedFile::* member, Section section,
-                               std::string_view kind) {
+  std::vector<Listed<T>> collect(std::vector<Declared<T>> ParsedFile::* member, Section section,
+                                 std::string_view kind) {
     const auto& files = files_[std::size_t(section)];
-    std::vector<Slot<T>> slots;
+    std::vector<Listed<T>> slots;
     slots.reserve(files.size());
     for (auto i : files)
       for (const auto& declared : *source_of(i).*member)
         slots.push_back({declared.value.name.value, &declared, i});
-    auto before = [](const Slot<T>& a, const Slot<T>& b) {
+    auto before = [](const Listed<T>& a, const Listed<T>& b) {
       if (auto by_name = a.name <=> b.name; by_name != 0) return by_name < 0;
       return std::tie(a.file, a.declared->place) < std::tie(b.file, b.declared->place);
     };
     if (!std::ranges::is_sorted(slots, before)) std::ranges::sort(slots, before);
-    std::vector<Slot<T>> unique;
+    std::vector<Listed<T>> unique;
     unique.reserve(slots.size());
     for (const auto& slot : slots) {
       if (unique.empty() || unique.back().name != slot.name) {
@@ -184,7 +184,7 @@ class Merger {
   }
 
   template <class T>
-  void resolve(const std::vector<Slot<T>>& slots) {
+  void resolve(const std::vector<Listed<T>>& slots) {
     for (const auto& slot : slots)
       for (const auto& use : slot.declared->uses) resolve(use, slot.file);
   }
@@ -278,7 +278,7 @@ class Merger {
   }
 
   template <class T>
-  void check_surfaces_of(const std::vector<Slot<T>>& slots) {
+  void check_surfaces_of(const std::vector<Listed<T>>& slots) {
     if (!context_.surfaces_known) return;
     for (const auto& slot : slots)
       check_surfaces(slot.declared->surfaces, slot.file, context_, report_);
@@ -298,7 +298,7 @@ class Merger {
   }
 
   template <class T>
-  std::size_t count_stars(const std::vector<Slot<T>>& rules) {
+  std::size_t count_stars(const std::vector<Listed<T>>& rules) {
     std::size_t count = 0;
     for (const auto& slot : rules) {
       if (!slot.declared->value.to_all) continue;
@@ -324,7 +324,7 @@ class Merger {
   }
 
   template <class T>
-  void warn_unused(const std::vector<Slot<T>>& slots, NameUse::Kind kind, Check check,
+  void warn_unused(const std::vector<Listed<T>>& slots, NameUse::Kind kind, Check check,
                    bool all_used) {
     if (all_used) return;
     for (std::size_t i = 0; i < slots.size(); ++i)
@@ -335,7 +335,7 @@ class Merger {
   }
 
   template <class T>
-  void copy(const std::vector<Slot<T>>& slots, std::vector<T>& out) {
+  void copy(const std::vector<Listed<T>>& slots, std::vector<T>& out) {
     out.reserve(slots.size());
     for (const auto& slot : slots) {
       out.push_back(slot.declared->value);

@@ -124,9 +124,8 @@ void SessionEnds::try_again() {
         {{"sessions", std::to_string(ends.size())}});
     return;
   }
-  if (!complained_)
+  if (!complained_.exchange(true))
     log(LogLevel::error, "session.end-unrecorded", not_ready(), {{"tried", "again, and goes on"}});
-  complained_ = true;
 }
 
 std::string SessionEnds::not_ready() const {

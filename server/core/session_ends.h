@@ -4,6 +4,7 @@
 // nowhere is tried again until it is, and nobody is told that all is well meanwhile. Any thread.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -58,7 +59,7 @@ class SessionEnds {
   const Clock& clock_;
   mutable std::mutex mutex_;
   std::map<SessionId, UnwrittenEnd> lost_;  // of stores that keep nothing
-  bool complained_ = false;
+  std::atomic<bool> complained_ = false;    // of the thread, and of whoever asks it to try now
   std::condition_variable_any wake_;
   std::jthread thread_;  // last
 };
