@@ -38,8 +38,8 @@ struct ElementChange {
 };
 
 /// Makes the table's chains, sets, accepts for `keep` and drops for `protect` so, and changes
-/// elements, in one transaction; other elements of slots that stay, stay. `fence` 0: do not
-/// compare.
+/// elements, in one transaction (before it, new sets are filled that no rule asks yet); other
+/// elements of slots that stay, stay. `fence` 0: do not compare.
 struct Ensure {
   std::uint64_t request = 0;
   std::string table;  // [a-z][a-z0-9_-]{0,31}
