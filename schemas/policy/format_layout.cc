@@ -30,11 +30,16 @@ bool needs_no_quotes(std::string_view text) {
   return yaml_name(text) == text && printable(text) == text;
 }
 
-/// Would a plain text be structure in block style? Brackets let more pass.
-bool is_structure(std::string_view text) {
+/// Does a plain text begin like an item or a key of block style? Brackets let it pass.
+bool begins_as_structure(std::string_view text) {
   bool mark = !text.empty() && std::string_view("-?:").find(text[0]) != std::string_view::npos;
-  if (mark && (text.size() == 1 || text[1] == ' ')) return true;
-  return text.ends_with(':') || text.find(": ") != std::string_view::npos;
+  return mark && (text.size() == 1 || text[1] == ' ');
+}
+
+/// Would a plain value be structure there?
+bool is_structure(std::string_view text) {
+  return begins_as_structure(text) || text.ends_with(':') ||
+         text.find(": ") != std::string_view::npos;
 }
 
 /// A text in quotes: double ones, unless that would need escapes.
@@ -341,7 +346,7 @@ class Reader {
   std::string key(const YamlNode& node) {
     const auto& token = scalar_token(node);
     bool one_line = node.text.find('\n') == std::string::npos;
-    if (node.plain && one_line && !is_structure(node.text)) return node.text;
+    if (node.plain && one_line && !begins_as_structure(node.text)) return node.text;
     if (node.plain || is_block_text(content_, node, token.begin)) return yaml_quoted(node.text);
     return needs_no_quotes(node.text) ? node.text : quoted(raw(token));
   }

@@ -132,6 +132,7 @@ const Row kRows[] = {
     {"block texts in lists", "a:\n- |\n  one\n- x\n", "a:\n  - |\n    one\n  - x\n"},
     {"a block text at the end without a line break", "a: |\n  one", "a: |-\n  one\n"},
     {"signs that mean something in block style get quotes", "a: [-, x]\n", "a: [\"-\", x]\n"},
+    {"a key may end with a colon", "8::\n  - x\n", "8::\n  - x\n"},
     {"a missing value behind a key that looks like nothing", "? nullable\n? null\n? ~x\n",
      "nullable:\nnull:\n~x:\n"},
     {"a missing value before a key that looks like nothing", "x-a:\nnullable: 1\n",
