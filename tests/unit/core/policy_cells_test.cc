@@ -132,7 +132,7 @@ TEST(ScheduleMoments, EdgesOfOneWindow) {
   std::vector<Window> office{window("mon-fri", 7, 20, "UTC")};
   std::vector<const std::vector<Window>*> schedules{&office};
   auto moments = schedule_moments(schedules, zones(), kNow);  // a Saturday, 10:00
-  ASSERT_EQ(moments.size(), 12u);  // with the Monday after
+  ASSERT_EQ(moments.size(), 12u);                             // with the Monday after
   EXPECT_EQ(to_string(moments[1]), "2026-11-23T07:00:00Z");
   EXPECT_EQ(to_string(moments[2]), "2026-11-23T20:00:00Z");
   EXPECT_EQ(to_string(moments[11]), "2026-11-30T07:00:00Z");

@@ -556,8 +556,8 @@ TEST_F(FrontTest, ASignOutThatIsNotRecordedSaysSo) {
   core.next = role::Ok{0, "Closed now. <b>Not</b> recorded until 10:00."};
   auto response = ask(form("/auth/sign-out", "form=form-token", "__Host-knock=session"));
   EXPECT_EQ(response.status, 200);
-  for (const char* part : {"You are signed out", "Closed now. &lt;b&gt;Not&lt;/b&gt; recorded",
-                           "sign-out.unrecorded"})
+  for (const char* part :
+       {"You are signed out", "Closed now. &lt;b&gt;Not&lt;/b&gt; recorded", "sign-out.unrecorded"})
     EXPECT_NE(response.body.find(part), std::string::npos) << part << response.body;
   EXPECT_EQ(
       cookies_of(response),
