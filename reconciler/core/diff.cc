@@ -37,26 +37,42 @@ class AppliedIndex {
     if (!std::is_sorted(sorted_.begin(), sorted_.end(), before))
       std::sort(sorted_.begin(), sorted_.end(), before);
   }
-  /// Questions come mostly in the same order, so the answer is near the last one.
+  /// Questions come mostly slot by slot and in the order of prefixes, so the answer is near the
+  /// last one.
   const AppliedEntry* find(const std::string& slot, const Prefix& prefix) {
-    auto key = std::tie(slot, prefix);
-    auto less = [](const AppliedEntry* entry, const auto& k) {
-      return std::tie(entry->slot, entry->prefix) < k;
-    };
-    std::size_t size = sorted_.size(),
-                first = last_ < size && less(sorted_[last_], key) ? last_ : 0;
+    if (slot_ != slot || !looked_) enter(slot);
+    auto less = [](const AppliedEntry* entry, const Prefix& p) { return entry->prefix < p; };
+    std::size_t first = last_ < end_ && less(sorted_[last_], prefix) ? last_ : begin_;
     std::size_t reach = 1;
-    while (first + reach < size && less(sorted_[first + reach], key)) reach *= 2;
-    auto begin = sorted_.begin() + std::ptrdiff_t(first);
-    auto end = sorted_.begin() + std::ptrdiff_t(std::min(first + reach + 1, size));
-    auto at = std::lower_bound(begin, end, key, less);
+    while (first + reach < end_ && less(sorted_[first + reach], prefix)) reach *= 2;
+    auto from = sorted_.begin() + std::ptrdiff_t(first);
+    auto to = sorted_.begin() + std::ptrdiff_t(std::min(first + reach + 1, end_));
+    auto at = std::lower_bound(from, to, prefix, less);
     last_ = std::size_t(at - sorted_.begin());
-    return at != sorted_.end() && std::tie((*at)->slot, (*at)->prefix) == key ? *at : nullptr;
+    return last_ < end_ && (*at)->prefix == prefix ? *at : nullptr;
   }
 
  private:
-  std::size_t last_ = 0;
+  void enter(const std::string& slot) {
+    struct BySlot {
+      bool operator()(const AppliedEntry* entry, const std::string& s) const {
+        return entry->slot < s;
+      }
+      bool operator()(const std::string& s, const AppliedEntry* entry) const {
+        return s < entry->slot;
+      }
+    };
+    auto [from, to] = std::equal_range(sorted_.begin(), sorted_.end(), slot, BySlot());
+    begin_ = last_ = std::size_t(from - sorted_.begin());
+    end_ = std::size_t(to - sorted_.begin());
+    slot_ = slot;
+    looked_ = true;
+  }
+
   std::vector<const AppliedEntry*> sorted_;
+  std::string slot_;  // the one that was asked for last: its entries stand from begin_ to end_
+  bool looked_ = false;
+  std::size_t begin_ = 0, end_ = 0, last_ = 0;
 };
 
 class Differ {

@@ -86,23 +86,53 @@ std::size_t kind_of(const Change& change) {
 }
 constexpr std::size_t kKinds = 6 * 8 * 2;
 
-/// diff() lists entries by slot and prefix already, so most of this is one pass.
-void sort_by_step(std::vector<Change>& changes) {
-  std::vector<std::vector<std::uint32_t>> of_kind(kKinds);
-  for (std::uint32_t i = 0; i < changes.size(); ++i) of_kind[kind_of(changes[i])].push_back(i);
-  auto before = [&](std::uint32_t a, std::uint32_t b) {
-    const Change &x = changes[a], &y = changes[b];
+/// Sorts changes by step while they are looked at one after the other: a large plan does not fit
+/// into the cache, so each look at it is paid for. diff() lists entries by slot and prefix already;
+/// mostly nothing is left to sort.
+class ByStep {
+ public:
+  explicit ByStep(std::vector<Change>& changes) : changes_(changes), of_kind_(kKinds) {}
+
+  /// Each index once, from 0 on; the change has its step.
+  void add(std::uint32_t index) {
+    Kind& kind = of_kind_[kind_of(changes_[index])];
+    kind.sorted = kind.sorted && (kind.indices.empty() || before(kind.indices.back(), index));
+    kind.indices.push_back(index);
+  }
+
+  void sort() {
+    std::vector<std::uint32_t> order;
+    order.reserve(changes_.size());
+    for (Kind& kind : of_kind_) {
+      auto& indices = kind.indices;
+      if (!kind.sorted)
+        std::sort(indices.begin(), indices.end(),
+                  [&](std::uint32_t a, std::uint32_t b) { return before(a, b); });
+      order.insert(order.end(), indices.begin(), indices.end());
+    }
+    permute(changes_, std::move(order));
+  }
+
+ private:
+  struct Kind {
+    std::vector<std::uint32_t> indices;
+    bool sorted = true;
+  };
+
+  bool before(std::uint32_t a, std::uint32_t b) const {
+    const Change &x = changes_[a], &y = changes_[b];
     if (auto slots = x.slot.compare(y.slot); slots != 0) return slots < 0;
     return std::tie(x.prefix, x.action, a) < std::tie(y.prefix, y.action, b);
-  };
-  std::vector<std::uint32_t> order;
-  order.reserve(changes.size());
-  for (auto& indices : of_kind) {
-    if (!std::is_sorted(indices.begin(), indices.end(), before))
-      std::sort(indices.begin(), indices.end(), before);
-    order.insert(order.end(), indices.begin(), indices.end());
   }
-  permute(changes, std::move(order));
+
+  std::vector<Change>& changes_;
+  std::vector<Kind> of_kind_;
+};
+
+void sort_by_step(std::vector<Change>& changes) {
+  ByStep by_step(changes);
+  for (std::uint32_t i = 0; i < changes.size(); ++i) by_step.add(i);
+  by_step.sort();
 }
 
 /// Where no slot that stands gets other ports, the order of the steps meets every need.
@@ -193,12 +223,14 @@ bool must_not_wait(Reason reason) {
 std::size_t order(std::vector<Change>& changes, const Structure& have,
                   const std::vector<ObservedSlot>* standing) {
   bool steps_suffice = true;
-  for (Change& change : changes) {
-    change.step = step_of(change, have);
-    steps_suffice = steps_suffice && !gives_other_ports(change, have);
+  ByStep by_step(changes);
+  for (std::uint32_t i = 0; i < changes.size(); ++i) {
+    changes[i].step = step_of(changes[i], have);
+    steps_suffice = steps_suffice && !gives_other_ports(changes[i], have);
+    by_step.add(i);
   }
   if (steps_suffice) {
-    sort_by_step(changes);
+    by_step.sort();
     return 0;
   }
   hurry(changes, needs_of(changes, have, standing));

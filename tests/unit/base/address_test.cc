@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 
 #include "base/ip.h"
@@ -36,6 +37,28 @@ TEST(IpAddress, ParsesAndPrints) {
     EXPECT_EQ(IpAddress::parse(got->to_string()), got) << row.text;
     EXPECT_EQ(got->family(),
               got->to_string().find(':') == std::string::npos ? Family::v4 : Family::v6);
+  }
+}
+
+/// Every pattern of zero words, so every place and length of "::", and every octet.
+TEST(IpAddress, PrintsAsTheLibraryDoes) {
+  auto library = [](int family, const std::uint8_t* bytes) {
+    char buffer[INET6_ADDRSTRLEN];
+    return std::string(inet_ntop(family, bytes, buffer, sizeof buffer));
+  };
+  for (unsigned pattern = 0; pattern < 256; ++pattern)
+    for (unsigned word : {0x1u, 0x20u, 0xa0bu, 0x10ffu, 0xffffu}) {
+      std::array<std::uint8_t, 16> bytes{};
+      for (unsigned i = 0; i < 8; ++i)
+        if ((pattern >> i & 1) != 0)
+          bytes[2 * i] = std::uint8_t(word >> 8), bytes[2 * i + 1] = std::uint8_t(word);
+      auto address = IpAddress::v6(bytes);
+      if (address.family() == Family::v4) continue;  // mapped
+      EXPECT_EQ(address.to_string(), library(AF_INET6, bytes.data()));
+    }
+  for (unsigned octet = 0; octet < 256; ++octet) {
+    std::array<std::uint8_t, 4> bytes{std::uint8_t(octet), 0, std::uint8_t(255 - octet), 10};
+    EXPECT_EQ(IpAddress::from_bytes(bytes)->to_string(), library(AF_INET, bytes.data()));
   }
 }
 
