@@ -70,8 +70,11 @@ struct Run {
 Run longest_zeros(const Words& words) {
   Run best, here;
   for (int i = 0; i < 8; ++i) {
-    here = words[std::size_t(i)] != 0 ? Run() : here.length == 0 ? Run{i, 1}
-                                                                 : Run{here.start, here.length + 1};
+    if (words[std::size_t(i)] != 0) {
+      here = {};
+      continue;
+    }
+    if (here.length++ == 0) here.start = i;
     if (here.length > best.length) best = here;
   }
   return best.length >= 2 ? best : Run();
