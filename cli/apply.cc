@@ -79,6 +79,9 @@ int check_saved(const ApplyFlags& flags, const Config& config, const FactStore& 
     return stale("saved-plan.expired: it was good until " + to_string(saved->expires));
   if (auto used = store.plan_used(saved->nonce); !used || *used)
     return stale("saved-plan.used: it was applied before");
+  if (!saved->plan.scope.whole())
+    return stale("saved-plan.scope: it is not the whole plan (--target, --refresh-only, --sessions "
+                 "or --at), and apply does all of it");
   if (plan_id(saved->plan.to, saved->plan.targets) != saved->plan.id)
     return stale("saved-plan.id: its id is not that of its changes");
   if (!flags.replan && saved->plan.id != now.id)
@@ -118,7 +121,7 @@ int local_apply(const Global& global, const ApplyFlags& flags) {
   auto last = (*store)->last_time();
   SteadyWall clock(machine, last && *last ? **last : Instant{});
   if (!tests_hold_or_say(loaded->policy, clock.now(), code)) return code;
-  auto plan = local_plan(*config, **store, loaded->policy, std::nullopt, clock.now(), {});
+  auto plan = local_plan(*config, **store, loaded->policy, clock.now());
   if (!plan) return fail_with(plan.error());
   std::string nonce;
   if (!flags.file.empty())

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/local_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "base/text.h"
 #include "cli/registry.h"
 #include "reconciler/loop/protection.h"
 #include "server/core/controller.h"
@@ -27,14 +30,29 @@ Finding without_controller() {
       "and its hash may differ"};
 }
 
+Status known_targets(const std::vector<TargetName>& only, const Policy& policy,
+                     const Policy* in_force) {
+  std::vector<std::string> known;
+  for (const Policy* one : {&policy, in_force})
+    if (one != nullptr)
+      for (const Target& target : one->targets) known.push_back(target.name.value);
+  for (const TargetName& name : only) {
+    if (std::find(known.begin(), known.end(), name.value) != known.end()) continue;
+    auto meant = did_you_mean(name.value, known);
+    return fail(ErrorKind::not_found,
+                fmt::format("no target \"{}\" in the policy{}", printable(name.value),
+                            meant ? "; did you mean \"" + printable(*meant) + "\"?" : ""));
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<Plan> local_plan(const Config& config, const FactStore& store, const Policy& policy,
-                        const std::optional<std::vector<Session>>& sessions, Instant now,
-                        const std::vector<TargetName>& only) {
+Result<Plan> local_plan(const Config& config, const FactStore& store, const Policy& wanted,
+                        Instant now, const PlanRequest& request) {
   std::vector<Session> live;
-  if (sessions)
-    live = *sessions;
+  if (request.what_if)
+    live = request.what_if->sessions;
   else {
     KNOCK_ASSIGN(live, store.live_sessions(now));
   }
@@ -42,11 +60,19 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
   KNOCK_ASSIGN(auto head, store.head());
   std::vector<Prefix> keep;
   for (const KeepPrefix& prefix : config.keep) keep.push_back(prefix.prefix);
-  auto in_force = policy_in_force(store, policy_context(config, system_zones()));
+  KNOCK_ASSIGN(auto seen, store.sessions(kMostSeen));
+  auto context = policy_context(config, system_zones());
+  auto in_force = policy_in_force(store, context);
+  const Policy& policy = request.refresh_only && in_force != nullptr ? *in_force : wanted;
+  KNOCK_CHECK(known_targets(request.only, policy, in_force.get()));
   auto factory = provider_factory(config.owner);
   std::map<TargetName, std::unique_ptr<Provider>> providers;
   KNOCK_ASSIGN(auto protection, protection_by_log(store));
-  PlannerInput input{policy, nullptr, live, accounts, keep, now, head, {}, {}, {}, {}, only};
+  PlannerInput input{policy, nullptr, live, accounts, keep, now,
+                     head,   {},      {},   {},       {},   request.only};
+  input.seen = seen;
+  input.sources = context.sign_ins;
+  if (request.what_if) input.approvals = request.what_if->approvals;
   if (in_force != nullptr && in_force->revision != policy.revision) input.in_force = in_force.get();
   // As a controller that starts now: it takes every target that the adopted policy has to be under
   // that policy, and what its log says was protected there.
@@ -79,7 +105,8 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
   };
   Plan plan = make_plan(input);
   if (in_force != nullptr && holds_something(plan)) plan.findings.push_back(without_controller());
-  return plan;
+  plan.scope.what_if = request.what_if || request.other_time;
+  return request.refresh_only ? drift_of(std::move(plan)) : plan;
 }
 
 }  // namespace knock::cli

@@ -6,13 +6,20 @@
 
 #include "cli/local.h"
 #include "reconciler/loop/planner.h"
+#include "schemas/session/codec.h"
 
 namespace knock::cli {
 
-/// Reads store and targets; writes nothing. `sessions` replaces those of the store when given
-/// (what-if).
+struct PlanRequest {
+  std::optional<SessionsDocument> what_if;  // instead of the store's sessions
+  bool other_time = false;                  // `now` is made up
+  std::vector<TargetName> only;             // empty: every target
+  bool refresh_only = false;                // drift_of()
+};
+
+/// Reads store and targets; writes nothing. Drift is looked for under the policy in force, when
+/// there is one. A target that no policy knows is `not_found`.
 Result<Plan> local_plan(const Config& config, const FactStore& store, const Policy& policy,
-                        const std::optional<std::vector<Session>>& sessions, Instant now,
-                        const std::vector<TargetName>& only);
+                        Instant now, const PlanRequest& request = {});
 
 }  // namespace knock::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <fstream>
 
@@ -9,7 +10,7 @@
 #include "cli/json_view.h"
 #include "cli/local.h"
 #include "cli/local_plan.h"
-#include "reconciler/core/render.h"
+#include "cli/plan_view.h"
 #include "schemas/plan/codec.h"
 #include "schemas/session/codec.h"
 #include "server/core/controller.h"
@@ -21,20 +22,25 @@ namespace {
 struct PlanFlags {
   PolicyFlags policy;
   std::vector<std::string> targets;
-  std::string out, sessions, at, format;
-  bool detailed = false;
+  std::string out, sessions, at;
+  ViewFlags view;
+  bool detailed = false, refresh_only = false;
+
+  bool what_if() const { return !sessions.empty() || !at.empty(); }
 };
 
 std::vector<TargetName> names_of(const std::vector<std::string>& targets) {
   std::vector<TargetName> out;
   for (const auto& name : targets) out.emplace_back(name);
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
 /// A controller that runs holds the targets: it computes.
-int remote_plan(const Global& global, const PlanFlags& flags, const AdminClient& client) {
-  boost::json::object body{{"format", global.json || flags.format == "json" ? "json" : "text"},
-                           {"color", global.colored()}};
+int remote_plan(const Global& global, const PlanFlags& flags, const std::string& format,
+                const AdminClient& client) {
+  boost::json::object body{{"format", format}, {"color", global.colored()}};
   boost::json::array targets;
   for (const auto& name : flags.targets) targets.emplace_back(name);
   if (!targets.empty()) body["targets"] = std::move(targets);
@@ -60,11 +66,7 @@ int remote_plan(const Global& global, const PlanFlags& flags, const AdminClient&
     return fail_with(unsound ? int(kPolicyInvalid) : code_for(answer.error()), said);
   }
   auto value = boost::json::parse(*answer);
-  if (body["format"] == "json") {
-    print(*answer);
-    return kDone;
-  }
-  print(std::string(value.at("text").as_string()));
+  print(format == "json" ? *answer : std::string(value.at("text").as_string()));
   return flags.detailed && !truth(value, "empty") ? kChanges : kDone;
 }
 
@@ -74,54 +76,95 @@ int save(const Plan& plan, const Config& config, const std::string& path) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   write_saved(saved, [&](std::string_view piece) { out << piece; });
   if (!out.flush()) return fail_with(kError, "cannot write " + path);
-  fmt::print(stderr, "Saved to {}; `knock apply {}` does exactly this within an hour.\n", path,
-             path);
+  fmt::print(stderr, "Saved to {0}; {1}\n", path,
+             plan.scope.whole()
+                 ? fmt::format("`knock apply {}` does exactly this within an hour.", path)
+                 : "it is not the whole plan, so `knock apply` will not take it.");
   return kDone;
 }
 
+/// What the flags make up; `code` when they cannot be read.
+std::optional<PlanRequest> request_of(const PlanFlags& flags, Instant& now, int& code) {
+  PlanRequest request;
+  request.only = names_of(flags.targets);
+  request.refresh_only = flags.refresh_only;
+  if (!flags.at.empty()) {
+    auto at = parse_instant(flags.at);
+    if (!at) {
+      code = fail_with(kUsage, flags.at + " is not a time; write 2026-11-21T10:04:11Z");
+      return std::nullopt;
+    }
+    now = *at;
+    request.other_time = true;
+  }
+  if (!flags.sessions.empty()) {
+    auto content = read_text_file(flags.sessions);
+    auto parsed = content ? sessions_document_from_json(*content) : fail(content.error());
+    if (!parsed) {
+      code = content ? fail_with(kError, flags.sessions + ": " + parsed.error().text())
+                     : fail_with(content.error());
+      return std::nullopt;
+    }
+    request.what_if = std::move(*parsed);
+  }
+  return request;
+}
+
+std::optional<LoadedPolicy> policy_from_source(const PlanFlags& flags, const Config& config,
+                                               Instant now, int& code) {
+  auto source = policy_source(location_of(flags.policy, config), config);
+  if (!source) {
+    code = fail_with(source.error());
+    return std::nullopt;
+  }
+  auto context = policy_context(config, system_zones());
+  context.now = SystemClock().now();
+  auto loaded = load_or_say(**source, context, code);
+  if (loaded && !tests_hold_or_say(loaded->policy, now, code)) return std::nullopt;
+  return loaded;
+}
+
+/// Drift needs the policy in force, whatever became of its source.
+std::optional<LoadedPolicy> policy_for_drift(const Config& config, const FactStore& store) {
+  auto in_force = policy_in_force(store, policy_context(config, system_zones()));
+  return in_force == nullptr ? std::nullopt : std::optional(LoadedPolicy{{}, *in_force});
+}
+
 int plan(const Global& global, const PlanFlags& flags) {
+  auto format = format_of(global, flags.view);
+  if (!format) return fail_with(kUsage, "--json is --format json; leave one of them out");
   auto client = AdminClient::of(global);
-  bool what_if = !flags.sessions.empty() || !flags.at.empty();
-  if (!what_if && flags.out.empty() && client.reachable())
-    return remote_plan(global, flags, client);
+  // A controller answers what it has the words for; everything else is computed here.
+  bool remote = !flags.what_if() && !flags.refresh_only && flags.out.empty() &&
+                (flags.view.plain() || (*format == "json" && flags.view.view == "full"));
+  if (remote && client.reachable()) return remote_plan(global, flags, *format, client);
 
   auto config = read_config(global);
   if (!config) return kError;
   int code = kDone;
-  auto source = policy_source(location_of(flags.policy, *config), *config);
-  if (!source) return fail_with(source.error());
-  auto context = policy_context(*config, system_zones());
-  context.now = SystemClock().now();
-  auto loaded = load_or_say(**source, context, code);
-  if (!loaded) return code;
   Instant now = SystemClock().now();
-  if (!flags.at.empty()) {
-    auto at = parse_instant(flags.at);
-    if (!at) return fail_with(kUsage, flags.at + " is not a time; write 2026-11-21T10:04:11Z");
-    now = *at;
-  }
-  if (!tests_hold_or_say(loaded->policy, now, code)) return code;
-  std::optional<std::vector<Session>> sessions;
-  if (!flags.sessions.empty()) {
-    auto content = read_text_file(flags.sessions);
-    if (!content) return fail_with(content.error());
-    auto parsed = sessions_from_json(*content);
-    if (!parsed) return fail_with(kError, flags.sessions + ": " + parsed.error().text());
-    sessions = std::move(*parsed);
+  auto request = request_of(flags, now, code);
+  if (!request) return code;
+  std::optional<LoadedPolicy> loaded;
+  if (!flags.refresh_only) {
+    loaded = policy_from_source(flags, *config, now, code);
+    if (!loaded) return code;
   }
   SystemRandom random;
   auto store = open_store(*config, false, random);
   if (!store && store.error().kind == ErrorKind::not_found)
     store = open_store(*config, true, random);  // the first plan of all
   if (!store) return fail_with(store.error());
-  auto made = local_plan(*config, **store, loaded->policy, sessions, now, names_of(flags.targets));
+  if (flags.refresh_only) loaded = policy_for_drift(*config, **store);
+  if (!loaded) loaded = policy_from_source(flags, *config, now, code);
+  if (!loaded) return code;
+  auto made = local_plan(*config, **store, loaded->policy, now, *request);
   if (!made) return fail_with(made.error());
   if (!flags.out.empty())
     if (int saved = save(*made, *config, flags.out); saved != kDone) return saved;
-  if (global.json || flags.format == "json")
-    write_json(*made, print);
-  else
-    print(to_text(*made, {global.colored(), loaded->snapshot.subject, loaded->snapshot.author}));
+  print_plan(*made, *format,
+             {global.colored(), loaded->snapshot.subject, loaded->snapshot.author, View::full},
+             flags.view);
   return flags.detailed && !made->empty() ? kChanges : kDone;
 }
 
@@ -136,10 +179,12 @@ void add_plan(Commands& commands) {
   command->add_option("--target", flags->targets, "Only this target; repeatable");
   command->add_option("--out,-o", flags->out, "Save the plan for `knock apply FILE`");
   command->add_option("--sessions", flags->sessions,
-                      "What if these were signed in (a file as `session list --json` prints)");
+                      "What if these were signed in (a file as `session list --json` prints; may "
+                      "hold `approvals`)");
   command->add_option("--at", flags->at, "What if it were this time");
-  command->add_option("--format", flags->format, "text or json")
-      ->check(CLI::IsMember({"text", "json"}));
+  flags->view.add_to(*command);
+  command->add_flag("--refresh-only", flags->refresh_only,
+                    "Only what differs on the targets and was not us");
   command->add_flag("--detailed-exitcode", flags->detailed, "Exit 2 when there are changes");
   commands.run(command, [&commands, flags] { return plan(commands.global, *flags); });
 }

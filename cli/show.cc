@@ -2,24 +2,21 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "cli/command.h"
-#include "reconciler/core/render.h"
+#include "cli/plan_view.h"
 #include "schemas/plan/codec.h"
 
 namespace knock::cli {
 namespace {
 
-int show(const Global& global, const std::string& path) {
+int show(const Global& global, const std::string& path, const ViewFlags& flags) {
+  auto format = format_of(global, flags);
+  if (!format) return fail_with(kUsage, "--json is --format json; leave one of them out");
   auto content = read_text_file(path);
   if (!content) return fail_with(content.error());
   auto saved = read_saved(*content);
   if (!saved) return fail_with(kStalePlan, path + ": " + saved.error().text());
-  if (global.json)
-    write_json(saved->plan, print);
-  else {
-    print(to_text(saved->plan, {global.colored(), "", ""}));
-    say(global, "Good until " + to_string(saved->expires));
-  }
+  print_plan(saved->plan, *format, {global.colored(), "", "", View::full}, flags);
+  if (*format == "text") say(global, "Good until " + to_string(saved->expires));
   return kDone;
 }
 
@@ -27,9 +24,11 @@ int show(const Global& global, const std::string& path) {
 
 void add_show(Commands& commands) {
   auto path = std::make_shared<std::string>();
+  auto flags = std::make_shared<ViewFlags>();
   auto* command = commands.add(commands.app, "show", "A saved plan", "knock show friday.plan");
   command->add_option("file", *path, "As `knock plan --out` wrote it")->required();
-  commands.run(command, [&commands, path] { return show(commands.global, *path); });
+  flags->add_to(*command);
+  commands.run(command, [&commands, path, flags] { return show(commands.global, *path, *flags); });
 }
 
 }  // namespace knock::cli

@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
-#include <tuple>
 
 #include "base/text.h"
 #include "reconciler/core/guard.h"
@@ -130,6 +130,38 @@ Finding read_in_part(const TargetName& target) {
       "what must close"};
 }
 
+std::size_t count_writes(std::span<const Change> changes) {
+  return std::size_t(std::count_if(changes.begin(), changes.end(), [](const Change& change) {
+    return change.action != Action::report;
+  }));
+}
+
+/// What a reviewer should know about this kind of target.
+void add_limits(const TargetPlanInput& in, TargetPlan& plan) {
+  auto note = [&](Finding::Level level, const char* id, std::string sentence) {
+    plan.findings.push_back({level, id, plan.target, std::move(sentence)});
+  };
+  auto any = [&](Action action) {
+    return std::any_of(plan.changes.begin(), plan.changes.end(),
+                       [&](const Change& change) { return change.action == action; });
+  };
+  std::size_t wanted = 0;
+  for (const Slot& slot : in.desired.slots) wanted += slot.items.size();
+  auto room = in.capabilities.max_entries;
+  if (in.target.capacity && (room == 0 || *in.target.capacity < room)) room = *in.target.capacity;
+  if (room > 0 && wanted > room)
+    note(Finding::Level::warning, "target.full",
+         fmt::format("has room for {}, and {} are wanted", counted(room, "entry", "entries"),
+                     wanted));
+  using Cuts = Capabilities::CutsEstablished;
+  if (any(Action::remove) && in.capabilities.cuts_established == Cuts::never)
+    note(Finding::Level::warning, "target.keeps-connections",
+         "does not end connections that are open when an entry goes: who is connected stays so");
+  if (any(Action::add) && !in.capabilities.comments)
+    note(Finding::Level::note, "target.no-comments",
+         "has no room for marks: what is there cannot be told from what others put there");
+}
+
 bool counts_for_id(const Change& change) {
   return change.reason == Reason::policy || change.reason == Reason::configuration;
 }
@@ -146,6 +178,7 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
     out.plan.unreadable_because = in.observed.error().text();
     out.plan.changes = changes_of(in, nothing_read());
     order(out.plan.changes, {});
+    out.plan.writes = count_writes(out.plan.changes);
     return out;
   }
   const Observed& observed = *in.observed;
@@ -166,6 +199,9 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   auto broken = order(out.plan.changes, observed.structure, &observed.slots);
   order(out.plan.held, observed.structure, &observed.slots);
   if (broken > 0) out.plan.findings.push_back(cut_for_a_moment(in.target.name, broken));
+  add_limits(in, out.plan);
+  out.plan.writes = count_writes(out.plan.changes);
+  out.plan.calls = calls_for(in.capabilities, out.plan.changes);
   return out;
 }
 
@@ -187,13 +223,16 @@ Digest plan_id(const PolicyRevision& to, std::span<const TargetPlan> targets) {
 }
 
 Plan assemble(PolicyRevision from, PolicyRevision to, std::uint64_t sequence, Instant as_of,
-              std::vector<PlannedTarget> targets, std::vector<PersonChange> people) {
+              std::vector<PlannedTarget> targets, PeopleChanges people) {
   Plan plan;
   plan.from = std::move(from);
   plan.to = std::move(to);
   plan.sequence = sequence;
   plan.as_of = as_of;
-  plan.people = std::move(people);
+  plan.seen_within = kSeenWithin;
+  plan.figures = std::move(people.figures);
+  plan.people = std::move(people.people);
+  plan.cuts = std::move(people.cuts);
   std::sort(targets.begin(), targets.end(), [](const PlannedTarget& a, const PlannedTarget& b) {
     return a.plan.target < b.plan.target;
   });
@@ -205,109 +244,45 @@ Plan assemble(PolicyRevision from, PolicyRevision to, std::uint64_t sequence, In
   return plan;
 }
 
-namespace {
-
-struct Person {
-  Session session;        // real, or made of an account
-  bool anywhere = false;  // an account: no address to judge by
-};
-
-std::vector<Person> known_people(std::span<const Session> sessions,
-                                 std::span<const Account> accounts, Instant now) {
-  std::vector<Person> people;
-  std::set<Principal> seen;
-  for (const Session& session : sessions) {
-    if (!session.live_at(now)) continue;
-    seen.insert(session.principal);
-    people.push_back({session, false});
+Plan drift_of(Plan plan) {
+  plan.scope.refresh_only = true;
+  plan.edits.clear();
+  plan.figures.clear();
+  plan.people.clear();
+  plan.cuts.clear();
+  std::erase_if(plan.findings, [](const Finding& finding) { return finding.id == "target.gone"; });
+  auto is_ours = [](const Change& change) { return group_of(change.reason) != "drift"; };
+  for (TargetPlan& target : plan.targets) {
+    std::erase_if(target.changes, is_ours);
+    std::erase_if(target.held, is_ours);
+    auto writes = count_writes(target.changes);
+    if (writes != target.writes && target.calls != 1U) target.calls.reset();
+    target.writes = writes;
+    if (writes == 0) target.calls = 0;
   }
-  for (const Account& account : accounts) {
-    Principal principal{"local", account.user, account.name.empty() ? account.user : account.name};
-    if (account.disabled || seen.contains(principal)) continue;
-    Session session;
-    session.principal = principal;
-    session.source = SignInName("local");
-    session.groups = account.groups;
-    session.created = now;
-    session.expires = Instant::max();
-    people.push_back({std::move(session), true});
-  }
-  return people;
-}
-
-/// What is left of a policy for somebody who is not signed in: neither an address nor a time to
-/// judge by, nor anybody's yes. Rules that ask for them count as given; a deny rule holds only when
-/// it holds wherever somebody comes from.
-Policy anywhere(Policy policy) {
-  for (AllowRule& rule : policy.allow) {
-    rule.from = {};
-    rule.schedule.clear();
-    rule.approval.reset();
-    rule.max_ips_per_user.reset();
-    rule.max_users_per_ip.reset();
-  }
-  std::erase_if(policy.deny, [](const DenyRule& rule) { return !rule.from.empty(); });
-  return policy;
-}
-
-/// Who may reach what under one policy, asked for many people.
-class Reaches {
- public:
-  Reaches(const Policy& policy, const Circumstances& circumstances)
-      : anywhere_(anywhere(policy)),
-        signed_in_(policy, circumstances, true),
-        not_signed_in_(anywhere_, {circumstances.now}, true) {}
-  std::vector<Reach> of(const Person& person) {
-    return reach_of(person.anywhere ? not_signed_in_ : signed_in_, person.session);
-  }
-
- private:
-  Policy anywhere_;
-  Openings signed_in_, not_signed_in_;
-};
-
-SourceRange origin_of(const Policy& policy, const RuleName& name) {
-  for (const AllowRule& rule : policy.allow)
-    if (rule.name == name) return rule.origin;
-  return {};
-}
-
-void compare(const Person& person, const std::vector<Reach>& from, const Policy* from_policy,
-             const std::vector<Reach>& to, bool gains, std::vector<PersonChange>& out) {
-  for (const Reach& reach : to) {
-    bool had = std::any_of(from.begin(), from.end(),
-                           [&](const Reach& r) { return r.service == reach.service; });
-    if (had) continue;
-    PersonChange change{gains,      person.session.principal.name,       reach.service,
-                        reach.rule, origin_of(*from_policy, reach.rule), std::nullopt};
-    if (!gains && !person.anywhere) change.live_until = reach.until;
-    out.push_back(std::move(change));
-  }
-}
-
-}  // namespace
-
-std::vector<PersonChange> people_changes(const Policy* in_force, const Policy& planned,
-                                         std::span<const Session> sessions,
-                                         std::span<const Account> accounts, Instant now,
-                                         std::span<const Approval> approvals) {
-  std::vector<PersonChange> out;
-  if (in_force == nullptr || same_meaning(*in_force, planned)) return out;
-  Circumstances circumstances{now, sessions, approvals};
-  Reaches reaches_before(*in_force, circumstances), reaches_after(planned, circumstances);
-  for (const Person& person : known_people(sessions, accounts, now)) {
-    auto before = reaches_before.of(person), after = reaches_after.of(person);
-    compare(person, before, &planned, after, true, out);
-    compare(person, after, in_force, before, false, out);
-  }
-  auto key = [](const PersonChange& c) { return std::tie(c.gains, c.service, c.who, c.rule); };
-  std::sort(out.begin(), out.end(), [&](const PersonChange& a, const PersonChange& b) {
-    if (key(a) != key(b)) return key(a) < key(b);
-    return a.live_until > b.live_until;  // of several sessions, the one that would live longest
+  std::erase_if(plan.guards, [&](const GuardTrip& trip) {
+    return std::none_of(plan.targets.begin(), plan.targets.end(), [&](const TargetPlan& target) {
+      return target.target == trip.target && !target.held.empty();
+    });
   });
-  auto same = [&](const PersonChange& a, const PersonChange& b) { return key(a) == key(b); };
-  out.erase(std::unique(out.begin(), out.end(), same), out.end());
-  return out;
+  plan.id = plan_id(plan.to, plan.targets);
+  return plan;
+}
+
+std::optional<std::size_t> calls_for(const Capabilities& capabilities,
+                                     std::span<const Change> changes) {
+  auto writes = count_writes(changes);
+  if (writes == 0) return 0;
+  if (capabilities.atomic || capabilities.granularity != Capabilities::Granularity::entry) return 1;
+  if (capabilities.batch == 0) return std::nullopt;
+  // Calls that open and calls that close are different ones, and so are the steps.
+  std::map<std::pair<Step, Action>, std::size_t> batches;
+  for (const Change& change : changes)
+    if (change.action != Action::report) ++batches[{change.step, change.action}];
+  std::size_t calls = 0;
+  for (const auto& [kind, count] : batches)
+    calls += (count + capabilities.batch - 1) / capabilities.batch;
+  return calls;
 }
 
 bool names_plan(std::string_view written, const Digest& id) {

@@ -11,6 +11,7 @@
 
 #include "reconciler/core/diff.h"
 #include "reconciler/core/evaluate.h"
+#include "reconciler/core/people.h"
 #include "reconciler/interfaces/fact_store.h"
 #include "reconciler/interfaces/provider.h"
 #include "schemas/plan/plan.h"
@@ -52,15 +53,14 @@ Digest plan_id(const PolicyRevision& to, std::span<const TargetPlan> targets);
 
 /// Sorts, computes the id.
 Plan assemble(PolicyRevision from, PolicyRevision to, std::uint64_t sequence, Instant as_of,
-              std::vector<PlannedTarget> targets, std::vector<PersonChange> people);
+              std::vector<PlannedTarget> targets, PeopleChanges people);
 
-/// Whom the change from one policy to another concerns, among the sessions and accounts that are
-/// known. An account is taken without an address and a time, so rules that ask for a network, a
-/// schedule or an approval count as given.
-std::vector<PersonChange> people_changes(const Policy* in_force, const Policy& planned,
-                                         std::span<const Session> sessions,
-                                         std::span<const Account> accounts, Instant now,
-                                         std::span<const Approval> approvals = {});
+/// What differs on the targets and was not us, and nothing else.
+Plan drift_of(Plan plan);
+
+/// How many calls these changes take at a target; nothing where its capabilities do not say.
+std::optional<std::size_t> calls_for(const Capabilities& capabilities,
+                                     std::span<const Change> changes);
 
 /// `written` is the plan's id or at least 12 leading hex digits of it.
 bool names_plan(std::string_view written, const Digest& id);

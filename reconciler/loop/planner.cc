@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "reconciler/core/policy_delta.h"
 #include "reconciler/core/shared_addresses.h"
 
 namespace knock {
@@ -156,10 +157,13 @@ Plan make_plan(const PlannerInput& in) {
   auto leaving = leaving_targets(in);
   for (const Target& target : leaving)
     if (asked_for(in, target.name)) targets.push_back(plan_one(in, target, evaluated, true));
-  Plan plan = assemble(
-      in.in_force != nullptr ? in.in_force->revision : in.policy.revision, in.policy.revision,
-      in.sequence, in.now, std::move(targets),
-      people_changes(in.in_force, in.policy, in.sessions, in.accounts, in.now, in.approvals));
+  Plan plan = assemble(in.in_force != nullptr ? in.in_force->revision : in.policy.revision,
+                       in.policy.revision, in.sequence, in.now, std::move(targets),
+                       compare_people({in.in_force, in.policy, in.sessions, in.accounts, in.now,
+                                       in.approvals, in.seen, in.sources}));
+  plan.edits = policy_delta(in.in_force, in.policy);
+  plan.scope.targets = in.only;
+  std::sort(plan.scope.targets.begin(), plan.scope.targets.end());
   plan.findings = shared_addresses(evaluated.of(in.policy), in.sessions, in.now, in.only);
   for (const Target& gone : leaving)
     plan.findings.push_back(

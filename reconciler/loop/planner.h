@@ -47,6 +47,8 @@ struct PlannerInput {
   /// DiffInput::protected_before of a target at this place; may be empty.
   std::function<std::vector<PortRange>(const Target&)> protected_before = {};
   std::span<const Approval> approvals = {};
+  std::span<const Session> seen = {};        // PeopleInput::seen
+  std::span<const SignInName> sources = {};  // PeopleInput::sources
 };
 
 Plan make_plan(const PlannerInput& input);

@@ -431,6 +431,7 @@ Result<Observed> Reconciler::observe_for_plan(const Target& target, Borrowed& bo
 Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetName> only) {
   auto sessions = live_sessions();
   KNOCK_ASSIGN(auto accounts, store_.accounts());
+  KNOCK_ASSIGN(auto seen, store_.sessions(kMostSeen));
   KNOCK_ASSIGN(auto head, store_.head());
   std::shared_ptr<const Policy> in_force;
   std::map<TargetName, std::shared_ptr<const Policy>> in_force_on;
@@ -463,6 +464,8 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
                      {},
                      std::move(leaving),
                      {}};
+  input.seen = seen;
+  input.sources = settings_.sign_ins;
   if (in_force != nullptr && in_force->revision != candidate.revision)
     input.in_force = in_force.get();
   input.in_force_on = [&](const TargetName& name) -> const Policy* {

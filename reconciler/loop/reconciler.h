@@ -40,6 +40,7 @@ struct ReconcilerSettings {
   /// A wall clock that jumps wakes nobody: it is looked at this often at least.
   Duration look_at_clock_every = Duration::seconds(30);
   std::size_t workers = 16;
+  std::vector<SignInName> sign_ins;  // sources that exist; empty: not known
   Meter* meter = nullptr;  // may be null; outlives the loop
 };
 

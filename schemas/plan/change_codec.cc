@@ -22,10 +22,11 @@ std::optional<Attribution::Kind> kind_from(std::string_view text) {
   return std::nullopt;
 }
 
-void write_cause(JsonWriter& out, const Attribution& cause) {
+void write_cause(JsonWriter& out, const Attribution& cause, View view) {
+  bool full = view == View::full;
   out.begin_object().text("kind", word(cause.kind));
-  if (!cause.session.empty()) out.text("session", cause.session.value);
-  if (!cause.who.empty()) out.text("who", cause.who);
+  if (full && !cause.session.empty()) out.text("session", cause.session.value);
+  if (!cause.who.empty()) out.text("who", full ? cause.who : without_addresses(cause.who));
   out.text("service", cause.service.value).text("rule", cause.rule.value);
   out.time("until", cause.until).end_object();
 }
@@ -44,9 +45,9 @@ Result<Attribution> read_cause(const boost::json::value& value, const std::strin
   return cause;
 }
 
-void write_causes(JsonWriter& out, const std::vector<Attribution>& causes) {
+void write_causes(JsonWriter& out, const std::vector<Attribution>& causes, View view) {
   out.begin_list();
-  for (const auto& cause : causes) write_cause(out, cause);
+  for (const auto& cause : causes) write_cause(out, cause, view);
   out.end_list();
 }
 
@@ -94,27 +95,6 @@ void read_entry(ObjectReader& in, Change& change) {
 
 }  // namespace
 
-std::string_view group_of(Reason reason) {
-  switch (reason) {
-    case Reason::fixed:
-    case Reason::policy:
-    case Reason::denied:
-    case Reason::configuration:
-      return "policy";
-    case Reason::sign_in:
-    case Reason::expiry:
-    case Reason::sign_out:
-    case Reason::revoked:
-    case Reason::limited:
-      return "session";
-    case Reason::drift:
-    case Reason::orphan:
-    case Reason::foreign:
-      return "drift";
-  }
-  return "";
-}
-
 std::string_view to_string(Step step) {
   switch (step) {
     case Step::close_now:
@@ -138,23 +118,27 @@ std::optional<Step> step_from(std::string_view text) {
   return std::nullopt;
 }
 
-void write_change(JsonWriter& out, const Change& change) {
+void write_change(JsonWriter& out, const Change& change, View view) {
+  bool full = view == View::full;
   out.begin_object().text("action", to_string(change.action));
   out.text("action_reason", to_string(change.reason)).text("group", group_of(change.reason));
   out.text("step", to_string(change.step));
   if (!change.slot.empty()) out.text("slot", change.slot);
   write_texts(out, "ports", change.ports);
-  if (change.prefix != Prefix()) out.text("prefix", change.prefix.to_string());
-  write_texts(out, "keep", change.keep);
+  if (change.prefix != Prefix())
+    out.text(full ? "prefix" : "prefix_kind",
+             full ? change.prefix.to_string() : kind_of(change.prefix));
+  if (full) write_texts(out, "keep", change.keep);
   if (change.until) out.time("until", *change.until);
   if (change.was_until) out.time("was_until", *change.was_until);
-  if (change.entry != EntryId()) out.text("entry", change.entry.to_string());
-  if (!change.handle.empty()) out.text("handle", change.handle);
+  if (full && change.entry != EntryId()) out.text("entry", change.entry.to_string());
+  if (full && !change.handle.empty()) out.text("handle", change.handle);
   if (!change.causes.empty()) {
     out.key("causes");
-    write_causes(out, change.causes);
+    write_causes(out, change.causes, view);
   }
-  if (!change.detail.empty()) out.text("detail", change.detail);
+  if (!change.detail.empty())
+    out.text("detail", full ? change.detail : without_addresses(change.detail));
   out.end_object();
 }
 
@@ -187,7 +171,7 @@ Result<Change> read_change(const boost::json::value& value, const std::string& w
 std::string causes_to_json(const std::vector<Attribution>& causes) {
   std::string text;
   JsonWriter out([&](std::string_view piece) { text += piece; });
-  write_causes(out, causes);
+  write_causes(out, causes, View::full);
   out.flush();
   return text;
 }

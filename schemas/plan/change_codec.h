@@ -12,17 +12,17 @@
 #include "schemas/json/json_writer.h"
 #include "schemas/json/object_reader.h"
 #include "schemas/plan/plan.h"
+#include "schemas/plan/view.h"
 
 namespace knock {
-
-/// Which of the three groups of a plan a change belongs to: "policy", "session" or "drift".
-std::string_view group_of(Reason reason);
 
 std::string_view to_string(Step step);
 std::optional<Step> step_from(std::string_view text);
 
-/// Members whose value is empty are left out; so is the prefix where the action has none.
-void write_change(JsonWriter& out, const Change& change);
+/// Members whose value is empty are left out; so is the prefix where the action has none. For
+/// View::people without addresses and without what they could be found by (an entry's id is a hash
+/// of one). No change is in View::shape.
+void write_change(JsonWriter& out, const Change& change, View view = View::full);
 /// `others`: may there be members this version does not know?
 Result<Change> read_change(const boost::json::value& value, const std::string& where,
                            ObjectReader::Others others = ObjectReader::Others::refused);

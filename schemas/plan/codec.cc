@@ -14,27 +14,57 @@ void write_list(JsonWriter& out, std::string_view key, const Range& range, Write
   out.end_list();
 }
 
-void write_target_with_changes(JsonWriter& out, const TargetPlan& target) {
-  out.begin_object();
-  write_target_members(out, target);
-  write_list(out, "changes", target.changes, write_change);
-  write_list(out, "held", target.held, write_change);
-  write_list(out, "findings", target.findings, write_finding);
-  out.end_object();
-}
+class Document {
+ public:
+  Document(const Write& out, View view) : json_(out), view_(view) {}
+
+  void plan(const Plan& plan) {
+    json_.begin_object().text("knock_plan", kPlanVersion).text("view", to_string(view_));
+    write_plan_members(json_, plan);
+    json_.flag("empty", plan.empty());
+    list("edits", plan.edits, write_edit);
+    write_list(json_, "figures", plan.figures, write_figure);
+    personal("people", plan.people, write_person);
+    personal("cuts", plan.cuts, write_cut);
+    json_.key("targets").begin_list();
+    for (const TargetPlan& one : plan.targets) target(one);
+    json_.end_list();
+    list("findings", plan.findings, write_finding);
+    list("guards", plan.guards, write_guard);
+    json_.end_object().newline().flush();
+  }
+
+ private:
+  template <class Range, class WriteOne>
+  void list(std::string_view key, const Range& range, WriteOne write_one) {
+    write_list(json_, key, range,
+               [&](JsonWriter& out, const auto& one) { write_one(out, one, view_); });
+  }
+  /// Rows about one person or one address: a shape has none.
+  template <class Range, class WriteOne>
+  void personal(std::string_view key, const Range& range, WriteOne write_one) {
+    if (view_ == View::shape)
+      json_.key(key).begin_list().end_list();
+    else
+      list(key, range, write_one);
+  }
+  void target(const TargetPlan& target) {
+    json_.begin_object();
+    write_target_members(json_, target, view_);
+    json_.key("counts");
+    write_counts(json_, target);
+    personal("changes", target.changes, write_change);
+    personal("held", target.held, write_change);
+    list("findings", target.findings, write_finding);
+    json_.end_object();
+  }
+
+  JsonWriter json_;
+  View view_;
+};
 
 }  // namespace
 
-void write_json(const Plan& plan, const Write& out) {
-  JsonWriter json(out);
-  json.begin_object().text("knock_plan", kPlanVersion);
-  write_plan_members(json, plan);
-  json.flag("empty", plan.empty());
-  write_list(json, "people", plan.people, write_person);
-  write_list(json, "targets", plan.targets, write_target_with_changes);
-  write_list(json, "findings", plan.findings, write_finding);
-  write_list(json, "guards", plan.guards, write_guard);
-  json.end_object().newline().flush();
-}
+void write_json(const Plan& plan, const Write& out, View view) { Document(out, view).plan(plan); }
 
 }  // namespace knock

@@ -9,13 +9,14 @@
 
 #include "base/result.h"
 #include "schemas/plan/plan.h"
+#include "schemas/plan/view.h"
 
 namespace knock {
 
 using Write = std::function<void(std::string_view)>;
 
 /// One JSON document with a trailing newline. Deterministic.
-void write_json(const Plan& plan, const Write& out);
+void write_json(const Plan& plan, const Write& out, View view = View::full);
 
 struct SavedPlan {
   Plan plan;

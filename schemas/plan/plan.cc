@@ -35,6 +35,18 @@ constexpr std::array kReasons{
     std::pair{Reason::foreign, std::string_view("foreign")},
 };
 
+constexpr std::array kKnown{
+    std::pair{Known::directory, std::string_view("directory")},
+    std::pair{Known::seen, std::string_view("seen")},
+    std::pair{Known::named, std::string_view("named")},
+};
+
+constexpr std::array kEditKinds{
+    std::pair{PolicyEdit::Kind::added, std::string_view("added")},
+    std::pair{PolicyEdit::Kind::removed, std::string_view("removed")},
+    std::pair{PolicyEdit::Kind::changed, std::string_view("changed")},
+};
+
 template <class Table, class Value>
 std::string_view word_of(const Table& table, Value value) {
   for (const auto& [one, word] : table)
@@ -58,6 +70,33 @@ std::string_view to_string(Action action) { return word_of(kActions, action); }
 std::optional<Action> action_from(std::string_view text) { return value_of(kActions, text); }
 std::string_view to_string(Reason reason) { return word_of(kReasons, reason); }
 std::optional<Reason> reason_from(std::string_view text) { return value_of(kReasons, text); }
+std::string_view group_of(Reason reason) {
+  switch (reason) {
+    case Reason::fixed:
+    case Reason::policy:
+    case Reason::denied:
+    case Reason::configuration:
+      return "policy";
+    case Reason::sign_in:
+    case Reason::expiry:
+    case Reason::sign_out:
+    case Reason::revoked:
+    case Reason::limited:
+      return "session";
+    case Reason::drift:
+    case Reason::orphan:
+    case Reason::foreign:
+      return "drift";
+  }
+  return "";
+}
+
+std::string_view to_string(Known known) { return word_of(kKnown, known); }
+std::optional<Known> known_from(std::string_view text) { return value_of(kKnown, text); }
+std::string_view to_string(PolicyEdit::Kind kind) { return word_of(kEditKinds, kind); }
+std::optional<PolicyEdit::Kind> edit_kind_from(std::string_view text) {
+  return value_of(kEditKinds, text);
+}
 
 bool Plan::empty() const {
   return std::all_of(targets.begin(), targets.end(), [](const TargetPlan& target) {

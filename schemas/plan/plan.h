@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/ip.h"
 #include "base/port_range.h"
 #include "base/prefix.h"
 #include "base/sha256.h"
@@ -61,6 +62,8 @@ enum class Reason {
 };
 std::string_view to_string(Reason reason);
 std::optional<Reason> reason_from(std::string_view text);
+/// Which of the three groups of a plan it belongs to: "policy", "session" or "drift".
+std::string_view group_of(Reason reason);
 
 /// Steps of one apply, in this order (reconciler/core/order.h says why): close what must not wait;
 /// make room (keep, reshape); open; prolong; then close what policy no longer wants, `protect`
@@ -118,9 +121,20 @@ struct TargetPlan {
   std::vector<Change> changes;  // ordered: applying any prefix of the list is safe
   std::vector<Change> held;     // waiting for an acknowledgement; not applied
   std::vector<Finding> findings;
+  std::size_t writes = 0;            // of `changes`: those that change something
+  std::optional<std::size_t> calls;  // what they take at this target; nothing: not known
 };
 
-/// Somebody who gains or loses a service by the policy change, among those known to the store.
+/// How somebody's groups are known.
+enum class Known : std::uint8_t {
+  directory,  // a list of everybody, read for this plan: the local accounts
+  seen,       // said at a sign-in, some time ago
+  named,      // the rule names them, and nothing else is known of them
+};
+std::string_view to_string(Known known);
+std::optional<Known> known_from(std::string_view text);
+
+/// Somebody who gains or loses a service by the policy change, among those that are known.
 struct PersonChange {
   bool gains = false;
   std::string who;
@@ -128,6 +142,56 @@ struct PersonChange {
   RuleName rule;  // gains: by which; loses: which gave it until now
   SourceRange origin;
   std::optional<Instant> live_until;  // loses: a live session would have had it until then
+  std::string key;                    // "subject@issuer"; several people may share a name
+  Known known = Known::seen;
+  std::optional<Instant> seen;  // the sign-in that said it
+};
+
+/// How many gain or lose one service by one rule, and how well that is known.
+struct PeopleFigure {
+  bool gains = false;
+  ServiceName service;
+  RuleName rule;
+  SourceRange origin;
+  std::size_t directory = 0, seen = 0, named = 0;  // people in Plan::people, by how they are known
+  std::optional<Instant> oldest;                   // of the sign-ins behind `seen`
+  std::size_t sessions = 0;                        // in Plan::cuts
+  /// Groups of the rule that no directory lists: others may gain or lose as well. Sorted.
+  std::vector<GroupName> unlisted;
+  std::size_t known() const { return directory + seen + named; }
+  bool complete() const { return unlisted.empty(); }
+};
+
+/// A live session that loses a service by the policy change, at once.
+struct SessionCut {
+  SessionId session;
+  std::string who;
+  std::string key;  // "subject@issuer"
+  std::optional<IpAddress> address;
+  ServiceName service;
+  RuleName rule;       // which gave it until now
+  RuleName denied_by;  // empty: nothing gives it any more
+  Instant until;       // when it would have ended
+};
+
+/// One element of the policy that differs between the two revisions.
+struct PolicyEdit {
+  enum class Kind : std::uint8_t { added, removed, changed };
+  Kind kind = Kind::changed;
+  std::string section;        // the top-level key: "allow", "networks"
+  std::string name;           // "" where the section is one element
+  SourceRange origin;         // where it stands, or stood
+  std::string before, after;  // canonical YAML of the element, on one line
+};
+std::string_view to_string(PolicyEdit::Kind kind);
+std::optional<PolicyEdit::Kind> edit_kind_from(std::string_view text);
+
+/// What a plan leaves out or makes up. Only a plan without any of it is what an apply would do.
+struct Scope {
+  bool refresh_only = false;        // what differs on the targets, and nothing else
+  bool what_if = false;             // sessions or the time were made up
+  std::vector<TargetName> targets;  // these alone, sorted; empty: all of them
+  bool whole() const { return !refresh_only && !what_if && targets.empty(); }
 };
 
 struct Plan {
@@ -135,8 +199,13 @@ struct Plan {
   PolicyRevision to;
   std::uint64_t sequence = 0;  // of the log, when the plan was made
   Instant as_of;
-  std::vector<PersonChange> people;
-  std::vector<TargetPlan> targets;  // sorted by name
+  Scope scope;
+  std::vector<PolicyEdit> edits;      // in the order of a policy's sections, then by name
+  std::vector<PeopleFigure> figures;  // gains first, then by service and rule
+  std::vector<PersonChange> people;   // losses first, then by service and name
+  Duration seen_within;               // how old a sign-in may be that counts; 0: none was looked at
+  std::vector<SessionCut> cuts;       // sorted by service and name
+  std::vector<TargetPlan> targets;    // sorted by name
   std::vector<Finding> findings;
   std::vector<GuardTrip> guards;  // tripped ones
   Digest id{};  // over revision and policy-caused changes: see plan_id in reconciler/core/plan.h

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The saved plan file: NDJSON, so that neither side holds a tree of it.
 //
-//   {"knock_plan":"1.0","owner":…,"nonce":…,"expires":…,"id":…,"from":…,"to":…,"sequence":…,"as_of":…}
-//   {"line":"person","person":{…}}            any number of each
+//   {"knock_plan":"1.1","owner":…,"nonce":…,"expires":…,"id":…,"from":…,"to":…,"sequence":…,"as_of":…}
+//   {"line":"edit","edit":{…}}                any number of each
+//   {"line":"figure","figure":{…}}
+//   {"line":"person","person":{…}}
+//   {"line":"cut","cut":{…}}
 //   {"line":"finding","finding":{…}}          of the whole plan
 //   {"line":"guard","guard":{…}}
 //   {"line":"target","target":{…}}            then what belongs to it, `in` = the target's number
@@ -29,6 +32,7 @@ namespace knock {
 namespace {
 
 constexpr std::size_t kNonceBytes = 16;
+constexpr unsigned kMinor = 1;  // of kPlanVersion
 
 // ---- writing ----
 
@@ -49,24 +53,39 @@ class SavedWriter {
   }
   void person(const PersonChange& person) {
     line("person").key("person");
-    write_person(json_, person);
+    write_person(json_, person, View::full);
+    end_line();
+  }
+  void edit(const PolicyEdit& edit) {
+    line("edit").key("edit");
+    write_edit(json_, edit, View::full);
+    end_line();
+  }
+  void figure(const PeopleFigure& figure) {
+    line("figure").key("figure");
+    write_figure(json_, figure);
+    end_line();
+  }
+  void cut(const SessionCut& cut) {
+    line("cut").key("cut");
+    write_cut(json_, cut, View::full);
     end_line();
   }
   void finding(const Finding& finding, std::optional<std::size_t> target) {
     line("finding");
     if (target) json_.number("in", *target);
     json_.key("finding");
-    write_finding(json_, finding);
+    write_finding(json_, finding, View::full);
     end_line();
   }
   void guard(const GuardTrip& guard) {
     line("guard").key("guard");
-    write_guard(json_, guard);
+    write_guard(json_, guard, View::full);
     end_line();
   }
   void target(const TargetPlan& target, std::size_t index) {
     line("target").key("target").begin_object();
-    write_target_members(json_, target);
+    write_target_members(json_, target, View::full);
     json_.end_object();
     end_line();
     for (const auto& one : target.changes) change(one, index, false);
@@ -146,6 +165,14 @@ class Reader {
   Status add_target(ObjectReader& in, const std::string& where);
   Result<const boost::json::value*> object(ObjectReader& in, std::string_view key);
   TargetPlan* target_of(ObjectReader& in);
+  template <class T, class Read>
+  Status add_to(std::vector<T>& list, ObjectReader& in, const std::string& kind,
+                const std::string& where, Read read) {
+    KNOCK_ASSIGN(auto* value, object(in, kind));
+    KNOCK_ASSIGN(auto one, read(*value, where, others_));
+    list.push_back(std::move(one));
+    return {};
+  }
 
   SavedPlan saved_;
   Others others_ = Others::refused;
@@ -180,14 +207,14 @@ Status Reader::header(std::string_view line) {
                   fmt::format("it is of version \"{}\", and this knock reads 1.x; use the "
                               "knock that wrote it, or make a new plan",
                               printable(version)));
-  if (*minor > 0) others_ = Others::allowed;
+  if (*minor > kMinor) others_ = Others::allowed;
   saved_.owner = in.parsed("owner", "16 hex digits", OwnerId::parse);
   saved_.nonce = in.text("nonce");
   std::string bytes;
   if (in.ok() && (!base64url_decode(saved_.nonce, bytes) || bytes.size() != kNonceBytes))
     in.refuse("value", "nonce", "is not 128 bits in base64url");
   saved_.expires = in.time("expires");
-  read_plan_members(in, saved_.plan);
+  read_plan_members(in, saved_.plan, others_);
   if (auto status = in.finish(others_); !status) return of_plan(std::move(status.error()));
   return {};
 }
@@ -276,18 +303,12 @@ Status Reader::line(std::string_view text) {
   if (kind == "change") return add_change(in, where);
   if (kind == "target") return add_target(in, where);
   if (kind == "finding") return add_finding(in, where);
-  if (kind == "person") {
-    KNOCK_ASSIGN(auto* person, object(in, "person"));
-    KNOCK_ASSIGN(auto read, read_person(*person, where, others_));
-    saved_.plan.people.push_back(std::move(read));
-    return {};
-  }
-  if (kind == "guard") {
-    KNOCK_ASSIGN(auto* guard, object(in, "guard"));
-    KNOCK_ASSIGN(auto read, read_guard(*guard, where, others_));
-    saved_.plan.guards.push_back(std::move(read));
-    return {};
-  }
+  Plan& plan = saved_.plan;
+  if (kind == "edit") return add_to(plan.edits, in, kind, where, read_edit);
+  if (kind == "figure") return add_to(plan.figures, in, kind, where, read_figure);
+  if (kind == "person") return add_to(plan.people, in, kind, where, read_person);
+  if (kind == "cut") return add_to(plan.cuts, in, kind, where, read_cut);
+  if (kind == "guard") return add_to(plan.guards, in, kind, where, read_guard);
   if (kind == "end") return refuse("trailing", where + ": the plan ends twice; make a new plan");
   if (others_ == Others::allowed) return {};
   return refuse("line", fmt::format("{}: \"{}\" is not a kind of line this version knows", where,
@@ -319,7 +340,10 @@ Result<SavedPlan> Reader::read(std::string_view text) {
 void write_saved(const SavedPlan& saved, const Write& out) {
   SavedWriter writer(out);
   writer.header(saved);
+  for (const auto& edit : saved.plan.edits) writer.edit(edit);
+  for (const auto& figure : saved.plan.figures) writer.figure(figure);
   for (const auto& person : saved.plan.people) writer.person(person);
+  for (const auto& cut : saved.plan.cuts) writer.cut(cut);
   for (const auto& finding : saved.plan.findings) writer.finding(finding, std::nullopt);
   for (const auto& guard : saved.plan.guards) writer.guard(guard);
   for (std::size_t i = 0; i < saved.plan.targets.size(); ++i)

@@ -40,6 +40,7 @@ Status check_grant(const GrantRequest& request) {
 
 ReconcilerSettings settings_of(const Config& config, Meter* meter) {
   ReconcilerSettings settings;
+  settings.sign_ins = policy_context(config).sign_ins;
   settings.meter = meter;
   for (const KeepPrefix& keep : config.keep) settings.keep.push_back(keep.prefix);
   std::sort(settings.keep.begin(), settings.keep.end());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scenarios a reviewer reads: what stands in a folder's policy.yaml, sessions.json, observed.json
-// and now gives its allowlist.txt, plan.txt and plan.json. before.yaml, where there is one, is the
-// policy in force. KNOCK_UPDATE_GOLDEN=1 writes the results anew; such a run is marked skipped.
+// and now gives its allowlist.txt and its plan in every form and view. before.yaml, where there is
+// one, is the policy in force; accounts.json and earlier.json are people who are not signed in. KNOCK_UPDATE_GOLDEN=1 writes the results anew; such a run is marked skipped.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include "reconciler/core/plan.h"
+#include "reconciler/core/policy_delta.h"
 #include "reconciler/core/render.h"
 #include "reconciler/core/shared_addresses.h"
 #include "schemas/json/object_reader.h"
@@ -192,9 +193,37 @@ std::string allowlist_text(const std::vector<Allowlist>& lists) {
   return out;
 }
 
-struct Results {
-  std::string allowlist, text, json;
-};
+using Results = std::map<std::string, std::string>;  // by the file's name
+
+Write into(std::string& text) {
+  return [&text](std::string_view piece) { text += piece; };
+}
+
+const SignInName kSources[] = {SignInName("corp"), SignInName("local")};
+
+/// accounts.json: {"fay": ["admins"]}, local accounts with their groups.
+std::vector<Account> accounts_of(const fs::path& folder) {
+  std::vector<Account> out;
+  if (!fs::exists(folder / "accounts.json")) return out;
+  auto parsed = parse_strict(read(folder / "accounts.json"));
+  EXPECT_TRUE(parsed) << parsed.error().text();
+  for (const auto& member : parsed->as_object()) {
+    Account account;
+    account.user = member.key();
+    for (const auto& group : member.value().as_array())
+      account.groups.emplace_back(group.as_string());
+    out.push_back(std::move(account));
+  }
+  return out;
+}
+
+/// earlier.json: sessions that ended.
+std::vector<Session> earlier_of(const fs::path& folder) {
+  if (!fs::exists(folder / "earlier.json")) return {};
+  auto sessions = sessions_from_json(read(folder / "earlier.json"));
+  EXPECT_TRUE(sessions) << sessions.error().text();
+  return sessions ? *std::move(sessions) : std::vector<Session>();
+}
 
 Results results_of(const fs::path& folder) {
   auto now_text = read(folder / "now");
@@ -236,14 +265,25 @@ Results results_of(const fs::path& folder) {
                                    observed, place.applied, *now, ended, false, std::nullopt,
                                    *sessions, place.protected_before}));
   }
-  auto people = people_changes(before ? &*before : nullptr, policy, *sessions, {}, *now);
+  const Policy* in_force = before ? &*before : nullptr;
+  auto people = compare_people(
+      {in_force, policy, *sessions, accounts_of(folder), *now, {}, earlier_of(folder), kSources});
   auto from = before ? before->revision : policy.revision;
   Plan plan = assemble(from, policy.revision, 42, *now, std::move(targets), std::move(people));
+  plan.edits = policy_delta(in_force, policy);
   plan.findings = shared_addresses(lists, *sessions, *now);
   RenderOptions options;
   if (before) options = {false, "what the scenario's name says", "ana"};
-  Results out{allowlist_text(lists), to_text(plan, options), {}};
-  write_json(plan, [&](std::string_view piece) { out.json += piece; });
+  Results out;
+  out["allowlist.txt"] = allowlist_text(lists);
+  for (View view : {View::full, View::people, View::shape}) {
+    options.view = view;
+    auto name = "plan" + (view == View::full ? "" : "." + std::string(to_string(view)));
+    write_text(plan, options, into(out[name + ".txt"]));
+    write_markdown(plan, options, into(out[name + ".md"]));
+    write_json(plan, into(out[name + ".json"]), view);
+    if (view == View::full) write_html(plan, options, into(out[name + ".html"]));
+  }
   return out;
 }
 
@@ -255,13 +295,11 @@ TEST_P(Golden, IsAsWritten) {
   ASSERT_FALSE(HasFailure());
   const char* update = std::getenv("KNOCK_UPDATE_GOLDEN");
   bool rewrite = update != nullptr && std::string_view(update) == "1";
-  for (auto& [name, text] :
-       {std::pair{"allowlist.txt", &results.allowlist}, std::pair{"plan.txt", &results.text},
-        std::pair{"plan.json", &results.json}}) {
+  for (auto& [name, text] : results) {
     if (rewrite)
-      std::ofstream(folder / name, std::ios::binary | std::ios::trunc) << *text;
+      std::ofstream(folder / name, std::ios::binary | std::ios::trunc) << text;
     else
-      EXPECT_EQ(read(folder / name), *text) << name << " of " << folder;
+      EXPECT_EQ(read(folder / name), text) << name << " of " << folder;
   }
   if (rewrite) GTEST_SKIP() << "rewritten: read the difference before you commit it";
 }

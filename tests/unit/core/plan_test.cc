@@ -20,6 +20,13 @@ allow:
   staff: {who: [staff], to: [ssh], ttl: 1h}
 )";
 
+std::string findings_of(const TargetPlan& plan) {
+  std::string out;
+  for (const Finding& finding : plan.findings)
+    out += finding.id + " " + finding.target.value + "\n";
+  return out;
+}
+
 /// One target and its policy, in force and planned.
 struct Scene {
   Policy planned = policy_of(kPolicy);
@@ -224,9 +231,102 @@ targets: {edge: {type: nftables}}
   scene.planned = policy_of(
       swapped + "allow: {a: {who: [a], to: [two], ttl: 1h}, b: {who: [b], to: [one], ttl: 1h}}\n");
   auto plan = scene.plan().plan;
-  ASSERT_EQ(plan.findings.size(), 1u);
-  EXPECT_EQ(plan.findings[0].id, "plan.cut");
-  EXPECT_EQ(plan.findings[0].target, kTarget);
+  EXPECT_EQ(findings_of(plan), "plan.cut edge\ntarget.keeps-connections edge\n");
+}
+
+TEST(PlanTarget, SaysWhatATargetCannotHoldOrDo) {
+  Policy policy = policy_of(kPolicy);
+  Capabilities able;
+  able.cuts_established = Capabilities::CutsEstablished::always;
+  Canonical wanted{{{"ssh", ports("tcp/22"), {}}}, {{{"ssh", ports("tcp/22")}}, {}, {}}, {}};
+  for (int i = 1; i <= 3; ++i)
+    wanted.slots[0].items.push_back(
+        {prefix(fmt::format("192.0.2.{}", i)), kNow + Duration::hours(1), {by_session("ana")}});
+  Result<Observed> seen = Observed{};
+  seen->exists = true;
+  seen->structure = wanted.structure;
+  ObservedItem gone;
+  gone.prefix = prefix("192.0.2.99");
+  gone.ours = true;
+  gone.until = kNow - Duration::hours(1);
+  seen->slots = {{"ssh", {gone}}};
+  auto planned = [&] {
+    return plan_target({policy.targets[0], policy, able, wanted, nullptr, seen, {}, kNow, {}}).plan;
+  };
+  EXPECT_EQ(findings_of(planned()), "");
+  able.max_entries = 3;
+  EXPECT_EQ(findings_of(planned()), "") << "three fit";
+  able.max_entries = 2;
+  EXPECT_EQ(findings_of(planned()), "target.full edge\n");
+  able.max_entries = 10;
+  policy.targets[0].capacity = 2;
+  EXPECT_EQ(findings_of(planned()), "target.full edge\n") << "policy's limit is below the target's";
+  policy.targets[0].capacity.reset();
+  able.comments = false;
+  EXPECT_EQ(findings_of(planned()), "target.no-comments edge\n");
+  able.comments = true;
+  able.cuts_established = Capabilities::CutsEstablished::never;
+  EXPECT_EQ(findings_of(planned()), "target.keeps-connections edge\n");
+  auto plan = planned();
+  EXPECT_EQ(plan.writes, 4u);
+  EXPECT_EQ(plan.calls, 4u);
+}
+
+TEST(PlanTarget, CallsFollowWhatOneCallCanDo) {
+  std::vector<Change> changes(7);
+  for (auto& change : changes) change.action = Action::add;
+  changes[5].action = Action::remove;
+  changes[6].action = Action::report;
+  Capabilities able;
+  EXPECT_EQ(calls_for(able, changes), 6u);
+  able.batch = 4;
+  EXPECT_EQ(calls_for(able, changes), 3u) << "five to add, one to remove";
+  able.batch = 0;
+  EXPECT_EQ(calls_for(able, changes), std::nullopt);
+  able.atomic = true;
+  EXPECT_EQ(calls_for(able, changes), 1u);
+  able.atomic = false;
+  able.granularity = Capabilities::Granularity::document;
+  EXPECT_EQ(calls_for(able, changes), 1u);
+  EXPECT_EQ(calls_for(able, std::span(changes).subspan(6)), 0u);
+}
+
+TEST(DriftOf, LeavesNothingElse) {
+  Plan plan;
+  plan.to = PolicyRevision("b");
+  plan.people.resize(1);
+  plan.figures.resize(1);
+  plan.cuts.resize(1);
+  plan.edits.resize(1);
+  plan.targets.resize(2);
+  plan.targets[0].target = TargetName("a");
+  plan.targets[1].target = TargetName("b");
+  for (TargetPlan& target : plan.targets) {
+    target.changes.resize(3);
+    target.changes[0].reason = Reason::policy;
+    target.changes[1].reason = Reason::sign_in;
+    target.changes[2].reason = Reason::drift;
+    for (Change& change : target.changes) change.action = Action::add;
+    target.writes = 3;
+    target.calls = 3;
+    target.held.resize(1);
+    target.held[0].reason = target.target.value == "a" ? Reason::policy : Reason::orphan;
+    plan.guards.push_back({"any", target.target, "", "", 1});
+  }
+  Plan drift = drift_of(plan);
+  EXPECT_TRUE(drift.scope.refresh_only);
+  EXPECT_TRUE(drift.people.empty() && drift.figures.empty() && drift.cuts.empty() &&
+              drift.edits.empty());
+  for (const TargetPlan& target : drift.targets) {
+    ASSERT_EQ(target.changes.size(), 1u);
+    EXPECT_EQ(target.changes[0].reason, Reason::drift);
+    EXPECT_EQ(target.writes, 1u);
+    EXPECT_EQ(target.calls, std::nullopt) << "not counted again";
+  }
+  EXPECT_TRUE(drift.targets[0].held.empty());
+  ASSERT_EQ(drift.guards.size(), 1u);
+  EXPECT_EQ(drift.guards[0].target, TargetName("b"));
+  EXPECT_EQ(drift.id, plan_id(drift.to, drift.targets));
 }
 
 // ---- the id
@@ -312,81 +412,6 @@ TEST(Plan, AssemblesInTheOrderOfNames) {
   EXPECT_EQ(plan.sequence, 7u);
   EXPECT_TRUE(plan.empty());
   EXPECT_EQ(plan.id, plan_id(PolicyRevision("2"), plan.targets));
-}
-
-// ---- who gains and who loses
-
-std::string people_of(const std::vector<PersonChange>& people) {
-  std::string out;
-  for (const PersonChange& person : people) {
-    out += fmt::format("{} {} {} {} line {}", person.gains ? "gains" : "loses", person.who,
-                       person.service.value, person.rule.value, person.origin.line);
-    if (person.live_until) out += fmt::format(" +{}", (*person.live_until - kNow).ms / 1000);
-    out += "\n";
-  }
-  return out;
-}
-
-Account account(std::string user, std::vector<std::string> groups, bool disabled = false) {
-  Account out;
-  out.user = user;
-  out.groups = std::move(groups);
-  out.disabled = disabled;
-  return out;
-}
-
-TEST(People, WhoGainsAndWhoLoses) {
-  Policy before = policy_of(kPolicy);
-  Policy after =
-      policy_of(std::string(kPolicy).replace(kPolicy.find("who: [staff]"), 12, "who: [admins]"));
-  std::vector<Session> sessions{
-      SessionOf{}, SessionOf{.who = "bob", .from = "192.0.2.11", .groups = {"admins"}},
-      SessionOf{.who = "eve", .from = "192.0.2.12", .ended = EndCause::signed_out}};
-  std::vector<Account> accounts{account("fay", {"admins"}), account("gil", {"staff"}),
-                                account("hal", {"admins"}, true)};
-  EXPECT_EQ(people_of(people_changes(&before, after, sessions, accounts, kNow)),
-            "loses ana ssh staff line 9 +3000\nloses gil ssh staff line 9\n"
-            "gains bob ssh staff line 9\ngains fay ssh staff line 9\n");
-  EXPECT_EQ(people_of(people_changes(&before, before, sessions, accounts, kNow)), "");
-  EXPECT_EQ(people_of(people_changes(nullptr, after, sessions, accounts, kNow)), "");
-}
-
-TEST(People, OfSeveralSessionsTheLongestCounts) {
-  Policy before = policy_of(kPolicy);
-  Policy after =
-      policy_of(std::string(kPolicy).replace(kPolicy.find("who: [staff]"), 12, "who: [admins]"));
-  std::vector<Session> sessions{SessionOf{},
-                                SessionOf{.from = "192.0.2.11", .age = Duration::minutes(1)}};
-  for (int turn = 0; turn < 2; ++turn) {
-    EXPECT_EQ(people_of(people_changes(&before, after, sessions, {}, kNow)),
-              "loses ana ssh staff line 9 +3540\n");
-    std::swap(sessions[0], sessions[1]);
-  }
-}
-
-TEST(People, AnAccountIsJudgedByItsGroupsAlone) {
-  auto with = [](std::string more) { return policy_of(kPolicy + more); };
-  Policy none = with("deny: {all: {who: [staff], to: [ssh]}}\n");
-  Policy open = with("");
-  std::vector<Account> accounts{account("gil", {"staff"})};
-  EXPECT_EQ(people_of(people_changes(&none, open, {}, accounts, kNow)),
-            "gains gil ssh staff line 9\n");
-  EXPECT_EQ(people_of(people_changes(&open, none, {}, accounts, kNow)),
-            "loses gil ssh staff line 9\n");
-  Policy somewhere = with("deny: {some: {who: [staff], from: {in: [blocked]}, to: [ssh]}}\n");
-  EXPECT_EQ(people_of(people_changes(&open, somewhere, {}, accounts, kNow)), "")
-      << "from elsewhere it still may";
-}
-
-TEST(People, ASignedInAccountIsCountedOnce) {
-  Policy before = policy_of(kPolicy);
-  Policy after =
-      policy_of(std::string(kPolicy).replace(kPolicy.find("who: [staff]"), 12, "who: [admins]"));
-  Session session = SessionOf{.who = "gil", .source = "local", .proof = Proof::local};
-  session.principal = {"local", "gil", "gil"};
-  std::vector<Account> accounts{account("gil", {"staff"})};
-  EXPECT_EQ(people_of(people_changes(&before, after, std::vector{session}, accounts, kNow)),
-            "loses gil ssh staff line 9 +3000\n");
 }
 
 }  // namespace

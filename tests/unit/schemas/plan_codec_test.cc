@@ -53,7 +53,8 @@ TEST(PlanJson, IsDeterministicAndStrictJson) {
   EXPECT_EQ(text.back(), '\n');
   auto value = parse_strict(std::string_view(text).substr(0, text.size() - 1));
   ASSERT_TRUE(value) << value.error().text();
-  EXPECT_EQ(value->at("knock_plan"), "1.0");
+  EXPECT_EQ(value->at("knock_plan"), "1.1");
+  EXPECT_EQ(value->at("view"), "full");
   EXPECT_EQ(value->at("empty"), false);
   EXPECT_EQ(value->at("as_of"), "2026-11-18T11:06:40.007Z");
   const auto& change = value->at("targets").at(0).at("changes").at(0);
@@ -127,6 +128,17 @@ constexpr std::string_view kChange =
     R"("group":"session","step":"open","slot":"payroll","prefix":"203.0.113.7/32",)"
     R"("until":"2026-11-18T12:06:40Z"}})";
 
+constexpr std::string_view kEdit =
+    R"({"line":"edit","edit":{"kind":"changed","section":"allow","name":"staff","origin":)"
+    R"({"file":"a","line":1,"column":0,"length":0},"before":"{}","after":"{x}"}})";
+constexpr std::string_view kFigure =
+    R"({"line":"figure","figure":{"gains":true,"service":"a","rule":"b","origin":)"
+    R"({"file":"a","line":1,"column":0,"length":0},"known":3,"complete":false,"directory":1,)"
+    R"("seen":1,"named":1,"sessions":0,"unlisted":["staff"]}})";
+constexpr std::string_view kCut =
+    R"({"line":"cut","cut":{"session":"s","who":"d","address":"192.0.2.9","service":"a",)"
+    R"("rule":"b","until":"2026-11-18T12:06:40Z"}})";
+
 std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
   std::string out(text);
   auto at = out.find(from);
@@ -159,13 +171,16 @@ std::string with_change(std::string_view from, std::string_view to) {
 std::string with_line(std::string_view line) {
   return forged({std::string(kHeader), std::string(kTarget), std::string(line)});
 }
-/// The same under a later minor version.
-std::string later(std::string_view text) {
+/// The same lines under another version.
+std::string replaced_header(std::string_view text, std::string_view version) {
   auto lines = split(text, '\n');
   std::vector<std::string> kept(lines.begin(), lines.end() - 2);
-  kept[0] = replaced(kept[0], "\"1.0\"", "\"1.7\"");
+  kept[0] = replaced(kept[0], "\"1.0\"", version);
   return forged(kept);
 }
+
+/// The same under a later minor version.
+std::string later(std::string_view text) { return replaced_header(text, "\"1.7\""); }
 
 TEST(SavedPlan, EachCheckHasItsReason) {
   const auto good = forged({std::string(kHeader), std::string(kTarget), std::string(kChange)});
@@ -275,6 +290,44 @@ TEST(SavedPlan, EachCheckHasItsReason) {
        with_line(R"({"line":"person","person":{"gains":true,"who":"d","service":"a","rule":"b",)"
                  R"("origin":{"file":"a","line":-1,"column":0,"length":0}}})"),
        "saved-plan.value"},
+      {"scope unknown member", with_header("\"from\"", "\"scope\":{\"x\":1},\"from\""),
+       "saved-plan.unknown"},
+      {"scope no boolean", with_header("\"from\"", "\"scope\":{\"what_if\":1},\"from\""),
+       "saved-plan.type"},
+      {"seen_within", with_header("\"from\"", "\"seen_within\":\"soon\",\"from\""),
+       "saved-plan.value"},
+      {"person known how",
+       with_line(R"({"line":"person","person":{"gains":true,"who":"d","service":"a","rule":"b",)"
+                 R"("origin":{"file":"a","line":1,"column":0,"length":0},"known":"guessed"}})"),
+       "saved-plan.value"},
+      {"edit kind", with_line(replaced(kEdit, "changed", "moved")), "saved-plan.value"},
+      {"edit without origin", with_line(replaced(kEdit, "\"origin\"", "\"x\"")),
+       "saved-plan.missing"},
+      {"edit unknown member", with_line(replaced(kEdit, "\"name\"", "\"x\":1,\"name\"")),
+       "saved-plan.unknown"},
+      {"edit without object", with_line(R"({"line":"edit"})"), "saved-plan.missing"},
+      {"figure", with_line(kFigure), ""},
+      {"figure that does not add up", with_line(replaced(kFigure, "\"seen\":1", "\"seen\":2")),
+       "saved-plan.value"},
+      {"figure complete with unlisted groups",
+       with_line(replaced(kFigure, "\"complete\":false", "\"complete\":true")), "saved-plan.value"},
+      {"figure unknown member",
+       with_line(replaced(kFigure, "\"sessions\"", "\"x\":1,\"sessions\"")), "saved-plan.unknown"},
+      {"figure without a count", with_line(replaced(kFigure, "\"named\":1,", "")),
+       "saved-plan.missing"},
+      {"cut", with_line(kCut), ""},
+      {"cut at no address", with_line(replaced(kCut, "192.0.2.9", "192.0.2.0/24")),
+       "saved-plan.value"},
+      {"cut without a time", with_line(replaced(kCut, "\"until\"", "\"til\"")),
+       "saved-plan.missing"},
+      {"cut unknown member", with_line(replaced(kCut, "\"who\"", "\"x\":1,\"who\"")),
+       "saved-plan.unknown"},
+      {"target writes", with_target("\"owned\":1", "\"owned\":1,\"writes\":-1"), "saved-plan.type"},
+      {"target calls", with_target("\"owned\":1", "\"owned\":1,\"calls\":\"2\""),
+       "saved-plan.type"},
+      {"our minor: unknown members are refused still",
+       replaced_header(with_change("\"slot\"", "\"x\":1,\"slot\""), "\"1.1\""),
+       "saved-plan.unknown"},
       {"later minor: unknown member", later(with_change("\"slot\"", "\"x\":1,\"slot\"")), ""},
       {"later minor: unknown header member", later(with_header("\"from\"", "\"x\":1,\"from\"")),
        ""},

@@ -34,6 +34,37 @@ inline Plan rich_plan() {
        {"policies/payroll.yaml", 14, 3, 11},
        std::nullopt},
       {false, "bob\n\xE2\x80\xAE", ServiceName("ssh-prod"), RuleName("admins"), {}, after(60)}};
+  plan.people[0].key = "dora@https://idp.example";
+  plan.people[0].known = Known::seen;
+  plan.people[0].seen = after(-600);
+  plan.people[1].known = Known::directory;
+  plan.seen_within = Duration::hours(720);
+  plan.scope = {true, true, {TargetName("edge-fw"), TargetName("mail-fw")}};
+  plan.edits = {{PolicyEdit::Kind::changed,
+                 "allow",
+                 "contractors",
+                 {"policies/payroll.yaml", 14, 3, 11},
+                 "{who: [a]}",
+                 "{who: [b], users: [\"<dora@corp>\"]}"},
+                {PolicyEdit::Kind::added, "behaviour", "", {}, "", "{preset: strict}"},
+                {PolicyEdit::Kind::removed, "networks", "office", {}, "[192.0.2.0/24]", ""}};
+  PeopleFigure figure;
+  figure.gains = true;
+  figure.service = ServiceName("payroll");
+  figure.rule = RuleName("contractors");
+  figure.origin = {"policies/payroll.yaml", 14, 3, 11};
+  figure.directory = 3;
+  figure.seen = 2;
+  figure.named = 1;
+  figure.oldest = after(-600);
+  figure.sessions = 1;
+  figure.unlisted = {GroupName("contractors")};
+  plan.figures = {figure, PeopleFigure{}};
+  plan.cuts = {
+      {SessionId("s-1"), "bob\n", "bob@https://idp.example", IpAddress::parse("2001:db8::9"),
+       ServiceName("ssh-prod"), RuleName("admins"), RuleName("out"), after(60)},
+      {SessionId(), "eve", "", std::nullopt, ServiceName("ssh-prod"), RuleName("admins"),
+       RuleName(), after(90)}};
   plan.findings = {
       {Finding::Level::warning, "plan.people-unknown", TargetName(), "2 groups are unknown"}};
   plan.guards = {
@@ -57,6 +88,8 @@ inline Plan rich_plan() {
       {Finding::Level::note, "target.widens", TargetName("edge-fw"), "::1 becomes ::/64"}};
   TargetPlan dark{TargetName("mail-fw"), "nftables", "", 0, 0, false,
                   "connection refused",  {},         {}, {}};
+  edge.writes = 12;
+  edge.calls = 3;
   plan.targets = {edge, dark};
   return plan;
 }
@@ -65,9 +98,9 @@ inline SavedPlan rich_saved_plan() {
   return {rich_plan(), OwnerId{0xfeedbeef01234567}, after(3600), "AAECAwQFBgcICQoLDA0ODw"};
 }
 
-inline std::string json_of(const Plan& plan) {
+inline std::string json_of(const Plan& plan, View view = View::full) {
   std::string text;
-  write_json(plan, [&](std::string_view piece) { text += piece; });
+  write_json(plan, [&](std::string_view piece) { text += piece; }, view);
   return text;
 }
 

@@ -63,6 +63,8 @@ TEST_F(PlanSchema, ARichPlanFits) {
   auto document = json::parse(test::json_of(test::rich_plan()));
   EXPECT_EQ(problems(document), "");
   EXPECT_EQ(problems(json::parse(test::json_of(Plan()))), "");
+  for (View view : {View::people, View::shape})
+    EXPECT_EQ(problems(json::parse(test::json_of(test::rich_plan(), view))), "") << to_string(view);
 }
 
 TEST_F(PlanSchema, TheSchemaNoticesWhatDoesNot) {

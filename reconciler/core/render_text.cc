@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "reconciler/core/render_words.h"
+
+namespace knock {
+namespace {
+
+class Text {
+ public:
+  Text(const Plan& plan, const RenderOptions& options, const Write& out)
+      : plan_(plan), options_(options), words_(plan, options.view), out_(out) {}
+
+  void write() {
+    heading();
+    people();
+    edits();
+    cuts();
+    for (const TargetPlan& one : plan_.targets)
+      if (!one.changes.empty() || !one.held.empty() || !one.readable) target(one);
+    findings();
+    guards();
+    out_ += "\n" + summary(plan_) + "\n";
+  }
+
+ private:
+  void heading() {
+    std::string line = "Policy ";
+    if (plan_.from != plan_.to) line += short_revision(plan_.from) + " → ";
+    line += short_revision(plan_.to);
+    if (!options_.headline.empty() && !words_.shape())
+      line += fmt::format("  \"{}\"", words_.shown(options_.headline));
+    if (!options_.author.empty() && !words_.shape())
+      line += fmt::format("  (by {})", words_.shown(options_.author));
+    out_ += line + fmt::format("   as of {}\n", to_string(plan_.as_of));
+    if (auto scope = scope_text(plan_); !scope.empty()) out_ += "  " + scope + "\n";
+  }
+
+  Columns<4>::Cells cells(const FigureWords& figure) const {
+    return {figure.gains ? "who gains" : "who loses",
+            fmt::format("{} {} {}", figure.count, figure.gains ? "→" : "from", figure.service),
+            figure.names.empty() ? "" : some_of(figure.names, kMostNames, figure.known),
+            fmt::format("(rule {}{}{}{}{})", figure.rule, figure.place.empty() ? "" : ", ",
+                        figure.place, figure.basis.empty() ? "" : "; ", figure.basis)};
+  }
+  void people() {
+    auto figures = words_.figures(kMostNames);
+    Columns<4> columns;
+    for (const auto& figure : figures) columns.measure(cells(figure));
+    auto counts = counts_of(plan_);
+    bool changes = counts.changed > 0;
+    if (!figures.empty() || changes) out_ += "\n";
+    for (const auto& figure : figures) out_ += "  " + columns.line(cells(figure), "   ") + "\n";
+    if (changes) out_ += fmt::format("  targets     {}\n", targets_text(counts));
+  }
+
+  void edits() {
+    if (plan_.edits.empty()) return;
+    out_ += "\nPolicy changes\n";
+    for (const PolicyEdit& edit : plan_.edits) {
+      char sign = edit.kind == PolicyEdit::Kind::added     ? '+'
+                  : edit.kind == PolicyEdit::Kind::removed ? '-'
+                                                           : '~';
+      auto place = words_.place(edit.origin);
+      out_ += fmt::format("  {} {}{}\n", sign, words_.edit_name(edit),
+                          place.empty() ? "" : "   " + place);
+      if (words_.shape()) continue;
+      if (!edit.before.empty()) out_ += "      - " + words_.shown(edit.before) + "\n";
+      if (!edit.after.empty()) out_ += "      + " + words_.shown(edit.after) + "\n";
+    }
+  }
+
+  void cuts() {
+    if (words_.shape()) return cut_counts();
+    if (plan_.cuts.empty()) return;
+    out_ += "\nLive sessions that are cut\n";
+    Columns<5> columns;
+    for (const SessionCut& cut : plan_.cuts) columns.measure(words_.cut(cut));
+    for (const SessionCut& cut : plan_.cuts)
+      out_ += painted("  - " + columns.line(words_.cut(cut)), "31") + "\n";
+  }
+  void cut_counts() {
+    bool any = false;
+    for (const FigureWords& figure : words_.figures(0)) {
+      if (figure.sessions == 0) continue;
+      if (!any) out_ += "\nLive sessions that are cut\n";
+      any = true;
+      out_ +=
+          fmt::format("  - {} from {}   rule {}\n", counted(figure.sessions, "session", "sessions"),
+                      figure.service, figure.rule);
+    }
+  }
+
+  std::string painted(std::string text, std::string_view color) const {
+    return options_.color ? fmt::format("\x1b[{}m{}\x1b[0m", color, text) : text;
+  }
+  void row(Action action, std::string_view text) {
+    auto look = look_of(action);
+    auto line = fmt::format("  {} {}", look.sign, text);
+    line.erase(line.find_last_not_of(' ') + 1);
+    out_ += painted(std::move(line), look.color) + "\n";
+  }
+  void held_heading(std::size_t changes) {
+    out_ += fmt::format("  held back until somebody acknowledges it ({}):\n",
+                        counted(changes, "change", "changes"));
+  }
+  void target(const TargetPlan& target) {
+    out_ += fmt::format("\n{}   {}\n", printable(target.target.value), words_.target_state(target));
+    if (!target.readable) out_ += "  nothing is changed there but closing what must close\n";
+    if (words_.shape()) return target_counts(target);
+    ChangeLines lines(words_, target);
+    for (const Change& change : target.changes) row(change.action, lines.line(change));
+    if (target.held.empty()) return;
+    held_heading(target.held.size());
+    for (const Change& change : target.held) row(change.action, lines.line(change));
+  }
+  void target_counts(const TargetPlan& target) {
+    bool held = false;
+    CountLines lines(words_, target);
+    for (const auto& line : lines.lines()) {
+      if (line.held && !held) held_heading(target.held.size());
+      held = line.held;
+      row(line.action, line.text);
+    }
+  }
+
+  void findings() {
+    auto findings = words_.findings();
+    if (findings.empty()) return;
+    out_ += "\nFindings\n";
+    for (const FindingWords& finding : findings)
+      out_ += fmt::format("  {} {}{}\n", finding.warning ? "!" : "-",
+                          finding.target.empty() ? "" : finding.target + ": ", finding.sentence);
+  }
+
+  void guards() {
+    if (plan_.guards.empty()) return;
+    out_ += "\nGuards\n";
+    for (const GuardTrip& trip : plan_.guards)
+      out_ += fmt::format("  ! {} on {} holds {}: {}; {}\n", printable(trip.guard),
+                          printable(trip.target.value), counted(trip.held, "change", "changes"),
+                          words_.our_own(trip.figure), words_.our_own(trip.limit));
+    out_ += fmt::format("  To let them go on: --ack {}\n", short_id(plan_));
+  }
+
+  static constexpr std::size_t kMostNames = 8;
+  const Plan& plan_;
+  const RenderOptions& options_;
+  Words words_;
+  Buffered out_;
+};
+
+}  // namespace
+
+void write_text(const Plan& plan, const RenderOptions& options, const Write& out) {
+  Text(plan, options, out).write();
+}
+
+}  // namespace knock

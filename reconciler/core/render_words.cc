@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "reconciler/core/render_words.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "base/text.h"
+
+namespace knock {
+namespace {
+
+std::string padded(std::string text, std::size_t width) {
+  auto cells = display_width(text);
+  if (cells < width) text.append(width - cells, ' ');
+  return text;
+}
+
+struct Rules {
+  std::string text;  // "rule staff", "rules a, b"
+  bool several = false;
+};
+Rules rules_text(const std::set<std::string>& names) {
+  if (names.empty()) return {};
+  std::vector<std::string> list(names.begin(), names.end());
+  return {(names.size() == 1 ? "rule " : "rules ") + some_of(std::move(list), 3, names.size()),
+          names.size() > 1};
+}
+Rules rules_of(const Change& change) {
+  std::set<std::string> names;
+  for (const Attribution& cause : change.causes) names.insert(printable(cause.rule.value));
+  return rules_text(names);
+}
+
+std::string with_rules(std::string why, const Rules& rules) {
+  return rules.text.empty() ? why : why + ", " + rules.text;
+}
+
+/// Why, as far as it is the same for all changes of a kind.
+std::string why_text(Reason reason, Action action, const Rules& rules) {
+  switch (reason) {
+    case Reason::sign_in:
+      return with_rules("sign-in", rules);
+    case Reason::fixed:
+      return with_rules("static", rules);
+    case Reason::policy:
+      if (action != Action::remove) return with_rules("policy", rules);
+      if (rules.text.empty()) return "policy";
+      return fmt::format("policy: {} no longer {} it", rules.text,
+                         rules.several ? "give" : "gives");
+    case Reason::expiry:
+      return "expired";
+    case Reason::sign_out:
+      return "signed out";
+    case Reason::revoked:
+      return "revoked";
+    case Reason::denied:
+      return "denied by policy";
+    case Reason::limited:
+      return "a rule counts addresses or people: one too many";
+    case Reason::drift:
+      return "drift";
+    case Reason::orphan:
+      return "ours, but nothing explains it";
+    case Reason::configuration:
+      return "configuration";
+    case Reason::foreign:
+      return "foreign, left alone";
+  }
+  return "";
+}
+
+bool is_entry(Action action) {
+  switch (action) {
+    case Action::add:
+    case Action::extend:
+    case Action::shorten:
+    case Action::remove:
+    case Action::report:
+      return true;
+    case Action::protect:
+    case Action::unprotect:
+    case Action::keep:
+    case Action::reshape:
+      return false;
+  }
+  return true;
+}
+
+/// Distinct people among those who gain, or lose.
+std::size_t count_people(const Plan& plan, bool gains) {
+  std::vector<std::string_view> keys;
+  for (const PersonChange& person : plan.people)
+    if (person.gains == gains) keys.push_back(person.key.empty() ? person.who : person.key);
+  std::sort(keys.begin(), keys.end());
+  return std::size_t(std::unique(keys.begin(), keys.end()) - keys.begin());
+}
+
+std::size_t count_cut_sessions(const Plan& plan) {
+  std::set<std::string_view> ids;
+  std::size_t without = 0;
+  for (const SessionCut& cut : plan.cuts)
+    if (cut.session.empty())
+      ++without;
+    else
+      ids.insert(cut.session.value);
+  return ids.size() + without;
+}
+
+using FigureKey = std::tuple<bool, std::string_view, std::string_view>;
+FigureKey key_of(const PeopleFigure& figure) {
+  return {!figure.gains, figure.service.value, figure.rule.value};
+}
+FigureKey key_of(const PersonChange& person) {
+  return {!person.gains, person.service.value, person.rule.value};
+}
+
+}  // namespace
+
+Look look_of(Action action) {
+  switch (action) {
+    case Action::add:
+      return {'+', "32", "add"};
+    case Action::extend:
+      return {'~', "36", "later"};
+    case Action::shorten:
+      return {'~', "33", "earlier"};
+    case Action::remove:
+      return {'-', "31", "remove"};
+    case Action::protect:
+    case Action::unprotect:
+      return {'!', "35", "ports"};
+    case Action::keep:
+    case Action::reshape:
+      return {'*', "34", "structure"};
+    case Action::report:
+      return {'?', "90", "report"};
+  }
+  return {'?', "90", "report"};
+}
+
+std::string short_revision(const PolicyRevision& revision) {
+  if (revision.empty()) return "(none)";
+  auto text = revision.value;
+  if (text.starts_with("sha256:")) return printable(text.substr(0, 15));
+  return printable(text.substr(0, 7));
+}
+
+std::string short_id(const Plan& plan) { return to_hex(plan.id).substr(0, 16); }
+
+std::string some_of(std::vector<std::string> names, std::size_t most, std::size_t all) {
+  if (all <= most && names.size() == all) return join(names, ", ");
+  if (names.size() > most - 1) names.resize(most - 1);
+  return fmt::format("{} and {} more", join(names, ", "), all - names.size());
+}
+
+PlanCounts counts_of(const Plan& plan) {
+  PlanCounts out;
+  for (const TargetPlan& target : plan.targets) {
+    ++out.targets;
+    out.held += target.held.size();
+    out.unreadable += !target.readable;
+    std::map<Action, std::size_t> count;
+    for (const Change& change : target.changes) ++count[change.action];
+    out.add += count[Action::add];
+    out.extend += count[Action::extend];
+    out.shorten += count[Action::shorten];
+    out.remove += count[Action::remove];
+    out.protect += count[Action::protect];
+    out.unprotect += count[Action::unprotect];
+    out.structure += count[Action::keep] + count[Action::reshape];
+    auto writes = target.changes.size() - count[Action::report];
+    if (writes == 0) continue;
+    ++out.changed;
+    out.calls_known = out.calls_known && target.calls.has_value();
+    out.calls += target.calls.value_or(writes);
+  }
+  out.gain = count_people(plan, true);
+  out.lose = count_people(plan, false);
+  for (const PeopleFigure& figure : plan.figures)
+    if (!figure.complete()) (figure.gains ? out.gain_complete : out.lose_complete) = false;
+  out.cut_sessions = count_cut_sessions(plan);
+  return out;
+}
+
+std::string targets_text(const PlanCounts& counts) {
+  return fmt::format("{} of {} change, {}", counts.changed, counts.targets,
+                     counts.calls_known ? counted(counts.calls, "call", "calls")
+                                        : counted(counts.calls, "write", "writes"));
+}
+
+std::string scope_text(const Plan& plan) {
+  std::vector<std::string> parts;
+  if (plan.scope.refresh_only) parts.push_back("what differs on the targets, and nothing else");
+  if (plan.scope.what_if) parts.push_back("what if: sessions or the time are made up");
+  if (!plan.scope.targets.empty()) {
+    std::vector<std::string> names;
+    for (const TargetName& name : plan.scope.targets) names.push_back(printable(name.value));
+    parts.push_back("only " + some_of(names, 5, names.size()));
+  }
+  return join(parts, "; ");
+}
+
+// ---- Words
+
+std::string Words::shown(std::string_view text) const {
+  if (view_ == View::full) return printable(text);
+  return view_ == View::people ? without_addresses(printable(text)) : "(not shown)";
+}
+
+std::string Words::our_own(std::string_view text) const {
+  auto safe = printable(text);
+  return view_ == View::full ? safe : without_addresses(safe);
+}
+
+std::string Words::prefix(const Prefix& prefix) const {
+  if (view_ == View::full) return prefix.to_string();
+  return view_ == View::people ? kind_of(prefix) : "";
+}
+
+/// Times of one day need no date, first instants of a day no time.
+std::string Words::time(Instant at) const {
+  auto text = to_string(at), today = to_string(plan_.as_of);
+  auto date = text.substr(0, 10), time = text.substr(11, 5);
+  if (date == today.substr(0, 10)) return time;
+  return time == "00:00" ? date : date + " " + time;
+}
+
+std::string Words::place(const SourceRange& origin) const {
+  return origin.line == 0 ? "" : fmt::format("{}:{}", printable(origin.file), origin.line);
+}
+
+std::string Words::edit_name(const PolicyEdit& edit) const {
+  auto section = printable(edit.section);
+  return edit.name.empty() ? section : section + " " + printable(edit.name);
+}
+
+/// Of plans that an earlier version saved, the people alone tell.
+std::vector<PeopleFigure> Words::known_figures() const {
+  if (!plan_.figures.empty() || plan_.people.empty()) return plan_.figures;
+  std::map<FigureKey, PeopleFigure> figures;
+  for (const PersonChange& person : plan_.people) {
+    auto& figure = figures[key_of(person)];
+    figure.gains = person.gains;
+    figure.service = person.service;
+    figure.rule = person.rule;
+    figure.origin = person.origin;
+    ++figure.seen;
+  }
+  std::vector<PeopleFigure> out;
+  for (auto& [key, figure] : figures) out.push_back(std::move(figure));
+  return out;
+}
+
+std::string Words::basis(const PeopleFigure& figure) const {
+  std::vector<std::string> parts;
+  bool alone = (figure.directory > 0) + (figure.seen > 0) + (figure.named > 0) == 1;
+  auto part = [&](std::size_t n, std::string words) {
+    if (n > 0) parts.push_back(alone ? std::move(words) : fmt::format("{} {}", n, words));
+  };
+  part(figure.directory, "directory");
+  part(figure.seen, plan_.seen_within.ms > 0 ? "seen within " + for_people(plan_.seen_within)
+                                             : std::string("seen"));
+  part(figure.named, "named by the rule");
+  if (!figure.unlisted.empty()) {
+    std::vector<std::string> names;
+    for (const GroupName& name : figure.unlisted) names.push_back(printable(name.value));
+    bool one = names.size() == 1;
+    auto all = names.size();
+    parts.push_back(fmt::format("{} {} no directory",
+                                (one ? "group " : "groups ") + some_of(std::move(names), 4, all),
+                                one ? "has" : "have"));
+  }
+  return join(parts, "; ");
+}
+
+std::vector<FigureWords> Words::figures(std::size_t most_names) const {
+  auto figures = known_figures();
+  std::map<FigureKey, std::set<std::string>> names;
+  for (const PeopleFigure& figure : figures) names[key_of(figure)];
+  if (!shape())
+    for (const PersonChange& person : plan_.people) {
+      auto at = names.find(key_of(person));
+      if (at == names.end()) continue;
+      at->second.insert(shown(person.who));
+      if (at->second.size() > most_names) at->second.erase(std::prev(at->second.end()));
+    }
+  std::vector<FigureWords> out;
+  for (const PeopleFigure& figure : figures) {
+    FigureWords words;
+    words.gains = figure.gains;
+    words.known = figure.known();
+    words.complete = figure.complete();
+    words.count = words.complete ? counted(words.known, "person", "people")
+                                 : fmt::format("{} known, others unknown", words.known);
+    words.service = printable(figure.service.value);
+    words.rule = printable(figure.rule.value);
+    words.place = place(figure.origin);
+    words.basis = basis(figure);
+    const auto& known = names[key_of(figure)];
+    words.names.assign(known.begin(), known.end());
+    words.sessions = figure.sessions;
+    out.push_back(std::move(words));
+  }
+  return out;
+}
+
+std::vector<FindingWords> Words::findings() const {
+  std::vector<FindingWords> out;
+  auto add = [&](const Finding& finding) {
+    FindingWords words{finding.level == Finding::Level::warning, printable(finding.target.value),
+                       printable(sentence_text(finding, view_)), printable(finding.id)};
+    // A shape says the same of each address: once is enough.
+    bool known = shape() && std::any_of(out.begin(), out.end(), [&](const FindingWords& other) {
+                   return other.target == words.target && other.id == words.id;
+                 });
+    if (!known) out.push_back(std::move(words));
+  };
+  for (const Finding& finding : plan_.findings) add(finding);
+  for (const TargetPlan& target : plan_.targets)
+    for (const Finding& finding : target.findings) add(finding);
+  return out;
+}
+
+std::array<std::string, 5> Words::cut(const SessionCut& cut) const {
+  auto rule = printable(cut.rule.value);
+  auto address = !cut.address || view_ != View::full ? "" : cut.address->to_string();
+  return {shown(cut.who), printable(cut.service.value), address,
+          for_people(cut.until - plan_.as_of) + " left",
+          cut.denied_by.empty() ? fmt::format("rule {} no longer gives it", rule)
+                                : fmt::format("rule {} denies it", printable(cut.denied_by.value))};
+}
+
+std::string Words::keep(const Change& change) const {
+  if (change.keep.empty()) return "nobody";
+  if (view_ != View::full) return counted(change.keep.size(), "network", "networks");
+  std::vector<std::string> list;
+  for (const Prefix& prefix : change.keep) list.push_back(prefix.to_string());
+  return join(list, ", ");
+}
+
+std::string Words::sentence(const Change& change) const {
+  auto drift = change.reason == Reason::drift ? std::string("drift: ") : std::string();
+  switch (change.action) {
+    case Action::protect:
+      return fmt::format("{}protect {}: closed to everybody without an entry; always open for {}",
+                         drift, to_string(change.ports), keep(change));
+    case Action::unprotect:
+      return fmt::format("{}unprotect {}: open to everybody", drift, to_string(change.ports));
+    case Action::keep:
+      return fmt::format("keep {}: always open for operators", keep(change));
+    case Action::reshape:
+      if (change.slot.empty()) return drift + shown(change.detail);
+      return fmt::format("{}service {}: {}{}", drift, printable(change.slot),
+                         change.ports.empty() ? "" : to_string(change.ports) + ", ",
+                         shown(change.detail));
+    case Action::add:
+    case Action::extend:
+    case Action::shorten:
+    case Action::remove:
+    case Action::report:
+      return "";
+  }
+  return "";
+}
+
+std::string Words::who(const Change& change) const {
+  std::set<std::string> names;
+  for (const Attribution& cause : change.causes) names.insert(shown(cause.who));
+  return some_of({names.begin(), names.end()}, 3, names.size());
+}
+
+std::string Words::deadline(const Change& change) const {
+  auto at = [&](const std::optional<Instant>& instant) {
+    return instant ? time(*instant) : std::string("never");
+  };
+  switch (change.action) {
+    case Action::add:
+      return "until " + at(change.until);
+    case Action::extend:
+    case Action::shorten:
+      return "until " + at(change.was_until) + " → " + at(change.until);
+    case Action::remove:
+    case Action::report:
+    case Action::protect:
+    case Action::unprotect:
+    case Action::keep:
+    case Action::reshape:
+      return "";
+  }
+  return "";
+}
+
+std::string Words::why(const Change& change) const {
+  auto detail = change.detail.empty() ? "" : shown(change.detail);
+  if (change.reason == Reason::policy && change.action == Action::remove && !detail.empty())
+    return "policy: " + detail;
+  if (change.reason == Reason::expiry && change.was_until)
+    return "expired at " + time(*change.was_until);
+  if (change.reason == Reason::drift && !detail.empty()) return "drift: " + detail;
+  if (change.reason == Reason::foreign) return detail;
+  return why_text(change.reason, change.action, rules_of(change));
+}
+
+std::string Words::what(const ChangeKind& kind, const ChangeCount& count) const {
+  auto ports = to_string(kind.ports);
+  switch (kind.action) {
+    case Action::protect:
+      return fmt::format("protect {}: closed to everybody without an entry", ports);
+    case Action::unprotect:
+      return fmt::format("unprotect {}: open to everybody", ports);
+    case Action::keep:
+      return "keep: what is always open for operators changes";
+    case Action::reshape:
+      return kind.slot.empty()
+                 ? "rules are built again"
+                 : fmt::format("service {}: {}", printable(kind.slot),
+                               kind.ports.empty() ? "no longer used" : "ports " + ports);
+    case Action::add:
+    case Action::extend:
+    case Action::shorten:
+    case Action::remove:
+    case Action::report:
+      return counted(count.count, "entry", "entries");
+  }
+  return "";
+}
+
+std::string Words::why(const ChangeKind& kind, const ChangeCount& count) const {
+  std::set<std::string> names;
+  for (const RuleName& rule : count.rules) names.insert(printable(rule.value));
+  return why_text(kind.reason, kind.action, rules_text(names));
+}
+
+std::string Words::target_state(const TargetPlan& target) const {
+  auto type = printable(target.type);
+  if (!target.readable) {
+    auto why = printable(unreadable_text(target, view_));
+    return fmt::format("{}, cannot be read{}", type, why.empty() ? "" : ": " + why);
+  }
+  auto out = fmt::format("{}, {} owned, {} foreign", type, target.owned, target.foreign);
+  if (target.calls && *target.calls > 0) out += ", " + counted(*target.calls, "call", "calls");
+  return out;
+}
+
+// ---- lines
+
+template <std::size_t N>
+void Columns<N>::measure(const Cells& cells) {
+  for (std::size_t i = 0; i < N; ++i) width_[i] = std::max(width_[i], display_width(cells[i]));
+}
+
+template <std::size_t N>
+std::string Columns<N>::line(const Cells& cells, std::string_view gap) const {
+  std::string out;
+  for (std::size_t i = 0; i < N; ++i) {
+    if (i + 1 == N) {
+      out += cells[i];
+    } else if (width_[i] > 0) {
+      out += padded(cells[i], width_[i]);
+      out += gap;
+    }
+  }
+  out.erase(out.find_last_not_of(' ') + 1);
+  return out;
+}
+
+template class Columns<4>;
+template class Columns<5>;
+template class Columns<6>;
+
+ChangeLines::ChangeLines(const Words& words, const TargetPlan& target) : words_(words) {
+  for (const auto* list : {&target.changes, &target.held})
+    for (const Change& change : *list)
+      if (is_entry(change.action)) columns_.measure(cells(change));
+}
+
+Columns<6>::Cells ChangeLines::cells(const Change& change) const {
+  return {words_.prefix(change.prefix), to_string(change.ports), printable(change.slot),
+          words_.who(change),           words_.deadline(change), words_.why(change)};
+}
+
+std::string ChangeLines::line(const Change& change) const {
+  return is_entry(change.action) ? columns_.line(cells(change)) : words_.sentence(change);
+}
+
+CountLines::CountLines(const Words& words, const TargetPlan& target) {
+  auto counts = counts_of(target);
+  Columns<4> columns;
+  auto cells = [&](const ChangeKind& kind, const ChangeCount& count) -> Columns<4>::Cells {
+    return {words.what(kind, count), to_string(kind.ports), printable(kind.slot),
+            words.why(kind, count)};
+  };
+  for (const auto& [kind, count] : counts)
+    if (is_entry(kind.action)) columns.measure(cells(kind, count));
+  for (const auto& [kind, count] : counts)
+    lines_.push_back(
+        {kind.action, kind.held,
+         is_entry(kind.action) ? columns.line(cells(kind, count)) : words.what(kind, count)});
+}
+
+}  // namespace knock
