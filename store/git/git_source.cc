@@ -15,6 +15,7 @@
 
 #include "base/sha256.h"
 #include "base/text.h"
+#include "store/git/blame.h"
 #include "store/git/fetch.h"
 #include "store/git/mirror.h"
 
@@ -88,6 +89,15 @@ class GitSource final : public PolicySource {
     return snapshot;
   }
 
+  Result<LineOrigin> last_change(const PolicyRevision& revision, const std::string& path,
+                                 std::uint32_t line, Deadline deadline) override {
+    KNOCK_ASSIGN(auto mirror, open_for(revision.value));
+    auto whole = options_.path.empty() ? path : options_.path + "/" + path;
+    KNOCK_ASSIGN(auto commit,
+                 git::commit_of({mirror_, home_, revision.value, whole, line}, deadline));
+    return mirror.origin(commit);
+  }
+
   std::string describe() const override {
     return fmt::format("git {} {}", options_.repository, options_.ref);
   }
@@ -125,7 +135,8 @@ class GitSource final : public PolicySource {
             short_id(now), short_id(before), mirror_));
   }
 
-  Result<PolicySnapshot> read_commit(const std::string& id) {
+  /// The mirror, when that commit is one of this policy's.
+  Result<git::Mirror> open_for(const std::string& id) const {
     KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
     KNOCK_ASSIGN(auto accepted, mirror.commit_at(accepted_));
     if (!accepted) return fail(ErrorKind::not_found, "nothing was fetched yet");
@@ -136,6 +147,11 @@ class GitSource final : public PolicySource {
       return fail(
           ErrorKind::not_found,
           fmt::format("this is no commit of the history that ends in {}", short_id(*accepted)));
+    return mirror;
+  }
+
+  Result<PolicySnapshot> read_commit(const std::string& id) {
+    KNOCK_ASSIGN(auto mirror, open_for(id));
     KNOCK_ASSIGN(auto snapshot, mirror.snapshot(id, options_.path, known_));
     known_ = snapshot.files;
     return snapshot;

@@ -289,12 +289,21 @@ Result<PolicySnapshot> Mirror::snapshot(const std::string& commit, const std::st
   PolicySnapshot out;
   out.files = std::move(reader.files);
   KNOCK_CHECK(finish_policy_files(out.files));
-  const git_signature* author = git_commit_author(found.get());
-  out.revision = PolicyRevision(commit);
-  out.author = fmt::format("{} <{}>", bounded(author->name), bounded(author->email));
-  out.subject = bounded(git_commit_summary(found.get()));
-  out.committed = Instant::from_seconds(git_commit_time(found.get()));
+  KNOCK_ASSIGN(auto origin, this->origin(commit));
+  out.revision = origin.revision;
+  out.author = fmt::format("{} <{}>", origin.name, origin.mail);
+  out.subject = origin.subject;
+  out.committed = origin.at;
   return out;
+}
+
+Result<LineOrigin> Mirror::origin(const std::string& commit) const {
+  auto found = find_commit(repository_.get(), commit);
+  if (!found) return fail(ErrorKind::not_found, "there is no such commit: " + printable(commit));
+  const git_signature* author = git_commit_author(found.get());
+  return LineOrigin{PolicyRevision(commit), bounded(author->name), bounded(author->email),
+                    bounded(git_commit_summary(found.get())),
+                    Instant::from_seconds(git_commit_time(found.get()))};
 }
 
 bool valid_ref(const std::string& name) {

@@ -26,6 +26,8 @@ class Mirror {
   /// True when `older` is `newer` or one of its ancestors; false also when either is no commit of
   /// this mirror.
   Result<bool> leads_to(const std::string& older, const std::string& newer) const;
+  /// Author, subject and time of a commit.
+  Result<LineOrigin> origin(const std::string& commit) const;
   /// The policy files below `path` ("" = the root) in that commit's tree. `known` are files read
   /// before, sorted by path: one that still has its blob id is copied instead of being unpacked
   /// again.

@@ -236,6 +236,46 @@ TEST_F(GitSourceTest, AnotherBranchStartsAfresh) {
   EXPECT_EQ(poll(*open("prod"))->value, other);
 }
 
+TEST_F(GitSourceTest, SaysWhoLastWroteALine) {
+  auto first = repository_.commit({{"a.yaml", "one\ntwo\nthree\n"}}, "begin");
+  repository_.author_name = "Ben";
+  auto second = repository_.commit({{"a.yaml", "one\nTWO\nthree\n"}}, "louder");
+  repository_.git({"config", "blame.ignoreRevsFile", "/nowhere"});
+  auto source = open();
+  ASSERT_TRUE(poll(*source));
+  auto ask = [&](const std::string& commit, const std::string& path, std::uint32_t line) {
+    return source->last_change(PolicyRevision(commit), path, line,
+                               Deadline::in(Duration::seconds(60)));
+  };
+  auto two = ask(second, "a.yaml", 2);
+  ASSERT_TRUE(two) << two.error().text();
+  EXPECT_EQ(two->revision.value, second);
+  EXPECT_EQ(two->name, "Ben");
+  EXPECT_EQ(two->mail, "ana@example.org");
+  EXPECT_EQ(two->subject, "louder");
+  EXPECT_EQ(two->at, Instant::from_seconds(1'700'000'002));
+  EXPECT_EQ(ask(second, "a.yaml", 3)->revision.value, first);
+  EXPECT_EQ(ask(first, "a.yaml", 2)->name, "Ana");
+  expect_error(ask(second, "a.yaml", 4).error(), ErrorKind::not_found, "a.yaml:4");
+  expect_error(ask(second, "a.yaml", 0).error(), ErrorKind::not_found, "from 1");
+  expect_error(ask(second, "b.yaml", 1).error(), ErrorKind::not_found, "b.yaml:1");
+  expect_error(ask(second, "--contents=/etc/passwd", 1).error(), ErrorKind::not_found, "passwd:1");
+  auto elsewhere = repository_.commit({{"a.yaml", "x"}}, "unrelated", "prod");
+  EXPECT_FALSE(ask(elsewhere, "a.yaml", 1));
+}
+
+TEST_F(GitSourceTest, SaysWhoLastWroteALineBelowAFolder) {
+  auto tree = repository_.tree({repository_.folder(
+      "prod", repository_.tree({repository_.file("a.yaml", repository_.blob("one\n"))}))});
+  auto commit = repository_.commit_at(tree, "begin");
+  auto source = open("main", "prod");
+  ASSERT_TRUE(poll(*source));
+  auto line =
+      source->last_change(PolicyRevision(commit), "a.yaml", 1, Deadline::in(Duration::seconds(60)));
+  ASSERT_TRUE(line) << line.error().text();
+  EXPECT_EQ(line->subject, "begin");
+}
+
 struct Hostile {
   const char* name;
   const char* part;
