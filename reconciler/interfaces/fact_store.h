@@ -26,6 +26,7 @@
 #include "base/secret.h"
 #include "base/time.h"
 #include "schemas/audit/fact.h"
+#include "schemas/key/api_key.h"
 #include "schemas/plan/plan.h"
 #include "schemas/policy/load.h"
 #include "schemas/session/session.h"
@@ -44,11 +45,21 @@ struct AppliedEntry {
   int readded = 0;  // times it was put back after somebody else removed it
 };
 
-/// For "who could reach it at T": one interval of one entry.
+/// For "who could reach it at T": one entry for as long as nothing about its causes changed. An
+/// entry whose causes change has several of these, one after the other, with the same `entry.since`.
 struct AppliedInterval {
-  AppliedEntry entry;
+  AppliedEntry entry;              // policy and causes as they were then; `until` as it was at last
   std::optional<Instant> removed;  // still there when absent; never later than entry.until
   std::optional<EndCause> because;
+  std::optional<Reason> reason;  // what ended the entry, in the words of changes
+  Instant from, till;            // of these causes: from ≤ t < till, as far as is known now
+};
+
+/// A policy came into force.
+struct Adoption {
+  PolicyRevision revision, previous;
+  Instant at;
+  std::string author, subject;  // of the commit
 };
 
 /// A local account. The password is an Argon2id string (libsodium's), which is a hash with its own
@@ -101,6 +112,8 @@ class FactStore {
 
   virtual Result<std::uint64_t> head() const = 0;  // 0: empty
   virtual Result<std::optional<Instant>> last_time() const = 0;
+  /// Of the oldest record: the log says nothing about what was before.
+  virtual Result<std::optional<Instant>> first_time() const = 0;
   /// Records with seq > after, at most `limit`, in order.
   virtual Result<std::vector<Record>> records(std::uint64_t after, std::size_t limit) const = 0;
   /// Walks the whole chain and checks every hash, commitment and projection digest. `progress(done,
@@ -112,6 +125,8 @@ class FactStore {
   /// Newest first; ended ones too.
   virtual Result<std::vector<Session>> sessions(std::size_t limit) const = 0;
   virtual Result<std::optional<Session>> session(const SessionId& id) const = 0;
+  /// Those that lived at `at`, whatever became of them since; sorted by when they were opened.
+  virtual Result<std::vector<Session>> sessions_at(Instant at) const = 0;
 
   virtual Result<std::vector<AppliedEntry>> applied(const TargetName& target) const = 0;
   /// Changes that were intended and never answered: must be read back before anything is written to
@@ -120,8 +135,19 @@ class FactStore {
   /// Entries of this service that stood on some target at `at`.
   virtual Result<std::vector<AppliedInterval>> applied_at(const ServiceName& service,
                                                           Instant at) const = 0;
+  /// Those that stood at some time t with from ≤ t < to, in the order of target, slot, entry and
+  /// time.
+  virtual Result<std::vector<AppliedInterval>> applied_between(const ServiceName& service,
+                                                               Instant from, Instant to) const = 0;
+  /// Every time an entry of this id stood, as its marker names it; in order. Empty: the log knows
+  /// of none. Walks the log.
+  virtual Result<std::vector<AppliedInterval>> entry_history(const EntryId& entry) const = 0;
 
   virtual Result<std::optional<AdoptedPolicy>> adopted_policy() const = 0;
+  /// What was in force at `at`, and since when; nothing: no policy was.
+  virtual Result<std::optional<Adoption>> adoption_at(Instant at) const = 0;
+  /// When this revision came into force last.
+  virtual Result<std::optional<Adoption>> adoption_of(const PolicyRevision& revision) const = 0;
   /// The files of the policy whose PolicyAdopted is appended next; stored apart because they are
   /// large.
   virtual Status save_policy(const AdoptedPolicy& policy) = 0;
@@ -132,6 +158,15 @@ class FactStore {
   virtual Status save_account(const Actor& actor, Instant at, const Account& account,
                               const std::string& what) = 0;
   virtual Status remove_account(const Actor& actor, Instant at, const std::string& user) = 0;
+
+  virtual Result<std::vector<ApiKey>> keys() const = 0;  // by name
+  /// Writes or replaces the key and the fact together. `what`: added, rotated.
+  virtual Status save_key(const Actor& actor, Instant at, const ApiKey& key,
+                          const std::string& what) = 0;
+  /// Forgets the key; the fact says "revoked".
+  virtual Status remove_key(const Actor& actor, Instant at, const std::string& name) = 0;
+  /// No fact: a use is not worth a record. Unknown names are not an error.
+  virtual Status note_key_used(const std::string& name, Instant at) = 0;
 
   virtual Result<bool> plan_used(const std::string& nonce) const = 0;
 };

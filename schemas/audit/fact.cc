@@ -49,6 +49,11 @@ constexpr std::string_view kKind<PlanUsed> = "plan.used";
 template <>
 constexpr std::string_view kKind<GuardAcknowledged> = "guard.acknowledged";
 
+template <>
+constexpr std::string_view kKind<KeyChanged> = "key.changed";
+template <>
+constexpr std::string_view kKind<KeyRefused> = "key.refused";
+
 // ---- words of enums ----
 
 std::string_view word(Step step) { return to_string(step); }
@@ -285,10 +290,11 @@ std::string holder_of(const PolicyRefused&) { return ""; }
 std::string holder_of(const SessionOpened& f) { return f.session.principal.key(); }
 std::string holder_of(const SessionExtended& f) { return "session " + f.session.value; }
 std::string holder_of(const SessionEnded& f) { return "session " + f.session.value; }
-std::string holder_of(const SignInRefused& f) {
-  auto address = IpAddress::parse(f.address);
-  return "address " + (address ? Prefix::host(*address).to_string() : f.address);
+std::string address_holder(const std::string& text) {
+  auto address = IpAddress::parse(text);
+  return "address " + (address ? Prefix::host(*address).to_string() : text);
 }
+std::string holder_of(const SignInRefused& f) { return address_holder(f.address); }
 std::string holder_of(const Change& change) {
   if (change.prefix == Prefix())
     return "standing";  // keep lists: operators' networks, nobody's own
@@ -302,6 +308,8 @@ std::string holder_of(const DriftFound& f) { return "address " + f.prefix.to_str
 std::string holder_of(const AccountChanged& f) { return Principal{"local", f.user, ""}.key(); }
 std::string holder_of(const PlanUsed&) { return ""; }
 std::string holder_of(const GuardAcknowledged&) { return ""; }
+std::string holder_of(const KeyChanged& f) { return "key " + f.key; }
+std::string holder_of(const KeyRefused& f) { return address_holder(f.address); }
 
 template <std::size_t I = 0>
 Result<Fact> decode_as(std::string_view kind, Decoder& in) {

@@ -102,6 +102,20 @@ struct AccountChanged {
   std::string user;
   std::string what;
 };  // never the password
+/// An API key was added, rotated or revoked; never the token, and no hash of it.
+struct KeyChanged {
+  std::string key;
+  std::string what;  // added, rotated, revoked
+  std::vector<std::string> scopes;
+  Instant expires;
+  std::vector<Prefix> from;
+};
+/// A token was shown and not accepted. `key` is "" when nobody knows whose it is.
+struct KeyRefused {
+  std::string key;
+  std::string code;
+  std::string address;
+};
 struct PlanUsed {
   std::string nonce;
   std::string id;
@@ -111,10 +125,10 @@ struct GuardAcknowledged {
   TargetName target;
 };
 
-using Fact =
-    std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened, SessionExtended,
-                 SessionEnded, SignInRefused, ChangeIntended, ChangeApplied, ChangeRejected,
-                 EntryExpired, DriftFound, AccountChanged, PlanUsed, GuardAcknowledged>;
+using Fact = std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened,
+                          SessionExtended, SessionEnded, SignInRefused, ChangeIntended,
+                          ChangeApplied, ChangeRejected, EntryExpired, DriftFound, AccountChanged,
+                          PlanUsed, GuardAcknowledged, KeyChanged, KeyRefused>;
 
 /// The stable id of a fact's kind, as docs/events.md lists it: "session.opened".
 std::string_view kind_of(const Fact& fact);
@@ -125,7 +139,7 @@ struct EncodedFact {
   std::string public_json;
   // Whose key commits the personal part; "" when nobody is concerned. Principal::key(); "address 203.0.113.7/32" for
   // records of an entry (one entry may serve several people); "session <id>" where a fact names a session only;
-  // "author <name>" of a commit; "standing" for operators' keep lists. Erasing a person means erasing all of theirs.
+  // "author <name>" of a commit; "key <name>" of an API key's networks; "standing" for operators' keep lists. Erasing a person means erasing all of theirs.
   std::string holder;
   std::string personal_json;  // "" when nobody is concerned
 };

@@ -162,4 +162,20 @@ void members(C& c, For<C, GuardAcknowledged>& f) {
   c.shown("target", f.target);
 }
 
+template <class C>
+void members(C& c, For<C, KeyChanged>& f) {
+  c.shown("key", f.key);
+  c.shown("what", f.what);
+  c.shown("scopes", f.scopes);
+  c.shown("expires", f.expires);
+  c.personal("from", f.from);
+}
+
+template <class C>
+void members(C& c, For<C, KeyRefused>& f) {
+  c.shown("key", f.key);
+  c.shown("code", f.code);
+  c.personal("address", f.address);
+}
+
 }  // namespace knock::fact_fields

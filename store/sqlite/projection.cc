@@ -241,6 +241,8 @@ Status project_one(Context&, const SignInRefused&) { return {}; }
 Status project_one(Context&, const DriftFound&) { return {}; }
 Status project_one(Context&, const AccountChanged&) { return {}; }
 Status project_one(Context&, const GuardAcknowledged&) { return {}; }
+Status project_one(Context&, const KeyChanged&) { return {}; }
+Status project_one(Context&, const KeyRefused&) { return {}; }
 
 }  // namespace
 

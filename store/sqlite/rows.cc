@@ -123,18 +123,6 @@ std::optional<EndCause> end_of(std::string_view reason) {
   return std::nullopt;
 }
 
-/// Policy and causes as they were at `at`, where they changed since.
-Status set_back(Database& database, std::uint64_t seq, Instant at, AppliedEntry& entry) {
-  auto row = database.query(
-      "SELECT policy, causes FROM applied_states WHERE entry = ? AND since <= ? AND till > ?", seq,
-      at.ms, at.ms);
-  KNOCK_ASSIGN(bool found, row.next());
-  if (!found) return {};
-  entry.policy = PolicyRevision(row.text(0));
-  KNOCK_ASSIGN(entry.causes, causes_from_json(row.text(1)));
-  return {};
-}
-
 bool serves(const AppliedEntry& entry, const ServiceName& service) {
   return entry.slot == service.value ||
          std::any_of(entry.causes.begin(), entry.causes.end(),
@@ -149,6 +137,25 @@ Result<Account> account_of(const Query& row) {
   KNOCK_ASSIGN(account.groups, texts_from_json(row.text(3)));
   account.disabled = row.integer(4) != 0;
   return account;
+}
+
+/// Unreadable is not empty: a row that somebody edited into nonsense is an error, and no key.
+Result<ApiKey> key_of(const Query& row) {
+  ApiKey key;
+  key.name = row.text(0);
+  KNOCK_ASSIGN(auto scopes, texts_from_json(row.text(1)));
+  KNOCK_ASSIGN(key.scopes, key_scopes_from(scopes));
+  KNOCK_ASSIGN(auto networks, texts_from_json(row.text(2)));
+  KNOCK_ASSIGN(key.from, key_networks_from(networks));
+  key.created = Instant{row.integer(3)};
+  key.expires = Instant{row.integer(4)};
+  auto hash = row.text(5);
+  if (hash.size() != key.hash.size() || !is_key_name(key.name))
+    return fail(ErrorKind::internal,
+                "an API key's row is out of shape: the store was edited by another program");
+  std::copy(hash.begin(), hash.end(), key.hash.begin());
+  if (!row.is_null(6)) key.last_used = Instant{row.integer(6)};
+  return key;
 }
 
 }  // namespace
@@ -232,25 +239,132 @@ Result<std::vector<ChangeIntended>> read_open_intents(Database& database) {
   return out;
 }
 
-Result<std::vector<AppliedInterval>> read_applied_at(Database& database, const ServiceName& service,
-                                                     Instant at) {
-  auto row = database.query("SELECT " KNOCK_APPLIED_COLUMNS
-                            " FROM applied WHERE since <= ?1 AND until > ?1"
-                            " AND (removed IS NULL OR removed > ?1) ORDER BY target, slot, seq",
-                            at.ms);
+namespace {
+
+/// The stretches of one row of `applied`, in order: what caused it before, and what caused it last.
+Result<std::vector<AppliedInterval>> stretches_of(Database& database, const Query& row) {
+  AppliedInterval last;
+  KNOCK_ASSIGN(last.entry, applied_of(row));
+  if (!row.is_null(8)) last.removed = Instant{row.integer(8)};
+  if (!row.is_null(9)) {
+    last.because = end_of(row.text(9));
+    last.reason = reason_from(row.text(9));
+  }
+  last.from = Instant{row.integer(11)};
+  last.till = last.removed.value_or(last.entry.until);
+  std::vector<AppliedInterval> out;
+  if (last.from > last.entry.since) {
+    auto before = database.query(
+        "SELECT since, till, policy, causes FROM applied_states WHERE entry = ? ORDER BY since",
+        row.number(10));
+    for (;;) {
+      KNOCK_ASSIGN(bool more, before.next());
+      if (!more) break;
+      AppliedInterval& was = out.emplace_back(last);
+      was.from = Instant{before.integer(0)};
+      was.till = std::min(Instant{before.integer(1)}, last.till);
+      was.entry.policy = PolicyRevision(before.text(2));
+      KNOCK_ASSIGN(was.entry.causes, causes_from_json(before.text(3)));
+    }
+  }
+  out.push_back(std::move(last));
+  return out;
+}
+
+/// The stretches of every row that `wanted` says yes to.
+template <class Wanted>
+Result<std::vector<AppliedInterval>> stretches(Database& database, Query row, Wanted wanted) {
   std::vector<AppliedInterval> out;
   for (;;) {
     KNOCK_ASSIGN(bool more, row.next());
     if (!more) return out;
-    AppliedInterval interval;
-    KNOCK_ASSIGN(interval.entry, applied_of(row));
-    if (at.ms < row.integer(11))
-      KNOCK_CHECK(set_back(database, row.number(10), at, interval.entry));
-    if (!serves(interval.entry, service)) continue;
-    if (!row.is_null(8)) interval.removed = Instant{row.integer(8)};
-    if (!row.is_null(9)) interval.because = end_of(row.text(9));
-    out.push_back(std::move(interval));
+    KNOCK_ASSIGN(auto all, stretches_of(database, row));
+    for (AppliedInterval& one : all)
+      if (one.from < one.till && wanted(one)) out.push_back(std::move(one));
   }
+}
+
+Result<std::optional<Adoption>> adoption_of(Database& database, Query row) {
+  KNOCK_ASSIGN(bool any, row.next());
+  if (!any) return std::optional<Adoption>();
+  Adoption out{PolicyRevision(row.text(2)), PolicyRevision(row.text(3)), Instant{row.integer(1)},
+               "", ""};
+  KNOCK_ASSIGN(auto records, read_records(database, row.number(0) - 1, 1));
+  if (records.empty())
+    return fail(ErrorKind::internal,
+                fmt::format("record {} is missing from the log", row.number(0)));
+  KNOCK_ASSIGN(auto fact, decode(records.front().fact));
+  if (auto* adopted = std::get_if<PolicyAdopted>(&fact)) {
+    out.author = std::move(adopted->author);
+    out.subject = std::move(adopted->subject);
+  }
+  return std::optional(std::move(out));
+}
+
+}  // namespace
+
+Result<std::vector<AppliedInterval>> read_applied_between(Database& database,
+                                                          const ServiceName& service, Instant from,
+                                                          Instant to) {
+  return stretches(
+      database,
+      database.query("SELECT " KNOCK_APPLIED_COLUMNS " FROM applied WHERE since < ?2 AND until > ?1"
+                     " AND (removed IS NULL OR removed > ?1) ORDER BY target, slot, seq",
+                     from.ms, to.ms),
+      [&](const AppliedInterval& one) {
+        return one.from < to && one.till > from && serves(one.entry, service);
+      });
+}
+
+Result<std::vector<AppliedInterval>> read_applied_at(Database& database, const ServiceName& service,
+                                                     Instant at) {
+  return read_applied_between(database, service, at, {at.ms + 1});
+}
+
+Result<std::vector<AppliedInterval>> read_entry_history(Database& database, const EntryId& entry) {
+  // Quotes within a text are escaped, so that nothing but the member itself reads like this.
+  auto member = "\"entry\":\"" + entry.to_string() + "\"";
+  auto found = database.query(
+      "SELECT e.seq FROM event_personal p JOIN events e ON e.seq = p.seq"
+      " WHERE instr(p.text, ?) > 0 AND e.kind = 'change.applied' ORDER BY e.seq DESC LIMIT 1",
+      member);
+  KNOCK_ASSIGN(bool any, found.next());
+  if (!any) return std::vector<AppliedInterval>();
+  KNOCK_ASSIGN(auto records, read_records(database, found.number(0) - 1, 1));
+  if (records.empty())
+    return fail(ErrorKind::internal,
+                fmt::format("record {} is missing from the log", found.number(0)));
+  KNOCK_ASSIGN(auto fact, decode(records.front().fact));
+  auto* applied = std::get_if<ChangeApplied>(&fact);
+  if (applied == nullptr) return std::vector<AppliedInterval>();
+  return stretches(database,
+                   database.query("SELECT " KNOCK_APPLIED_COLUMNS
+                                  " FROM applied WHERE target = ? AND slot = ? AND prefix = ?"
+                                  " ORDER BY seq",
+                                  applied->target.value, applied->change.slot,
+                                  applied->change.prefix.to_string()),
+                   [](const AppliedInterval&) { return true; });
+}
+
+Result<std::vector<Session>> read_sessions_at(Database& database, Instant at) {
+  return all<Session>(database.query("SELECT " KNOCK_SESSION_COLUMNS " FROM sessions"
+                                     " WHERE created <= ?1 AND expires > ?1"
+                                     " AND (end_at IS NULL OR end_at > ?1) ORDER BY seq",
+                                     at.ms),
+                      session_of);
+}
+
+Result<std::optional<Adoption>> read_adoption_at(Database& database, Instant at) {
+  return adoption_of(database, database.query("SELECT seq, at, revision, previous FROM adoptions"
+                                              " WHERE at <= ? ORDER BY seq DESC LIMIT 1",
+                                              at.ms));
+}
+
+Result<std::optional<Adoption>> read_adoption_of(Database& database,
+                                                 const PolicyRevision& revision) {
+  return adoption_of(database, database.query("SELECT seq, at, revision, previous FROM adoptions"
+                                              " WHERE revision = ? ORDER BY seq DESC LIMIT 1",
+                                              revision.value));
 }
 
 Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database) {
@@ -300,6 +414,25 @@ Status write_policy(Database& database, const AdoptedPolicy& policy) {
                            file.path, Blob{file.content}, file.blob_id)
                     .run());
   return {};
+}
+
+Result<std::vector<ApiKey>> read_keys(Database& database) {
+  return all<ApiKey>(
+      database.query("SELECT name, scopes, networks, created, expires, hash, last_used"
+                     " FROM api_keys ORDER BY name"),
+      key_of);
+}
+
+Status write_key(Database& database, const ApiKey& key) {
+  std::vector<std::string> networks;
+  for (const Prefix& prefix : key.from) networks.push_back(prefix.to_string());
+  std::optional<std::int64_t> last_used;
+  if (key.last_used) last_used = key.last_used->ms;
+  return database
+      .query("INSERT OR REPLACE INTO api_keys VALUES(?,?,?,?,?,?,?)", key.name,
+             texts_to_json(to_words(key.scopes)), texts_to_json(networks), key.created.ms,
+             key.expires.ms, Blob{as_bytes(key.hash)}, last_used)
+      .run();
 }
 
 Result<std::vector<Account>> read_accounts(Database& database) {

@@ -28,11 +28,23 @@ Result<std::vector<ChangeIntended>> read_open_intents(Database& database);
 Result<std::vector<AppliedInterval>> read_applied_at(Database& database, const ServiceName& service,
                                                      Instant at);
 
+Result<std::vector<AppliedInterval>> read_applied_between(Database& database,
+                                                          const ServiceName& service, Instant from,
+                                                          Instant to);
+Result<std::vector<AppliedInterval>> read_entry_history(Database& database, const EntryId& entry);
+Result<std::vector<Session>> read_sessions_at(Database& database, Instant at);
+Result<std::optional<Adoption>> read_adoption_at(Database& database, Instant at);
+Result<std::optional<Adoption>> read_adoption_of(Database& database,
+                                                 const PolicyRevision& revision);
+
 Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database);
 Status write_policy(Database& database, const AdoptedPolicy& policy);
 
 Result<std::vector<Account>> read_accounts(Database& database);
 Result<std::optional<Account>> read_account(Database& database, const std::string& user);
 Status write_account(Database& database, const Account& account);
+
+Result<std::vector<ApiKey>> read_keys(Database& database);
+Status write_key(Database& database, const ApiKey& key);
 
 }  // namespace knock::sqlite

@@ -72,7 +72,13 @@ CREATE TABLE accounts(
 INSERT INTO meta VALUES('format', 'knock facts'), ('created_by', ')sql" KNOCK_VERSION R"sql(');
 )sql";
 
-constexpr std::array kMigrations{Migration{"first", kFirst}};
+constexpr const char* kApiKeys = R"sql(
+CREATE TABLE api_keys(
+  name TEXT PRIMARY KEY, scopes TEXT NOT NULL, networks TEXT NOT NULL, created INTEGER NOT NULL,
+  expires INTEGER NOT NULL, hash BLOB NOT NULL, last_used INTEGER) STRICT;
+)sql";
+
+constexpr std::array kMigrations{Migration{"first", kFirst}, Migration{"api keys", kApiKeys}};
 
 Result<std::int64_t> version_of(Database& database) {
   KNOCK_ASSIGN(auto tables, database.integer("SELECT count(*) FROM sqlite_schema"));

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -74,6 +75,13 @@ class SqliteFactStore final : public FactStore {
   Result<std::vector<ChangeIntended>> open_intents() const override;
   Result<std::vector<AppliedInterval>> applied_at(const ServiceName& service,
                                                   Instant at) const override;
+  Result<std::optional<Instant>> first_time() const override;
+  Result<std::vector<Session>> sessions_at(Instant at) const override;
+  Result<std::vector<AppliedInterval>> applied_between(const ServiceName& service, Instant from,
+                                                       Instant to) const override;
+  Result<std::vector<AppliedInterval>> entry_history(const EntryId& entry) const override;
+  Result<std::optional<Adoption>> adoption_at(Instant at) const override;
+  Result<std::optional<Adoption>> adoption_of(const PolicyRevision& revision) const override;
   Result<std::optional<AdoptedPolicy>> adopted_policy() const override;
   Status save_policy(const AdoptedPolicy& policy) override;
   Result<std::vector<Account>> accounts() const override;
@@ -81,6 +89,11 @@ class SqliteFactStore final : public FactStore {
   Status save_account(const Actor& actor, Instant at, const Account& account,
                       const std::string& what) override;
   Status remove_account(const Actor& actor, Instant at, const std::string& user) override;
+  Result<std::vector<ApiKey>> keys() const override;
+  Status save_key(const Actor& actor, Instant at, const ApiKey& key,
+                  const std::string& what) override;
+  Status remove_key(const Actor& actor, Instant at, const std::string& name) override;
+  Status note_key_used(const std::string& name, Instant at) override;
   Result<bool> plan_used(const std::string& nonce) const override;
 
  private:
@@ -107,6 +120,9 @@ class SqliteFactStore final : public FactStore {
   Status append_one(const Actor& actor, Instant at, const Prepared& prepared, Head& head);
   Status append_all(const Actor& actor, Instant at, std::span<const Prepared> facts);
   Result<std::uint64_t> append_now(const Actor& actor, Instant at, std::span<const Fact> facts);
+  /// The fact and what `work` writes beside the log, together or not at all.
+  template <class Work>
+  Status with_fact(const Actor& actor, Instant at, const Fact& fact, Work work);
   /// Runs `question` on the reading connection.
   template <class Question>
   auto ask(Question question) const;
@@ -408,6 +424,20 @@ Result<std::uint64_t> SqliteFactStore::append_now(const Actor& actor, Instant at
   return head_.seq;
 }
 
+template <class Work>
+Status SqliteFactStore::with_fact(const Actor& actor, Instant at, const Fact& fact, Work work) {
+  auto prepared = prepare(fact);
+  if (!prepared) return named(std::move(prepared.error()));
+  std::lock_guard guard(write_mutex_);
+  Head before = head_;
+  auto status = transaction([&]() -> Status {
+    KNOCK_CHECK(append_all(actor, at, {&*prepared, 1}));
+    return work();
+  });
+  if (!status) head_ = before;
+  return status;
+}
+
 Status SqliteFactStore::save_policy(const AdoptedPolicy& policy) {
   std::lock_guard guard(write_mutex_);
   return transaction([&] { return sqlite::write_policy(*writer_, policy); });
@@ -415,32 +445,42 @@ Status SqliteFactStore::save_policy(const AdoptedPolicy& policy) {
 
 Status SqliteFactStore::save_account(const Actor& actor, Instant at, const Account& account,
                                      const std::string& what) {
-  auto prepared = prepare(AccountChanged{account.user, what});
-  if (!prepared) return named(std::move(prepared.error()));
-  std::lock_guard guard(write_mutex_);
-  Head before = head_;
-  auto status = transaction([&]() -> Status {
-    KNOCK_CHECK(append_all(actor, at, {&*prepared, 1}));
-    return sqlite::write_account(*writer_, account);
-  });
-  if (!status) head_ = before;
-  return status;
+  return with_fact(actor, at, AccountChanged{account.user, what},
+                   [&] { return sqlite::write_account(*writer_, account); });
 }
 
 Status SqliteFactStore::remove_account(const Actor& actor, Instant at, const std::string& user) {
   KNOCK_ASSIGN(auto known, account(user));
   if (!known)
     return fail(ErrorKind::not_found, fmt::format("there is no local account \"{}\"", user));
-  auto prepared = prepare(AccountChanged{user, "removed"});
-  if (!prepared) return named(std::move(prepared.error()));
-  std::lock_guard guard(write_mutex_);
-  Head before = head_;
-  auto status = transaction([&]() -> Status {
-    KNOCK_CHECK(append_all(actor, at, {&*prepared, 1}));
+  return with_fact(actor, at, AccountChanged{user, "removed"}, [&] {
     return writer_->query("DELETE FROM accounts WHERE user = ?", user).run();
   });
-  if (!status) head_ = before;
-  return status;
+}
+
+Status SqliteFactStore::save_key(const Actor& actor, Instant at, const ApiKey& key,
+                                 const std::string& what) {
+  KeyChanged fact{key.name, what, to_words(key.scopes), key.expires, key.from};
+  return with_fact(actor, at, fact, [&] { return sqlite::write_key(*writer_, key); });
+}
+
+Status SqliteFactStore::remove_key(const Actor& actor, Instant at, const std::string& name) {
+  KNOCK_ASSIGN(auto known, keys());
+  auto key =
+      std::find_if(known.begin(), known.end(), [&](const ApiKey& one) { return one.name == name; });
+  if (key == known.end())
+    return fail(ErrorKind::not_found, fmt::format("there is no API key \"{}\"", name));
+  KeyChanged fact{name, "revoked", to_words(key->scopes), key->expires, key->from};
+  return with_fact(actor, at, fact, [&] {
+    return writer_->query("DELETE FROM api_keys WHERE name = ?", name).run();
+  });
+}
+
+Status SqliteFactStore::note_key_used(const std::string& name, Instant at) {
+  std::lock_guard guard(write_mutex_);
+  return transaction([&] {
+    return writer_->query("UPDATE api_keys SET last_used = ? WHERE name = ?", at.ms, name).run();
+  });
 }
 
 // ---- reading ----
@@ -455,6 +495,14 @@ Result<std::uint64_t> SqliteFactStore::head() const {
 Result<std::optional<Instant>> SqliteFactStore::last_time() const {
   return ask([](Database& db) -> Result<std::optional<Instant>> {
     auto row = db.query("SELECT at FROM events ORDER BY seq DESC LIMIT 1");
+    KNOCK_ASSIGN(bool any, row.next());
+    return any ? std::optional(Instant{row.integer(0)}) : std::nullopt;
+  });
+}
+
+Result<std::optional<Instant>> SqliteFactStore::first_time() const {
+  return ask([](Database& db) -> Result<std::optional<Instant>> {
+    auto row = db.query("SELECT at FROM events ORDER BY seq LIMIT 1");
     KNOCK_ASSIGN(bool any, row.next());
     return any ? std::optional(Instant{row.integer(0)}) : std::nullopt;
   });
@@ -504,6 +552,34 @@ Result<std::vector<AppliedInterval>> SqliteFactStore::applied_at(const ServiceNa
   return ask([&](Database& db) { return sqlite::read_applied_at(db, service, at); });
 }
 
+Result<std::vector<AppliedInterval>> SqliteFactStore::applied_between(const ServiceName& service,
+                                                                      Instant from,
+                                                                      Instant to) const {
+  return ask([&](Database& db) { return sqlite::read_applied_between(db, service, from, to); });
+}
+
+Result<std::vector<AppliedInterval>> SqliteFactStore::entry_history(const EntryId& entry) const {
+  return ask([&](Database& db) { return sqlite::read_entry_history(db, entry); });
+}
+
+/// An end that is kept beside the log counts from when it was.
+Result<std::vector<Session>> SqliteFactStore::sessions_at(Instant at) const {
+  auto sessions = ask([&](Database& db) { return sqlite::read_sessions_at(db, at); });
+  if (!sessions) return sessions;
+  for (Session& session : *sessions) reserve_.apply(session);
+  std::erase_if(*sessions,
+                [&](const Session& session) { return session.end && session.end->at <= at; });
+  return sessions;
+}
+
+Result<std::optional<Adoption>> SqliteFactStore::adoption_at(Instant at) const {
+  return ask([&](Database& db) { return sqlite::read_adoption_at(db, at); });
+}
+
+Result<std::optional<Adoption>> SqliteFactStore::adoption_of(const PolicyRevision& revision) const {
+  return ask([&](Database& db) { return sqlite::read_adoption_of(db, revision); });
+}
+
 Result<std::optional<AdoptedPolicy>> SqliteFactStore::adopted_policy() const {
   return ask([](Database& db) { return sqlite::read_adopted_policy(db); });
 }
@@ -514,6 +590,10 @@ Result<std::vector<Account>> SqliteFactStore::accounts() const {
 
 Result<std::optional<Account>> SqliteFactStore::account(const std::string& user) const {
   return ask([&](Database& db) { return sqlite::read_account(db, user); });
+}
+
+Result<std::vector<ApiKey>> SqliteFactStore::keys() const {
+  return ask([](Database& db) { return sqlite::read_keys(db); });
 }
 
 Result<bool> SqliteFactStore::plan_used(const std::string& nonce) const {

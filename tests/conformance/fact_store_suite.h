@@ -696,6 +696,69 @@ TEST_P(FactStoreSuite, AccountsComeWithTheirFact) {
   expect_good_chain(4);
 }
 
+ApiKey sample_key(const std::string& name, const std::string& secret) {
+  ApiKey key;
+  key.name = name;
+  key.scopes = {KeyScope::plan_read, KeyScope::audit_read};
+  key.from = {*Prefix::parse("198.51.100.0/24"), *Prefix::parse("2001:db8::/48")};
+  key.created = kNoon;
+  key.expires = after(60);
+  key.hash = sha256(secret);
+  return key;
+}
+
+TEST_P(FactStoreSuite, ApiKeysComeWithTheirFact) {
+  auto key = sample_key("ci-plan", "one");
+  ASSERT_TRUE(store_->save_key("cli uid=0", kNoon, key, "added"));
+  key.hash = sha256("two");
+  key.created = after(1);
+  key.from.clear();
+  ASSERT_TRUE(store_->save_key("cli uid=0", after(1), key, "rotated"));
+  ASSERT_TRUE(store_->save_key("cli uid=0", after(1), sample_key("a-key", "three"), "added"));
+  reopen();
+  auto keys = store_->keys();
+  ASSERT_TRUE(keys) << keys.error().text();
+  ASSERT_EQ(keys->size(), 2u);
+  EXPECT_EQ((*keys)[0].name, "a-key");
+  EXPECT_EQ((*keys)[0].from, sample_key("", "").from);
+  EXPECT_EQ((*keys)[1].name, "ci-plan");
+  EXPECT_EQ((*keys)[1].scopes, key.scopes);
+  EXPECT_TRUE((*keys)[1].from.empty());
+  EXPECT_EQ((*keys)[1].created, after(1));
+  EXPECT_EQ((*keys)[1].expires, after(60));
+  EXPECT_EQ((*keys)[1].hash, sha256("two"));
+  EXPECT_FALSE((*keys)[1].last_used);
+  ASSERT_TRUE(store_->remove_key("cli uid=0", after(2), "ci-plan"));
+  auto again = store_->remove_key("cli uid=0", after(3), "ci-plan");
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind, ErrorKind::not_found);
+  EXPECT_EQ(store_->keys()->size(), 1u);
+
+  std::string what;
+  auto records = store_->records(0, 10);
+  for (const auto& record : *records) {
+    auto fact = decode(record.fact);
+    ASSERT_TRUE(fact);
+    what += std::get<KeyChanged>(*fact).key + " " + std::get<KeyChanged>(*fact).what + ", ";
+    EXPECT_EQ((record.fact.public_json + record.fact.personal_json).find(to_hex(sha256("two"))),
+              std::string::npos);
+  }
+  EXPECT_EQ(what, "ci-plan added, ci-plan rotated, a-key added, ci-plan revoked, ");
+  expect_good_chain(4);
+}
+
+TEST_P(FactStoreSuite, AUseOfAnApiKeyIsNotedWithoutARecord) {
+  ASSERT_TRUE(store_->save_key("cli uid=0", kNoon, sample_key("ci-plan", "one"), "added"));
+  ASSERT_TRUE(store_->note_key_used("ci-plan", after(5)));
+  EXPECT_TRUE(store_->note_key_used("unknown", after(5)));
+  reopen();
+  auto keys = store_->keys();
+  ASSERT_TRUE(keys);
+  ASSERT_EQ(keys->size(), 1u);
+  EXPECT_EQ((*keys)[0].last_used, after(5));
+  expect_good_chain(1);
+}
+
 TEST_P(FactStoreSuite, APlanIsUsedOnce) {
   EXPECT_FALSE(*store_->plan_used("n1"));
   write(kNoon, {PlanUsed{"n1", "5be1"}});
@@ -733,6 +796,8 @@ TEST_P(FactStoreSuite, AReaderSeesTheWriterAndCannotWrite) {
   auto account =
       (*reader)->save_account("cli", kNoon, {"a", "", Secret("h"), {}, false}, "created");
   EXPECT_FALSE(account);
+  EXPECT_FALSE((*reader)->save_key("cli", kNoon, sample_key("k", "s"), "added"));
+  EXPECT_FALSE((*reader)->note_key_used("k", kNoon));
   EXPECT_FALSE((*reader)->save_policy(sample_policy("p1", "one")));
   EXPECT_EQ(*store_->head(), 2u);
 }

@@ -84,6 +84,12 @@ inline std::vector<Fact> every_fact() {
       AccountChanged{"dora", "password"},
       PlanUsed{"bm9uY2U", "5be1"},
       GuardAcknowledged{"5be1", TargetName("edge-fw")},
+      KeyChanged{"ci-plan",
+                 "added",
+                 {"plan:read", "apply"},
+                 after(90),
+                 {*Prefix::parse("198.51.100.0/24")}},
+      KeyRefused{"ci-plan", "key.network", "203.0.113.7"},
   };
 }
 

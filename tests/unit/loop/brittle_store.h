@@ -26,6 +26,23 @@ class BrittleStore final : public FactStore {
   bool writable() const override { return mode != Mode::finished; }
   Result<std::uint64_t> head() const override { return real_->head(); }
   Result<std::optional<Instant>> last_time() const override { return real_->last_time(); }
+  Result<std::optional<Instant>> first_time() const override { return real_->first_time(); }
+  Result<std::vector<Session>> sessions_at(Instant at) const override {
+    return real_->sessions_at(at);
+  }
+  Result<std::vector<AppliedInterval>> applied_between(const ServiceName& service, Instant from,
+                                                       Instant to) const override {
+    return real_->applied_between(service, from, to);
+  }
+  Result<std::vector<AppliedInterval>> entry_history(const EntryId& entry) const override {
+    return real_->entry_history(entry);
+  }
+  Result<std::optional<Adoption>> adoption_at(Instant at) const override {
+    return real_->adoption_at(at);
+  }
+  Result<std::optional<Adoption>> adoption_of(const PolicyRevision& revision) const override {
+    return real_->adoption_of(revision);
+  }
   Result<std::vector<Record>> records(std::uint64_t after, std::size_t limit) const override {
     return real_->records(after, limit);
   }
@@ -69,6 +86,20 @@ class BrittleStore final : public FactStore {
   }
   Status remove_account(const Actor& actor, Instant at, const std::string& user) override {
     return real_->remove_account(actor, at, user);
+  }
+  Result<std::vector<ApiKey>> keys() const override { return real_->keys(); }
+  Status save_key(const Actor& actor, Instant at, const ApiKey& key,
+                  const std::string& what) override {
+    KNOCK_CHECK(may_write());
+    return real_->save_key(actor, at, key, what);
+  }
+  Status remove_key(const Actor& actor, Instant at, const std::string& name) override {
+    KNOCK_CHECK(may_write());
+    return real_->remove_key(actor, at, name);
+  }
+  Status note_key_used(const std::string& name, Instant at) override {
+    KNOCK_CHECK(may_write());
+    return real_->note_key_used(name, at);
   }
   Result<bool> plan_used(const std::string& nonce) const override {
     return real_->plan_used(nonce);
