@@ -128,7 +128,7 @@ class Builder final : public YAML::EventHandler {
     YamlNode node;
     node.place = place_of(mark);
     for (std::string_view word : {"null", "Null", "NULL", "~"})
-      if (source_.substr(offset_of(mark)).starts_with(word)) node.text = word;
+      if (stands_at(offset_of(mark), word)) node.text = word;
     if (node.text.empty() && expects_value())
       node.place = last_key().place;
     else
@@ -180,6 +180,14 @@ class Builder final : public YAML::EventHandler {
  private:
   std::size_t offset_of(const YAML::Mark& mark) const {
     return std::min(std::size_t(std::max(mark.pos, 0)), source_.size());
+  }
+
+  /// The whole word, not the beginning of a longer one.
+  bool stands_at(std::size_t at, std::string_view word) const {
+    auto rest = source_.substr(at);
+    if (!rest.starts_with(word)) return false;
+    auto next = rest.substr(word.size(), 1);
+    return next.empty() || std::string_view(" \t\r\n,]}:#").find(next) != std::string_view::npos;
   }
 
   std::uint32_t length_of(const YAML::Mark& mark, const std::string& value) const {

@@ -56,6 +56,17 @@ TEST(PolicyYaml, MissingValuesAreEmptyAndStandAtTheirKey) {
   EXPECT_FALSE(tree.children[7].is_missing());  // quotes say that nothing was meant
 }
 
+/// The value is reported at the token behind it.
+TEST(PolicyYaml, AKeyThatOnlyBeginsLikeNullIsNoValue) {
+  for (std::string_view next : {"nullable", "NULLs", "~x", "null"}) {
+    auto tree = tree_of("a:\n" + std::string(next) + ": 1\n");
+    ASSERT_EQ(tree.children.size(), 4u) << next;
+    EXPECT_TRUE(tree.children[1].is_missing()) << next;
+    EXPECT_EQ(tree.children[1].place, tree.children[0].place) << next;
+    EXPECT_EQ(tree.children[2].text, next);
+  }
+}
+
 TEST(PolicyYaml, LineEndsAndByteOrderMarksDoNotMoveColumns) {
   EXPECT_EQ(scalars(tree_of("\xef\xbb\xbf"
                             "a: b\r\nc: d\r\n")),
