@@ -81,9 +81,35 @@ Status PolicyKeeper::look_locked(const Actor& actor) {
   auto now = clock_.now();
   auto policy = sound_policy(snapshot.files, revision, context_, now, problems, &cache_);
   if (!policy) return refuse(actor, {revision, now, first_of(problems), std::move(problems)});
+  return put_in_force(actor,
+                      {std::move(snapshot), std::make_shared<const Policy>(std::move(*policy))});
+}
+
+Result<SoundSnapshot> PolicyKeeper::newest(Diagnostics& problems) {
+  std::lock_guard one_at_a_time(looking_);
+  return newest_locked(problems);
+}
+
+Result<SoundSnapshot> PolicyKeeper::newest_locked(Diagnostics& problems) {
+  KNOCK_ASSIGN(auto revision, source_.poll(Deadline::in(kPollDeadline)));
+  KNOCK_ASSIGN(auto snapshot, source_.read(revision));
+  KNOCK_ASSIGN(auto policy,
+               sound_policy(snapshot.files, revision, context_, clock_.now(), problems, &cache_));
+  return SoundSnapshot{std::move(snapshot), std::make_shared<const Policy>(std::move(policy))};
+}
+
+Status PolicyKeeper::with_newest(Diagnostics& problems,
+                                 const std::function<Status(const SoundSnapshot&)>& use) {
+  std::lock_guard one_at_a_time(looking_);
+  KNOCK_ASSIGN(auto found, newest_locked(problems));
+  return use(found);
+}
+
+Status PolicyKeeper::put_in_force(const Actor& actor, const SoundSnapshot& chosen) {
+  const PolicySnapshot& snapshot = chosen.snapshot;
+  const auto& revision = snapshot.revision;
   AdoptedPolicy adopted{revision, clock_.now(), snapshot.author, snapshot.subject, snapshot.files};
-  KNOCK_CHECK(
-      reconciler_.adopt(actor, adopted, std::make_shared<const Policy>(std::move(*policy))));
+  KNOCK_CHECK(reconciler_.adopt(actor, adopted, chosen.policy));
   std::lock_guard lock(mutex_);
   status_.revision = revision;
   status_.author = snapshot.author;

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -14,6 +16,12 @@
 #include "reconciler/loop/sound_policy.h"
 
 namespace knock {
+
+/// What a source holds: read, loaded, and found sound.
+struct SoundSnapshot {
+  PolicySnapshot snapshot;
+  std::shared_ptr<const Policy> policy;
+};
 
 class PolicyKeeper {
  public:
@@ -26,6 +34,13 @@ class PolicyKeeper {
   Status restore();
   /// One look at the source, now. Any thread; looks do not overlap.
   Status look(const Actor& actor);
+  /// What the source holds now, in force or not; looked at, and nothing is done about it.
+  Result<SoundSnapshot> newest(Diagnostics& problems);
+  /// The same, handed to `use` while nobody else looks: what `use` says about it stays true until it
+  /// returns. The only caller of put_in_force().
+  Status with_newest(Diagnostics& problems, const std::function<Status(const SoundSnapshot&)>& use);
+  /// From within `use` alone.
+  Status put_in_force(const Actor& actor, const SoundSnapshot& chosen);
   /// Looks every now and then on a thread of its own, until this dies.
   void start();
   PolicyStatus status() const;
@@ -42,6 +57,7 @@ class PolicyKeeper {
   };
 
   Status look_locked(const Actor& actor);
+  Result<SoundSnapshot> newest_locked(Diagnostics& problems);
   Status refuse(const Actor& actor, Refusal refusal);
   /// What was said of this revision lately; nothing: it is to be judged.
   std::optional<Refusal> refused_lately(const PolicyRevision& revision) const;
