@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -608,6 +609,238 @@ TEST_P(FactStoreStory, AgreesWithAPlainModelAboutNowAndThen) {
     expect_good_chain(written_);
     store_.reset();
   }
+}
+
+/// Random histories of several people at several targets and services, compared with a list of what
+/// was true at every instant.
+class FactStoreHistory : public FactStoreSuite {
+ protected:
+  /// What stood on a target, in the words of an auditor.
+  struct Row {
+    std::string target, prefix, service, who, policy;
+    friend auto operator<=>(const Row&, const Row&) = default;
+  };
+  struct Standing {
+    Instant until;
+    std::string policy;
+    std::vector<Attribution> causes;
+  };
+  using Place = std::tuple<std::string, std::string, std::string>;  // target, slot, prefix
+
+  int pick(int n) { return int(random_() % unsigned(n)); }
+
+  std::vector<Attribution> some_causes(Instant now) {
+    std::vector<Attribution> out;
+    for (int i = 1 + pick(3); i > 0; --i)
+      out.push_back(
+          sample_cause("s-" + std::to_string(pick(6)), "person " + std::to_string(pick(4)),
+                       pick(3) == 0 ? "shell" : "payroll", now + Duration::seconds(1 + pick(200))));
+    std::sort(out.begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    return out;
+  }
+
+  void step(Instant now) {
+    auto target = "fw-" + std::to_string(pick(2));
+    auto slot = pick(4) == 0 ? std::string("tcp/22") : std::string("payroll");
+    auto address = "203.0.113." + std::to_string(pick(4));
+    Place place{target, slot, address + "/32"};
+    auto found = standing_.find(place);
+    if (found != standing_.end() && found->second.until <= now) {
+      if (pick(2) == 0)
+        write(now, {EntryExpired{TargetName(target), slot, *Prefix::parse(address),
+                                 found->second.until}});
+      standing_.erase(found);
+      found = standing_.end();
+      return;
+    }
+    constexpr Action kActions[] = {Action::add, Action::extend, Action::shorten, Action::remove};
+    constexpr Reason kReasons[] = {Reason::sign_in, Reason::policy, Reason::sign_out,
+                                   Reason::revoked, Reason::denied, Reason::drift};
+    auto action = kActions[pick(4)];
+    auto change = sample_change(action, kReasons[pick(6)], address, "payroll",
+                                now + Duration::seconds(pick(150) - 10));
+    change.slot = slot;
+    change.causes = some_causes(now);
+    auto policy = "p" + std::to_string(pick(3));
+    write(now, {ChangeApplied{1, TargetName(target), PolicyRevision(policy), change}});
+    if (action == Action::remove || (found != standing_.end() && *change.until <= now))
+      standing_.erase(place);
+    else
+      standing_[place] = {*change.until, policy, change.causes};
+  }
+
+  static bool serves(const Place& place, const std::vector<Attribution>& causes,
+                     const std::string& service) {
+    return std::get<1>(place) == service ||
+           std::any_of(causes.begin(), causes.end(),
+                       [&](const Attribution& cause) { return cause.service.value == service; });
+  }
+
+  std::set<Row> rows_of_model(const std::string& service, Instant at) const {
+    std::set<Row> out;
+    for (const auto& [place, entry] : standing_)
+      if (entry.until > at && serves(place, entry.causes, service))
+        for (const auto& cause : entry.causes)
+          out.insert({std::get<0>(place), std::get<2>(place), cause.service.value, cause.who,
+                      entry.policy});
+    return out;
+  }
+
+  static std::set<Row> rows_of(const std::vector<AppliedInterval>& intervals) {
+    std::set<Row> out;
+    for (const auto& one : intervals)
+      for (const auto& cause : one.entry.causes)
+        out.insert({one.entry.target.value, one.entry.prefix.to_string(), cause.service.value,
+                    cause.who, one.entry.policy.value});
+    return out;
+  }
+
+  std::mt19937 random_;
+  std::map<Place, Standing> standing_;
+};
+
+TEST_P(FactStoreHistory, WhoAtAnyTimeAndInAnyRangeIsWhatAPlainModelSays) {
+  std::size_t rows = 0, ranges_with_more_than_their_ends = 0;
+  for (unsigned seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    TemporaryFolder fresh;
+    auto opened = GetParam().open(fresh.path(), Opening::writer);
+    ASSERT_TRUE(opened) << opened.error().text();
+    store_ = *std::move(opened);
+    random_.seed(seed);
+    standing_.clear();
+    using Snapshot = std::map<std::string, std::set<Row>>;  // by service
+    std::map<Instant, Snapshot> history;                    // every second
+    for (int i = 1; i <= 200; ++i) {
+      auto now = after(i * 3);
+      step(now);
+      for (int s = 0; s < 3; ++s)
+        for (const char* service : {"payroll", "shell", "nothing"})
+          history[after(i * 3 + s)][service] = rows_of_model(service, after(i * 3 + s));
+    }
+    for (const auto& [at, snapshot] : history)
+      for (const auto& [service, want] : snapshot) {
+        auto intervals = stood_at(at, service);
+        ASSERT_EQ(rows_of(intervals), want) << service << " at " << to_string(at);
+        rows += want.size();
+        for (const auto& one : intervals) {
+          EXPECT_TRUE(one.from <= at && at < one.till);
+          EXPECT_TRUE(one.entry.since <= one.from);
+          EXPECT_TRUE(one.till <= one.removed.value_or(one.entry.until));
+        }
+      }
+    for (int i = 0; i < 60; ++i) {
+      auto from = after(3 + pick(600)), to = from + Duration::seconds(1 + pick(120));
+      std::set<Row> want;
+      for (auto at = history.lower_bound(from); at != history.end() && at->first < to; ++at)
+        want.insert(at->second["payroll"].begin(), at->second["payroll"].end());
+      auto intervals = store_->applied_between(ServiceName("payroll"), from, to);
+      ASSERT_TRUE(intervals);
+      // The last instants of the history are beyond what the model was asked for.
+      if (to > history.rbegin()->first) continue;
+      ASSERT_EQ(rows_of(*intervals), want) << to_string(from) << " to " << to_string(to);
+      ranges_with_more_than_their_ends += want.size() > history[from]["payroll"].size();
+    }
+    store_.reset();
+  }
+  EXPECT_GT(rows, 5000u);
+  EXPECT_GT(ranges_with_more_than_their_ends, 100u);
+}
+
+TEST_P(FactStoreSuite, ARangeListsEachStretchWithItsCauses) {
+  auto first = add("203.0.113.7", after(60));
+  write(after(1), {done(1, first)});
+  auto shared = sample_change(Action::extend, Reason::sign_in, "203.0.113.7", "payroll", after(90));
+  shared.causes = {sample_cause("s-1", "dora", "payroll", after(60)),
+                   sample_cause("s-2", "emil", "payroll", after(90))};
+  write(after(30), {done(2, shared, "p2")});
+  write(after(50), {done(3, remove("203.0.113.7", after(90), Reason::policy), "p3")});
+  auto all = store_->applied_between(ServiceName("payroll"), kNoon, after(100));
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->size(), 2u);
+  EXPECT_EQ((*all)[0].from, after(1));
+  EXPECT_EQ((*all)[0].till, after(30));
+  EXPECT_EQ((*all)[0].entry.policy, PolicyRevision("p1"));
+  EXPECT_EQ((*all)[0].entry.causes.size(), 1u);
+  EXPECT_EQ((*all)[1].from, after(30));
+  EXPECT_EQ((*all)[1].till, after(50));
+  EXPECT_EQ((*all)[1].entry.since, after(1));
+  EXPECT_EQ((*all)[1].reason, Reason::policy);
+  EXPECT_EQ((*all)[1].because, std::nullopt) << "no session's end says this";
+  auto count = [&](std::int64_t from, std::int64_t to) {
+    return store_->applied_between(ServiceName("payroll"), after(from), after(to))->size();
+  };
+  EXPECT_EQ(count(0, 1), 0u);
+  EXPECT_EQ(count(29, 30), 1u);
+  EXPECT_EQ(count(29, 31), 2u);
+  EXPECT_EQ(count(50, 60), 0u);
+}
+
+TEST_P(FactStoreSuite, AnEntryIsFoundByItsId) {
+  auto one = add("203.0.113.7", after(60)), other = add("203.0.113.8", after(60));
+  one.entry = EntryId{0xaa};
+  other.entry = EntryId{0xbb};
+  other.detail = "\"entry\":\"" + EntryId{0xcc}.to_string() + "\"";
+  auto gone = remove("203.0.113.7", after(60), Reason::sign_out);
+  gone.entry = one.entry;
+  write(kNoon, {done(1, one), done(2, other)});
+  write(after(10), {done(3, gone)});
+  one.until = after(90);
+  write(after(20), {done(4, one)});
+  auto history = store_->entry_history(EntryId{0xaa});
+  ASSERT_TRUE(history);
+  ASSERT_EQ(history->size(), 2u);
+  EXPECT_EQ((*history)[0].reason, Reason::sign_out);
+  EXPECT_EQ((*history)[0].removed, after(10));
+  EXPECT_EQ((*history)[1].entry.prefix, *Prefix::parse("203.0.113.7"));
+  EXPECT_FALSE((*history)[1].removed);
+  EXPECT_TRUE(store_->entry_history(EntryId{0xcc})->empty()) << "a text that reads like a member";
+  EXPECT_TRUE(store_->entry_history(EntryId{0xdd})->empty());
+}
+
+TEST_P(FactStoreSuite, KnowsWhoWasSignedInAtAnyTime) {
+  EXPECT_EQ(*store_->first_time(), std::nullopt);
+  write(kNoon, {SessionOpened{sample_session("s-1", "dora", "203.0.113.7", kNoon, after(60))}});
+  write(after(10),
+        {SessionOpened{sample_session("s-2", "emil", "203.0.113.8", after(10), after(60))}});
+  write(after(20), {SessionEnded{SessionId("s-1"), {after(20), EndCause::signed_out}, ""}});
+  auto who = [&](std::int64_t at) {
+    std::vector<std::string> out;
+    auto sessions = store_->sessions_at(after(at));
+    EXPECT_TRUE(sessions);
+    for (const auto& session : *sessions) out.push_back(session.id.value);
+    return out;
+  };
+  using Ids = std::vector<std::string>;
+  EXPECT_EQ(who(-1), Ids{});
+  EXPECT_EQ(who(0), Ids{"s-1"});
+  EXPECT_EQ(who(19), (Ids{"s-1", "s-2"}));
+  EXPECT_EQ(who(20), Ids{"s-2"});
+  EXPECT_EQ(who(60), Ids{});
+  EXPECT_EQ(*store_->first_time(), kNoon);
+}
+
+TEST_P(FactStoreSuite, KnowsWhichPolicyWasInForceAtAnyTime) {
+  auto adopt = [&](std::int64_t at, const std::string& revision, const std::string& author) {
+    write(after(at), {PolicyAdopted{PolicyRevision(revision), PolicyRevision("p0"), author,
+                                    "about " + revision, ""}});
+  };
+  EXPECT_FALSE(store_->adoption_at(kNoon)->has_value());
+  adopt(10, "p1", "ana");
+  adopt(20, "p2", "bob");
+  adopt(30, "p1", "cyd");
+  EXPECT_FALSE(store_->adoption_at(after(9))->has_value());
+  auto first = store_->adoption_at(after(19));
+  ASSERT_TRUE(first && *first);
+  EXPECT_EQ((*first)->revision, PolicyRevision("p1"));
+  EXPECT_EQ((*first)->previous, PolicyRevision("p0"));
+  EXPECT_EQ((*first)->author, "ana");
+  EXPECT_EQ((*first)->subject, "about p1");
+  EXPECT_EQ((*first)->at, after(10));
+  EXPECT_EQ((*store_->adoption_at(after(20)))->author, "bob");
+  EXPECT_EQ((*store_->adoption_of(PolicyRevision("p1")))->author, "cyd");
+  EXPECT_FALSE(store_->adoption_of(PolicyRevision("p9"))->has_value());
 }
 
 // ---- policy, accounts, plans ----
