@@ -57,6 +57,7 @@ Status Reconciler::execute(TargetState& state, const Run& run, const TargetPlan&
   TargetPlan plan = planned;
   std::vector<Fact> facts = drift_facts(state, plan);
   std::erase_if(plan.changes, [](const Change& c) { return c.action == Action::report; });
+  leave_out_what_waits(state, run, plan.changes);
   if (plan.changes.empty()) {
     (void)record("core", facts);
     return {};
@@ -79,6 +80,7 @@ Status Reconciler::execute(TargetState& state, const Run& run, const TargetPlan&
 
 Status Reconciler::apply(TargetState& state, const Run& run, const TargetPlan& plan,
                          std::uint64_t batch, bool intended) {
+  let_outer_close_first(state, run, plan.changes);
   Structure structure =
       structure_after(state.view ? state.view->structure : Structure(), plan.changes);
   auto outcome =
@@ -134,6 +136,7 @@ void Reconciler::note_done(TargetState& state, const Run& run, const Change& cha
       entry = {state.name,  change.slot,          change.prefix, *change.until,
                entry.since, run.policy->revision, change.causes, readded};
       state.refused.erase(key);
+      wake_outer(state, change);
       due_at({*change.until, {}, state.name, change.slot, change.prefix});
       if (!state.view) break;
       ObservedItem item;

@@ -266,7 +266,7 @@ std::vector<SessionOnTarget> Reconciler::where_locked(const Session& session) co
         else
           row.problem = refused ? "closed by the firewall's administrator; to ask for it again, "
                                   "sign in again"
-                                : state.status.problem;
+                                : why_not_open(state, *service, reach.prefix);
       }
       out.push_back(std::move(row));
     }
@@ -307,6 +307,7 @@ std::vector<TargetStatus> Reconciler::targets() const {
   for (const auto& [name, state] : targets_) {
     TargetStatus status = state->status;
     if (state->view) state->view->count(status);
+    for (Finding& finding : half_open_at(*state)) status.findings.push_back(std::move(finding));
     status.synced = status.synced && !state->waits();
     if (state->not_before) {
       auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(*state->not_before -

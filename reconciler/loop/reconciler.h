@@ -41,7 +41,7 @@ struct ReconcilerSettings {
   Duration look_at_clock_every = Duration::seconds(30);
   std::size_t workers = 16;
   std::vector<SignInName> sign_ins;  // sources that exist; empty: not known
-  Meter* meter = nullptr;  // may be null; outlives the loop
+  Meter* meter = nullptr;            // may be null; outlives the loop
 };
 
 /// Where one session stands on one target.
@@ -145,6 +145,17 @@ class Reconciler {
   void settle_records(TargetState& state, const Run& run, const Canonical& desired,
                       const Observed& observed);
   void write_settled(TargetState& state, Settled settled);
+
+  // corridor.cc
+  bool stands_on(const TargetName& name, const std::string& slot, const Prefix& prefix) const;
+  void leave_out_what_waits(const TargetState& state, const Run& run,
+                            std::vector<Change>& changes) const;
+  void let_outer_close_first(const TargetState& state, const Run& run,
+                             const std::vector<Change>& changes) const;
+  void wake_outer(const TargetState& state, const Change& change);
+  std::string why_not_open(const TargetState& state, const Service& service,
+                           const Prefix& prefix) const;
+  std::vector<Finding> half_open_at(const TargetState& state) const;
 
   // The timer.
   void keep_time(std::stop_token stop);

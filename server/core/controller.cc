@@ -68,7 +68,8 @@ bool is_about(const Session& session, const std::string& who,
 PolicyContext policy_context(const Config& config, std::shared_ptr<const ZoneSource> zones) {
   PolicyContext context;
   context.zones = std::move(zones);
-  // None yet: a policy that needs one is refused by name.
+  // A policy that needs another is refused by name.
+  context.surfaces = {Surface::path};
   context.surfaces_known = true;
   context.sign_ins_known = true;
   for (const OidcSettings& oidc : config.oidc) context.sign_ins.push_back(oidc.name);
