@@ -185,6 +185,7 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   out.plan.fence = observed.fence;
   count(observed, out.plan);
   if (!observed.complete) out.plan.findings.push_back(read_in_part(in.target.name));
+  if (observed.complete && !in.only) out.plan.state = state_of(observed);
   auto changes = changes_of(in, observed);
   Guarded guarded;
   if (in.acknowledged)
@@ -220,6 +221,22 @@ Digest plan_id(const PolicyRevision& to, std::span<const TargetPlan> targets) {
       }
   std::sort(lines.begin(), lines.end());
   return sha256("knock plan 1\n" + to.value + "\n" + join(lines, "\n"));
+}
+
+Digest state_of(const Observed& observed) {
+  Sha256 digest;
+  auto line = [&](std::string_view what, const std::string& where, const std::string& value) {
+    digest.add(fmt::format("{} {} {}\n", what, where, value));
+  };
+  line("exists", "", observed.exists ? "yes" : "no");
+  line("rules", "", observed.structure_differs ? "other" : "ours");
+  line("protect", "", to_string(observed.structure.protect));
+  for (const Prefix& keep : observed.structure.keep) line("keep", "", keep.to_string());
+  for (const auto& [slot, ports] : observed.structure.slots) line("slot", slot, to_string(ports));
+  for (const ObservedSlot& slot : observed.slots)
+    for (const ObservedItem& item : slot.items)
+      if (!item.ours) line("foreign", slot.name, item.prefix.to_string());
+  return digest.finish();
 }
 
 Plan assemble(PolicyRevision from, PolicyRevision to, std::uint64_t sequence, Instant as_of,

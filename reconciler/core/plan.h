@@ -51,6 +51,10 @@ PlannedTarget plan_target(const TargetPlanInput& input);
 /// within a second.
 Digest plan_id(const PolicyRevision& to, std::span<const TargetPlan> targets);
 
+/// What a saved plan binds of a target it touches: its structure and what is not ours in it. What is
+/// ours comes and goes with sessions, and is compared change by change.
+Digest state_of(const Observed& observed);
+
 /// Sorts, computes the id.
 Plan assemble(PolicyRevision from, PolicyRevision to, std::uint64_t sequence, Instant as_of,
               std::vector<PlannedTarget> targets, PeopleChanges people);

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/ed25519.h"
 #include "base/result.h"
 #include "schemas/plan/plan.h"
 #include "schemas/plan/view.h"
@@ -23,16 +25,21 @@ struct SavedPlan {
   OwnerId owner;  // the installation it was made for
   Instant expires;
   std::string nonce;  // single use: 128 random bits, base64url
+  /// Of the controller that signed it, when one did: the signature is this key's. Whether it is the
+  /// key of this installation is for the caller.
+  std::optional<Ed25519Public> key = {};
 };
 
-void write_saved(const SavedPlan& saved, const Write& out);
+/// Signed when there is a `signer`; `saved.key` is not looked at.
+void write_saved(const SavedPlan& saved, const Write& out, const Ed25519Key* signer = nullptr);
 
 /// A plan of a million changes fits; a reader holds the text and the plan.
 inline constexpr std::size_t kMaxSavedPlan = 512 * 1024 * 1024;
 
 /// Errors are `invalid` and name their reason first: saved-plan.size foreign version truncated trailing edited count
-/// syntax duplicate depth type missing value unknown line index order reason. A later minor version of the file may hold
-/// members and lines unknown here: they are skipped. Whether the plan is stale, used or expired is for the caller.
+/// signature syntax duplicate depth type missing value unknown line index order reason. A later minor version of the file
+/// may hold members and lines unknown here: they are skipped. Whether the plan is stale, used, expired or somebody else's is
+/// for the caller (reconciler/core/saved_plan_check.h).
 Result<SavedPlan> read_saved(std::string_view text);
 
 }  // namespace knock

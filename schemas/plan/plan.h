@@ -123,6 +123,9 @@ struct TargetPlan {
   std::vector<Finding> findings;
   std::size_t writes = 0;            // of `changes`: those that change something
   std::optional<std::size_t> calls;  // what they take at this target; nothing: not known
+  /// Of what stood there and no session moves: structure and foreign entries (state_of in
+  /// reconciler/core/plan.h). Nothing: it was not read as a whole.
+  std::optional<Digest> state;
 };
 
 /// How somebody's groups are known.

@@ -158,6 +158,7 @@ Result<TargetPlan> read_target(const boost::json::value& value, const std::strin
   target.foreign = in.number("foreign");
   if (in.has("writes")) target.writes = in.number("writes");
   if (in.has("calls")) target.calls = in.number("calls");
+  if (in.has("state")) target.state = in.parsed("state", "64 hex digits", digest_from_hex);
   KNOCK_CHECK(in.finish(others));
   return target;
 }

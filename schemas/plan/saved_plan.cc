@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The saved plan file: NDJSON, so that neither side holds a tree of it.
 //
-//   {"knock_plan":"1.1","owner":…,"nonce":…,"expires":…,"id":…,"from":…,"to":…,"sequence":…,"as_of":…}
+//   {"knock_plan":"1.1","owner":…,"nonce":…,"expires":…,"key":…,"id":…,"from":…,"to":…,"sequence":…,"as_of":…}
 //   {"line":"edit","edit":{…}}                any number of each
 //   {"line":"figure","figure":{…}}
 //   {"line":"person","person":{…}}
@@ -12,10 +12,12 @@
 //   from 0:
 //   {"line":"change","in":0,"held":false,"change":{…}}
 //   {"line":"finding","in":0,"finding":{…}}
-//   {"line":"end","lines":N,"sha256":…}       over every byte before this line
+//   {"line":"end","lines":N,"sha256":…,"ed25519":…}       over every byte before this line
 //
-// The digest finds accidents and careless edits; it is no signature. What protects an apply is that
-// the caller computes the plan again and compares its id.
+// The digest finds accidents and careless edits. The signature, where a controller made the plan, finds careful ones: it is
+// over the digest, by the header's `key`, which the caller compares with the installation's own. A plan made without a
+// controller has neither `key` nor `ed25519`. What protects an apply in either case is that the plan is computed again and
+// compared.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -34,12 +36,30 @@ namespace {
 constexpr std::size_t kNonceBytes = 16;
 constexpr unsigned kMinor = 1;  // of kPlanVersion
 
+/// What is signed: the digest, so that nobody needs the file as one text, under a name of its own, so that no other
+/// signature of the same key is one of a plan.
+std::string signed_text(const Digest& digest) { return "knock saved plan 1\n" + to_hex(digest); }
+
+template <std::size_t N>
+std::string base64url_of(const std::array<std::uint8_t, N>& bytes) {
+  return base64url({reinterpret_cast<const char*>(bytes.data()), N});
+}
+
+template <class Bytes>
+std::optional<Bytes> bytes_from(std::string_view text) {
+  std::string raw;
+  Bytes out{};
+  if (!base64url_decode(text, raw) || raw.size() != out.size()) return std::nullopt;
+  std::copy(raw.begin(), raw.end(), out.begin());
+  return out;
+}
+
 // ---- writing ----
 
 class SavedWriter {
  public:
-  explicit SavedWriter(const Write& out)
-      : json_([this, &out](std::string_view piece) {
+  SavedWriter(const Write& out, const Ed25519Key* signer)
+      : signer_(signer), json_([this, &out](std::string_view piece) {
           digest_.add(piece);
           out(piece);
         }) {}
@@ -48,6 +68,7 @@ class SavedWriter {
     json_.begin_object().text("knock_plan", kPlanVersion);
     json_.text("owner", saved.owner.to_string()).text("nonce", saved.nonce);
     json_.time("expires", saved.expires);
+    if (signer_ != nullptr) json_.text("key", base64url_of(signer_->public_key()));
     write_plan_members(json_, saved.plan);
     end_line();
   }
@@ -86,6 +107,7 @@ class SavedWriter {
   void target(const TargetPlan& target, std::size_t index) {
     line("target").key("target").begin_object();
     write_target_members(json_, target, View::full);
+    if (target.state) json_.text("state", to_hex(*target.state));
     json_.end_object();
     end_line();
     for (const auto& one : target.changes) change(one, index, false);
@@ -96,7 +118,10 @@ class SavedWriter {
     json_.flush();
     JsonWriter last(out);
     last.begin_object().text("line", "end").number("lines", lines_);
-    last.text("sha256", to_hex(digest_.finish())).end_object().newline().flush();
+    auto digest = digest_.finish();
+    last.text("sha256", to_hex(digest));
+    if (signer_ != nullptr) last.text("ed25519", base64url_of(signer_->sign(signed_text(digest))));
+    last.end_object().newline().flush();
   }
 
  private:
@@ -111,6 +136,7 @@ class SavedWriter {
     end_line();
   }
 
+  const Ed25519Key* signer_;
   Sha256 digest_;
   JsonWriter json_;
   std::size_t lines_ = 0;
@@ -158,6 +184,8 @@ class Reader {
   Result<Parts> split_up(std::string_view text);
   Status header(std::string_view line);
   Status footer(const Parts& parts);
+  Status check_signature(const std::optional<Ed25519Signature>& signature,
+                         const Digest& digest) const;
   Status body(std::string_view text);
   Status line(std::string_view text);
   Status add_finding(ObjectReader& in, const std::string& where);
@@ -214,6 +242,8 @@ Status Reader::header(std::string_view line) {
   if (in.ok() && (!base64url_decode(saved_.nonce, bytes) || bytes.size() != kNonceBytes))
     in.refuse("value", "nonce", "is not 128 bits in base64url");
   saved_.expires = in.time("expires");
+  if (in.has("key"))
+    saved_.key = in.parsed("key", "256 bits in base64url", bytes_from<Ed25519Public>);
   read_plan_members(in, saved_.plan, others_);
   if (auto status = in.finish(others_); !status) return of_plan(std::move(status.error()));
   return {};
@@ -230,6 +260,9 @@ Status Reader::footer(const Parts& parts) {
   in.text("line");
   auto lines = in.number("lines");
   auto digest = in.parsed("sha256", "64 hex digits", digest_from_hex);
+  std::optional<Ed25519Signature> signature;
+  if (in.has("ed25519"))
+    signature = in.parsed("ed25519", "512 bits in base64url", bytes_from<Ed25519Signature>);
   if (auto status = in.finish(others_); !status) return of_plan(std::move(status.error()));
   if (digest != sha256(parts.sealed))
     return refuse("edited",
@@ -240,6 +273,23 @@ Status Reader::footer(const Parts& parts) {
     return refuse(
         "count", fmt::format("its end speaks of {} lines, and there are {}; make a new plan", lines,
                              counted));
+  return check_signature(signature, digest);
+}
+
+Status Reader::check_signature(const std::optional<Ed25519Signature>& signature,
+                               const Digest& digest) const {
+  if (signature.has_value() != saved_.key.has_value())
+    return refuse("signature", saved_.key
+                                   ? "it names the key of a controller and has no signature: "
+                                     "it was changed after it was written; make a new plan"
+                                   : "it has a signature and names no key: it was changed "
+                                     "after it was written; make a new plan");
+  if (signature && !verify(*saved_.key, signed_text(digest), *signature))
+    return refuse(
+        "signature",
+        fmt::format("its signature is not one of key {} over this content: it was changed "
+                    "after the controller signed it; make a new plan",
+                    base64url_of(*saved_.key).substr(0, 12)));
   return {};
 }
 
@@ -337,8 +387,8 @@ Result<SavedPlan> Reader::read(std::string_view text) {
 
 }  // namespace
 
-void write_saved(const SavedPlan& saved, const Write& out) {
-  SavedWriter writer(out);
+void write_saved(const SavedPlan& saved, const Write& out, const Ed25519Key* signer) {
+  SavedWriter writer(out, signer);
   writer.header(saved);
   for (const auto& edit : saved.plan.edits) writer.edit(edit);
   for (const auto& figure : saved.plan.figures) writer.figure(figure);

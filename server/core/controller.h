@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ed25519.h"
 #include "reconciler/core/explain.h"
 #include "reconciler/loop/policy_keeper.h"
 #include "reconciler/loop/reconciler.h"
@@ -68,7 +69,16 @@ class Controller {
   FactStore& store() { return parts_.store; }
   SessionEnds& ends() { return ends_; }
   const Clock& clock() const { return parts_.clock; }
+  Random& random() { return parts_.random; }
   const Config& config() const { return parts_.config; }
+
+  /// The key that saved plans are signed with; asked for at first use. Without it this controller
+  /// saves none.
+  void sign_plans_with(std::function<Result<Ed25519Key>()> key) { plan_key_ = std::move(key); }
+  Result<Ed25519Key> plan_key() const {
+    if (plan_key_) return plan_key_();
+    return fail(ErrorKind::unsupported, "this controller has no key to sign plans with");
+  }
 
   ControllerStatus status() const;
   /// "" when new grants can be made and the loop runs; else why not.
@@ -93,6 +103,7 @@ class Controller {
   Reconciler reconciler_;
   PolicyKeeper keeper_;
   SessionEnds ends_;
+  std::function<Result<Ed25519Key>()> plan_key_;
   std::unique_ptr<SignIn> sign_in_;
 };
 

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/core/saved_plans.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace knock {
+namespace {
+
+std::vector<Prefix> keep_of(const Config& config) {
+  std::vector<Prefix> out;
+  for (const KeepPrefix& keep : config.keep) out.push_back(keep.prefix);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Result<Plan> plan_for(Controller& controller, const PlanAsk& ask, Diagnostics& problems) {
+  if (ask.files) return controller.plan_candidate(*ask.files, ask.revision, ask.only, problems);
+  KNOCK_ASSIGN(auto newest, controller.policy_keeper().newest(problems));
+  return controller.reconciler().plan(*newest.policy, ask.only);
+}
+
+AppliedPlan::How judged(const CarriedOut& result) {
+  if (!result.guards.empty()) return AppliedPlan::How::held;
+  return result.problems.empty() ? AppliedPlan::How::done : AppliedPlan::How::partly;
+}
+
+}  // namespace
+
+std::string_view to_string(AppliedPlan::How how) {
+  switch (how) {
+    case AppliedPlan::How::done:
+      return "done";
+    case AppliedPlan::How::stopped:
+      return "stopped";
+    case AppliedPlan::How::held:
+      return "held";
+    case AppliedPlan::How::partly:
+      return "partly";
+  }
+  return "";
+}
+
+Result<std::string> save_plan(Controller& controller, const PlanAsk& ask, Diagnostics& problems) {
+  if (ask.good_for <= Duration{0} || ask.good_for > kLongestPlanLife)
+    return fail(ErrorKind::invalid, fmt::format("a plan is good for {} at most; say --good-for 24h",
+                                                to_string(kLongestPlanLife)));
+  KNOCK_ASSIGN(auto key, controller.plan_key());
+  KNOCK_ASSIGN(auto plan, plan_for(controller, ask, problems));
+  SavedPlan saved{std::move(plan), controller.config().owner,
+                  controller.clock().now() + ask.good_for, controller.random().token(16)};
+  std::string out;
+  write_saved(saved, [&](std::string_view piece) { out += piece; }, &key);
+  return out;
+}
+
+Result<AppliedPlan> apply_plan(Controller& controller, const Actor& actor, const ApplyAsk& ask,
+                               Diagnostics& problems) {
+  KNOCK_ASSIGN(auto key, controller.plan_key());
+  Reconciler& reconciler = controller.reconciler();
+  PolicyKeeper& keeper = controller.policy_keeper();
+  AppliedPlan out;
+  KNOCK_CHECK(keeper.with_newest(problems, [&](const SoundSnapshot& newest) -> Status {
+    ApplyGround ground{controller.config().owner,
+                       controller.store(),
+                       controller.clock().now(),
+                       keep_of(controller.config()),
+                       key.public_key(),
+                       true,
+                       reconciler.policy(),
+                       *newest.policy,
+                       [&] { return reconciler.plan(*newest.policy); }};
+    KNOCK_ASSIGN(out.plan, check_saved(ground, ask));
+    if (out.plan.stopped) {
+      out.how = AppliedPlan::How::stopped;
+      return {};
+    }
+    KNOCK_CHECK(use_plan(controller.store(), actor, controller.clock().now(), out.plan.saved));
+    KNOCK_ASSIGN(out.result, carry_out(reconciler, actor, out.plan,
+                                       [&] { return keeper.put_in_force(actor, newest); }));
+    out.how = judged(out.result);
+    return {};
+  }));
+  return out;
+}
+
+}  // namespace knock
