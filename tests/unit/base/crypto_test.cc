@@ -8,9 +8,11 @@
 #include <sstream>
 #include <type_traits>
 
+#include "base/ed25519.h"
 #include "base/random.h"
 #include "base/secret.h"
 #include "base/sha256.h"
+#include "base/text.h"
 
 namespace knock {
 namespace {
@@ -196,6 +198,59 @@ TEST(Secret, IsWipedInPlace) {
   secret->~Secret();
   EXPECT_EQ(seen.find("hunter2"), std::string_view::npos);
   EXPECT_EQ(seen.find("unter2"), std::string_view::npos);
+}
+
+// RFC 8032 section 7.1, tests 1 to 3.
+struct SignatureRow {
+  const char *seed, *public_key, *text, *signature;
+};
+const SignatureRow kSignatures[] = {
+    {"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+     "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+     "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b"
+     "4"
+     "6bd25bf5f0595bbe24655141438e7a100b"},
+    {"4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+     "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
+     "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11"
+     "d"
+     "8c387b2eaeb4302aeeb00d291612bb0c00"},
+    {"c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+     "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+     "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc"
+     "6"
+     "594a7c15e9716ed28dc027beceea1ec40a"},
+};
+
+template <std::size_t N>
+std::string hex_of(const std::array<std::uint8_t, N>& bytes) {
+  return hex({reinterpret_cast<const char*>(bytes.data()), N});
+}
+
+TEST(Ed25519, SignsAsThePublishedVectorsDo) {
+  for (const auto& row : kSignatures) {
+    Ed25519Key key(Secret(unhex(row.seed)));
+    EXPECT_EQ(hex_of(key.public_key()), row.public_key);
+    auto signature = key.sign(unhex(row.text));
+    EXPECT_EQ(hex_of(signature), row.signature);
+    EXPECT_TRUE(verify(key.public_key(), unhex(row.text), signature));
+  }
+}
+
+TEST(Ed25519, NothingElseIsASignature) {
+  SystemRandom random;
+  auto key = Ed25519Key::make(random), other = Ed25519Key::make(random);
+  auto signature = key.sign("a plan");
+  EXPECT_TRUE(verify(key.public_key(), "a plan", signature));
+  EXPECT_FALSE(verify(key.public_key(), "a plan ", signature));
+  EXPECT_FALSE(verify(other.public_key(), "a plan", signature));
+  EXPECT_FALSE(verify({}, "a plan", signature));
+  EXPECT_FALSE(verify(key.public_key(), "a plan", {}));
+  for (std::size_t i = 0; i < signature.size(); ++i) {
+    auto copy = signature;
+    copy[i] ^= 1;
+    EXPECT_FALSE(verify(key.public_key(), "a plan", copy)) << "byte " << i;
+  }
 }
 
 }  // namespace

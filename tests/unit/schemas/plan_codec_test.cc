@@ -98,6 +98,36 @@ TEST(SavedPlan, AnEmptyPlanRoundTrips) {
   EXPECT_TRUE(back->plan.empty());
 }
 
+/// A key that the test knows.
+Ed25519Key signer() { return Ed25519Key(Secret(std::string(Ed25519Key::kSeed, 's'))); }
+
+std::string signed_text_of(const SavedPlan& saved) {
+  std::string text;
+  auto key = signer();
+  write_saved(saved, [&](std::string_view piece) { text += piece; }, &key);
+  return text;
+}
+
+TEST(SavedPlan, ASignedPlanSaysByWhom) {
+  auto saved = rich_saved_plan();
+  auto text = signed_text_of(saved);
+  auto back = read_saved(text);
+  ASSERT_TRUE(back) << back.error().text();
+  EXPECT_EQ(back->key, signer().public_key());
+  EXPECT_EQ(json_of(back->plan), json_of(saved.plan));
+  EXPECT_EQ(signed_text_of(*back), text);
+  EXPECT_FALSE(read_saved(saved_text_of(saved))->key);
+}
+
+TEST(SavedPlan, AnyChangedByteOfASignedPlanIsNoticed) {
+  auto text = signed_text_of(rich_saved_plan());
+  for (std::size_t i = 0; i < text.size(); i += 1) {
+    auto copy = text;
+    copy[i] = char(copy[i] ^ 1);
+    EXPECT_FALSE(read_saved(copy)) << "byte " << i;
+  }
+}
+
 TEST(SavedPlan, AnyChangedByteIsNoticed) {
   auto text = saved_text_of(rich_saved_plan());
   for (std::size_t i = 0; i < text.size(); i += 1) {
@@ -179,6 +209,29 @@ std::string replaced_header(std::string_view text, std::string_view version) {
   return forged(kept);
 }
 
+std::string key_of(const Ed25519Key& key) {
+  return base64url({reinterpret_cast<const char*>(key.public_key().data()), 32});
+}
+
+/// A signed plan, changed by somebody who makes the digest anew but has no key.
+std::string resealed(std::string_view from, std::string_view to) {
+  auto text = signed_text_of(rich_saved_plan());
+  auto sealed = text.substr(0, text.rfind("{\"line\":\"end\""));
+  auto signature = text.substr(text.rfind(",\"ed25519\""));
+  auto changed = replaced(sealed, from, to);
+  auto footer = footer_of(changed);
+  return changed + footer.substr(0, footer.size() - 2) + signature;
+}
+
+/// A signed plan with another footer or header.
+std::string signed_with(std::string_view from, std::string_view to) {
+  return replaced(signed_text_of(rich_saved_plan()), from, to);
+}
+std::string without_signature() {
+  auto text = signed_text_of(rich_saved_plan());
+  return text.substr(0, text.rfind(",\"ed25519\"")) + "}\n";
+}
+
 /// The same under a later minor version.
 std::string later(std::string_view text) { return replaced_header(text, "\"1.7\""); }
 
@@ -214,6 +267,21 @@ TEST(SavedPlan, EachCheckHasItsReason) {
       {"footer with more", replaced(good, "\"lines\"", "\"x\":1,\"lines\""), "saved-plan.unknown"},
       {"footer without digest", sealed + "{\"line\":\"end\",\"lines\":3}\n", "saved-plan.missing"},
       {"footer with a short digest", sealed + "{\"line\":\"end\",\"lines\":3,\"sha256\":\"ab\"}\n",
+       "saved-plan.value"},
+      {"signed", signed_text_of(rich_saved_plan()), ""},
+      {"signed, edited and sealed again", resealed("payroll", "payrool"), "saved-plan.signature"},
+      {"signed, its end moved and sealed again",
+       resealed("\"expires\":\"2026", "\"expires\":\"2036"), "saved-plan.signature"},
+      {"signed, its key too long", resealed("\"key\":\"", "\"key\":\"A"), "saved-plan.value"},
+      {"signed, under another key",
+       resealed(key_of(signer()), key_of(Ed25519Key(Secret(std::string(32, 'x'))))),
+       "saved-plan.signature"},
+      {"signature taken away", without_signature(), "saved-plan.signature"},
+      {"signature without a key", resealed("\"key\":\"" + key_of(signer()) + "\",", ""),
+       "saved-plan.signature"},
+      {"signature cut", signed_with("\"ed25519\":\"", "\"ed25519\":\"A"), "saved-plan.value"},
+      {"key is a number", with_header("\"expires\"", "\"key\":1,\"expires\""), "saved-plan.type"},
+      {"target state", with_target("\"owned\":1", "\"owned\":1,\"state\":\"ab\""),
        "saved-plan.value"},
       {"owner", with_header("feedbeef01234567", "FEEDBEEF01234567"), "saved-plan.value"},
       {"nonce too short", with_header("AAECAwQFBgcICQoLDA0ODw", "AAECAw"), "saved-plan.value"},
