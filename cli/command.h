@@ -58,6 +58,7 @@ void add_serve(Commands& commands);
 void add_status(Commands& commands);
 void add_session(Commands& commands);
 void add_user(Commands& commands);
+void add_key(Commands& commands);
 void add_why(Commands& commands);
 void add_who(Commands& commands);
 void add_audit(Commands& commands);

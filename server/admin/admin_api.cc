@@ -284,7 +284,43 @@ class Call {
     return fail(removed ? ErrorKind::unavailable : removed.error().kind, join(problems, "; "));
   }
 
+  Result<HttpResponse> keys() { return reply(200, keys_json(c_.keys().list())); }
+
+  Result<HttpResponse> add_key() {
+    KeyRequest request;
+    KNOCK_ASSIGN(request.name, args_.text("name"));
+    KNOCK_ASSIGN(request.scopes, args_.texts("scopes"));
+    KNOCK_ASSIGN(request.from, args_.texts("from"));
+    KNOCK_ASSIGN(auto life, key_life());
+    if (life) request.life = *life;
+    KNOCK_ASSIGN(auto made, c_.keys().add(actor_, request));
+    return reply(201, made_key_json(made));
+  }
+
+  Result<HttpResponse> rotate_key() {
+    KNOCK_ASSIGN(auto name, args_.text("name"));
+    KNOCK_ASSIGN(auto life, key_life());
+    KNOCK_ASSIGN(auto made, c_.keys().rotate(actor_, name, life));
+    return reply(200, made_key_json(made));
+  }
+
+  Result<HttpResponse> revoke_key() {
+    KNOCK_ASSIGN(auto name, args_.text("name"));
+    KNOCK_CHECK(c_.keys().revoke(actor_, name));
+    return reply(200, keys_json(c_.keys().list()));
+  }
+
  private:
+  Result<std::optional<Duration>> key_life() {
+    KNOCK_ASSIGN(auto written, args_.text_or("expires", ""));
+    if (written.empty()) return std::optional<Duration>();
+    auto life = parse_duration(written);
+    if (!life)
+      return fail(ErrorKind::invalid,
+                  printable(written) + " is not a length of time; write 90d or 12h");
+    return life;
+  }
+
   /// What is to be said of ends that are written nowhere.
   std::vector<std::string> end_all(const Principal& principal, const std::string& reason) {
     std::vector<std::string> out;
@@ -357,6 +393,10 @@ constexpr Route kRoutes[] = {
     {"GET", "/api/v1/why", &Call::why},
     {"GET", "/api/v1/who", &Call::who},
     {"GET", "/api/v1/records", &Call::records},
+    {"GET", "/api/v1/keys", &Call::keys},
+    {"POST", "/api/v1/keys", &Call::add_key},
+    {"POST", "/api/v1/keys/rotate", &Call::rotate_key},
+    {"POST", "/api/v1/keys/revoke", &Call::revoke_key},
     {"GET", "/api/v1/users", &Call::users},
     {"POST", "/api/v1/users", &Call::save_user},
     {"POST", "/api/v1/users/remove", &Call::remove_user},

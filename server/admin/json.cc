@@ -75,6 +75,17 @@ json::object cause_object(const Attribution& cause) {
           {"until", to_string(cause.until)}};
 }
 
+json::object key_object(const ApiKey& key) {
+  return {{"name", key.name},
+          {"scopes", array_of(to_words(key.scopes),
+                              [](const std::string& word) { return json::value(word); })},
+          {"from", array_of(key.from,
+                            [](const Prefix& prefix) { return json::value(prefix.to_string()); })},
+          {"created", to_string(key.created)},
+          {"expires", to_string(key.expires)},
+          {"last_used", time_or_null(key.last_used)}};
+}
+
 json::object entry_object(const AppliedEntry& entry) {
   return {{"target", entry.target.value},
           {"slot", entry.slot},
@@ -181,6 +192,14 @@ std::string records_json(const std::vector<Record>& records) {
                                          {"personal", parsed_or_null(r.fact.personal_json)},
                                          {"hash", to_hex(r.hash)}};
                    })}});
+}
+
+std::string keys_json(const std::vector<ApiKey>& keys) {
+  return text_of({{"keys", array_of(keys, key_object)}});
+}
+
+std::string made_key_json(const MadeKey& made) {
+  return text_of({{"key", key_object(made.key)}, {"token", made.token.reveal()}});
 }
 
 std::string accounts_json(const std::vector<Account>& accounts) {

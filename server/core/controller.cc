@@ -92,6 +92,7 @@ Controller::Controller(ControllerParts parts)
       keeper_(parts_.policy, policy_context(parts_.config, parts_.zones), parts_.store, reconciler_,
               parts_.clock, parts_.config.policy.poll),
       ends_(parts_.store, reconciler_, parts_.clock),
+      keys_(parts_.store, parts_.clock, parts_.random),
       sign_in_(std::make_unique<SignIn>(parts_.config, public_url(parts_.config), parts_.store,
                                         reconciler_, ends_, parts_.verifier, parts_.clock,
                                         parts_.random, [this] { return not_ready(); })) {}
@@ -104,6 +105,9 @@ Status Controller::start() {
         "The log cannot be written: nothing new opens until the controller is started again.",
         {{"problem", written.error().text()}});
   }
+  if (auto loaded = keys_.load(); !loaded)
+    log(LogLevel::error, "keys.unreadable", "The API keys cannot be read: no token is accepted.",
+        {{"problem", loaded.error().text()}});
   KNOCK_CHECK(reconciler_.start());
   if (auto restored = keeper_.restore(); !restored)
     log(LogLevel::error, "policy.not-restored", "The last policy in force could not be restored.",

@@ -13,6 +13,7 @@
 #include "reconciler/loop/policy_keeper.h"
 #include "reconciler/loop/reconciler.h"
 #include "schemas/config/config.h"
+#include "server/core/key_ring.h"
 #include "server/core/session_ends.h"
 #include "server/core/sign_in.h"
 
@@ -68,6 +69,7 @@ class Controller {
   PolicyKeeper& policy_keeper() { return keeper_; }
   FactStore& store() { return parts_.store; }
   SessionEnds& ends() { return ends_; }
+  KeyRing& keys() { return keys_; }
   const Clock& clock() const { return parts_.clock; }
   Random& random() { return parts_.random; }
   const Config& config() const { return parts_.config; }
@@ -103,6 +105,7 @@ class Controller {
   Reconciler reconciler_;
   PolicyKeeper keeper_;
   SessionEnds ends_;
+  KeyRing keys_;
   std::function<Result<Ed25519Key>()> plan_key_;
   std::unique_ptr<SignIn> sign_in_;
 };
