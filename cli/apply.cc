@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <filesystem>
 
 #include "base/text.h"
 #include "cli/admin_client.h"
@@ -14,8 +16,9 @@
 #include "cli/registry.h"
 #include "reconciler/core/render.h"
 #include "reconciler/loop/reconciler.h"
-#include "schemas/plan/codec.h"
+#include "server/core/apply_saved.h"
 #include "server/core/controller.h"
+#include "store/plan_key.h"
 #include "store/tzdata/system_zones.h"
 
 namespace knock::cli {
@@ -28,20 +31,151 @@ struct ApplyFlags {
 };
 
 int say_guards(const Plan& plan) {
-  for (const GuardTrip& trip : plan.guards)
-    fail_with(
-        kGuarded,
-        fmt::format("guard {} on {} holds {}: {} ({})", trip.guard, printable(trip.target.value),
-                    counted(trip.held, "change", "changes"), trip.figure, trip.limit));
+  for (const auto& sentence : sentences(plan.guards)) fail_with(kGuarded, sentence);
   return fail_with(
       kGuarded, fmt::format("to let them go: knock apply --ack {}", to_hex(plan.id).substr(0, 16)));
 }
 
+// ---- a plan file ----
+
+/// Everything that speaks against it, a line each.
+int say_refused(const ApplyFlags& flags, const Error& error) {
+  int code = error.kind == ErrorKind::conflict ? int(kStalePlan) : code_for(error);
+  if (error.kind != ErrorKind::conflict) return fail_with(code, error.text());
+  std::string message = flags.file + " is not applied:";
+  for (auto line : split(error.message, '\n')) message += "\n  " + std::string(line);
+  return fail_with(code, message);
+}
+
+int say_stopped(const ApplyFlags& flags, const std::vector<std::string>& guards,
+                const std::string& ack) {
+  for (const auto& sentence : guards) fail_with(kGuarded, sentence);
+  return fail_with(
+      kGuarded,
+      fmt::format("nothing was done, and the plan is still good; to say yes to what is held: "
+                  "knock apply {} --ack {}",
+                  flags.file, ack));
+}
+
+/// What is held although the plan was carried out.
+int say_held(const std::vector<std::string>& guards) {
+  for (const auto& sentence : guards) fail_with(kGuarded, sentence);
+  return fail_with(kGuarded,
+                   "all but that is done; look at it with knock plan, and say yes to it "
+                   "with knock apply --ack HASH");
+}
+
+int say_problems(const std::vector<std::string>& problems) {
+  int code = kDone;
+  for (const auto& problem : problems) code = fail_with(kPartly, problem);
+  return code;
+}
+
+std::vector<std::string> texts(const boost::json::value& value, std::string_view name) {
+  std::vector<std::string> out;
+  for (const auto& item : list(value, name))
+    if (item.is_string()) out.emplace_back(item.as_string());
+  return out;
+}
+
+int remote_apply_file(const Global& global, const ApplyFlags& flags, const AdminClient& client) {
+  auto content = read_text_file(flags.file);
+  if (!content) return fail_with(content.error());
+  auto answer = client.post("/api/v1/apply", {{"file", *content},
+                                              {"ack", flags.ack},
+                                              {"exact", flags.exact},
+                                              {"replan", flags.replan},
+                                              {"color", global.colored()}});
+  if (!answer)
+    return answer.error().kind == ErrorKind::invalid
+               ? fail_with(kPolicyInvalid, answer.error().message)
+               : say_refused(flags, answer.error());
+  print(std::string(answer->at("text").as_string()));
+  auto outcome = text(*answer, "outcome");
+  if (outcome == "stopped")
+    return say_stopped(flags, texts(*answer, "guards"), text(*answer, "ack"));
+  int code = say_problems(texts(*answer, "problems"));
+  if (outcome == "held") code = say_held(texts(*answer, "guards"));
+  if (code == kDone) print("Done.\n");
+  return code;
+}
+
+/// What a command without a controller works with.
+struct Here {
+  const Config& config;
+  FactStore& store;
+  const LoadedPolicy& loaded;
+  const PolicyContext& context;
+  const SteadyWall& clock;
+  Random& random;
+};
+
+ReconcilerSettings settings_here(const Config& config) {
+  ReconcilerSettings settings;
+  for (const KeepPrefix& keep : config.keep) settings.keep.push_back(keep.prefix);
+  std::sort(settings.keep.begin(), settings.keep.end());
+  return settings;
+}
+
+Actor actor_here() { return fmt::format("cli uid={}", getuid()); }
+
+AdoptedPolicy adopted_here(const Here& here) {
+  const PolicySnapshot& snapshot = here.loaded.snapshot;
+  return {here.loaded.policy.revision, here.clock.now(), snapshot.author, snapshot.subject,
+          snapshot.files};
+}
+
+Result<CheckedPlan> check_here(const Here& here, const ApplyFlags& flags,
+                               std::shared_ptr<const Policy> in_force) {
+  KNOCK_ASSIGN(auto content, read_text_file(flags.file));
+  auto folder = std::filesystem::path(here.config.store_path()).parent_path().string();
+  KNOCK_ASSIGN(auto key, known_plan_key(folder));
+  ApplyGround ground{
+      here.config.owner,
+      here.store,
+      here.clock.now(),
+      settings_here(here.config).keep,
+      key ? std::optional(key->public_key()) : std::nullopt,
+      false,
+      std::move(in_force),
+      here.loaded.policy,
+      [&] { return local_plan(here.config, here.store, here.loaded.policy, here.clock.now()); }};
+  return check_saved(ground, {std::move(content), flags.ack, flags.exact, flags.replan});
+}
+
+int local_apply_file(const Global& global, const ApplyFlags& flags, const Here& here) {
+  auto in_force = policy_in_force(here.store, here.context);
+  auto checked = check_here(here, flags, in_force);
+  if (!checked) return say_refused(flags, checked.error());
+  print(to_text(*checked, global.colored()));
+  if (checked->stopped) return say_stopped(flags, sentences(checked->now.guards), checked->ack);
+  auto actor = actor_here();
+  if (auto used = use_plan(here.store, actor, here.clock.now(), checked->saved); !used)
+    return say_refused(flags, used.error());
+  Reconciler reconciler(here.store, here.clock, here.random, provider_factory(here.config.owner),
+                        settings_here(here.config));
+  if (auto started = reconciler.start(); !started) return fail_with(started.error());
+  if (in_force != nullptr) reconciler.resume(in_force, false);
+  auto result = carry_out(reconciler, actor, *checked, [&] {
+    return reconciler.adopt(actor, adopted_here(here),
+                            std::make_shared<const Policy>(here.loaded.policy));
+  });
+  reconciler.stop();
+  if (!result) return fail_with(result.error());
+  int code = say_problems(result->problems);
+  if (!result->guards.empty()) code = say_held(sentences(result->guards));
+  if (code == kDone) print("Done.\n");
+  return code;
+}
+
+// ---- the newest policy ----
+
 int remote_apply(const Global& global, const ApplyFlags& flags, const AdminClient& client) {
-  if (flags.policy.given() || !flags.file.empty())
+  if (flags.policy.given())
     return fail_with(kLocked, "a controller runs at " + client.socket() +
-                                  " and puts its own policy source in force; --policy, --repo and "
-                                  "plan files are for a stopped one");
+                                  " and puts its own policy source in force; --policy and --repo "
+                                  "are for a stopped one");
+  if (!flags.file.empty()) return remote_apply_file(global, flags, client);
   auto looked = client.post("/api/v1/policy/look", {});
   if (!looked)
     return fail_with(looked.error().kind == ErrorKind::invalid ? int(kPolicyInvalid) : int(kError),
@@ -60,37 +194,6 @@ int remote_apply(const Global& global, const ApplyFlags& flags, const AdminClien
   print(truth(*plan, "empty") ? std::string("In force, and nothing is left to do.\n")
                               : std::string(plan->at("text").as_string()));
   return truth(*plan, "empty") ? kDone : kPartly;
-}
-
-/// Checks that a saved plan is still what would happen.
-int check_saved(const ApplyFlags& flags, const Config& config, const FactStore& store,
-                const Plan& now, std::string& nonce) {
-  auto content = read_text_file(flags.file);
-  if (!content) return fail_with(content.error());
-  auto saved = read_saved(*content);
-  if (!saved) return fail_with(kStalePlan, flags.file + ": " + saved.error().text());
-  auto stale = [&](const std::string& why) {
-    return fail_with(kStalePlan,
-                     flags.file + ": " + why + "; make a new one with knock plan --out");
-  };
-  if (saved->owner != config.owner)
-    return stale("saved-plan.foreign: made for another installation");
-  if (saved->expires <= SystemClock().now())
-    return stale("saved-plan.expired: it was good until " + to_string(saved->expires));
-  if (auto used = store.plan_used(saved->nonce); !used || *used)
-    return stale("saved-plan.used: it was applied before");
-  if (!saved->plan.scope.whole())
-    return stale("saved-plan.scope: it is not the whole plan (--target, --refresh-only, --sessions "
-                 "or --at), and apply does all of it");
-  if (plan_id(saved->plan.to, saved->plan.targets) != saved->plan.id)
-    return stale("saved-plan.id: its id is not that of its changes");
-  if (!flags.replan && saved->plan.id != now.id)
-    return stale("saved-plan.stale: policy would now do something else (" +
-                 to_hex(now.id).substr(0, 16) + ")");
-  if (flags.exact && summary(saved->plan) != summary(now))
-    return stale("saved-plan.sessions: sessions or drift differ, and --exact was given");
-  nonce = saved->nonce;
-  return kDone;
 }
 
 int settle(Reconciler& reconciler, const Plan& plan) {
@@ -121,40 +224,30 @@ int local_apply(const Global& global, const ApplyFlags& flags) {
   auto last = (*store)->last_time();
   SteadyWall clock(machine, last && *last ? **last : Instant{});
   if (!tests_hold_or_say(loaded->policy, clock.now(), code)) return code;
+  Here here{*config, **store, *loaded, context, clock, random};
+  if (!flags.file.empty()) return local_apply_file(global, flags, here);
   auto plan = local_plan(*config, **store, loaded->policy, clock.now());
   if (!plan) return fail_with(plan.error());
-  std::string nonce;
-  if (!flags.file.empty())
-    if (int checked = check_saved(flags, *config, **store, *plan, nonce); checked != kDone)
-      return checked;
   print(to_text(*plan, {global.colored(), loaded->snapshot.subject, loaded->snapshot.author}));
   bool acknowledged = !flags.ack.empty() && names_plan(flags.ack, plan->id);
   if (!flags.ack.empty() && !acknowledged)
     return fail_with(kStalePlan, "--ack names another plan than this one");
   if (plan->empty() && plan->from == plan->to) return kDone;
-  if (flags.file.empty() && !flags.auto_approve && !acknowledged && !confirmed("Do this?"))
+  if (!flags.auto_approve && !acknowledged && !confirmed("Do this?"))
     return fail_with(kError,
                      interactive()
                          ? "nothing was done"
                          : "nothing was done: say yes with --auto-approve, a plan file, or --ack");
 
-  ReconcilerSettings settings;
-  for (const KeepPrefix& keep : config->keep) settings.keep.push_back(keep.prefix);
-  std::sort(settings.keep.begin(), settings.keep.end());
-  Reconciler reconciler(**store, clock, random, provider_factory(config->owner), settings);
-  Actor actor = fmt::format("cli uid={}", getuid());
-  if (!nonce.empty()) {
-    std::vector<Fact> used{PlanUsed{nonce, to_hex(plan->id)}};
-    if (auto written = (*store)->append(actor, clock.now(), used); !written)
-      return fail_with(written.error());
-  }
+  Reconciler reconciler(**store, clock, random, provider_factory(config->owner),
+                        settings_here(*config));
+  Actor actor = actor_here();
   if (auto started = reconciler.start(); !started) return fail_with(started.error());
   if (auto before = policy_in_force(**store, context);
       before != nullptr && before->revision != loaded->policy.revision)
     reconciler.resume(before, false);
-  AdoptedPolicy adopted{loaded->policy.revision, clock.now(), loaded->snapshot.author,
-                        loaded->snapshot.subject, loaded->snapshot.files};
-  if (auto done = reconciler.adopt(actor, adopted, std::make_shared<const Policy>(loaded->policy));
+  if (auto done = reconciler.adopt(actor, adopted_here(here),
+                                   std::make_shared<const Policy>(loaded->policy));
       !done)
     return fail_with(done.error());
   reconciler.wait_settled(Deadline::in(Duration::seconds(30)));
@@ -183,10 +276,15 @@ void add_apply(Commands& commands) {
   command->add_option("file", flags->file, "A plan saved by `knock plan --out`");
   command->add_option("--ack", flags->ack, "Let the held changes of this plan go (its hash)");
   command->add_flag("--auto-approve", flags->auto_approve, "Do not ask");
-  command->add_flag("--exact", flags->exact,
-                    "Refuse when sessions changed since the plan was saved");
-  command->add_flag("--replan", flags->replan, "Accept a newer plan within the guards");
+  auto* exact = command->add_flag(
+      "--exact", flags->exact, "Refuse a saved plan when anything is different, sessions included");
+  command
+      ->add_flag("--replan", flags->replan,
+                 "Of a saved plan, do what would be done now, as far as no guard stops it")
+      ->excludes(exact);
   commands.run(command, [&commands, flags] {
+    if (flags->file.empty() && (flags->exact || flags->replan))
+      return fail_with(kUsage, "--exact and --replan say how to apply a saved plan; name its file");
     auto client = AdminClient::of(commands.global);
     return client.reachable() ? remote_apply(commands.global, *flags, client)
                               : local_apply(commands.global, *flags);

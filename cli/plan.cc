@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <fstream>
+#include <cerrno>
+#include <cstring>
+#include <functional>
 
 #include "base/text.h"
 #include "cli/admin_client.h"
@@ -13,6 +17,7 @@
 #include "cli/plan_view.h"
 #include "schemas/plan/codec.h"
 #include "schemas/session/codec.h"
+#include "server/core/apply_saved.h"
 #include "server/core/controller.h"
 #include "store/tzdata/system_zones.h"
 
@@ -22,7 +27,7 @@ namespace {
 struct PlanFlags {
   PolicyFlags policy;
   std::vector<std::string> targets;
-  std::string out, sessions, at;
+  std::string out, sessions, at, good_for = "1h";
   ViewFlags view;
   bool detailed = false, refresh_only = false;
 
@@ -37,6 +42,78 @@ std::vector<TargetName> names_of(const std::vector<std::string>& targets) {
   return out;
 }
 
+/// The candidate that --policy or --repo names, for a controller.
+Status add_candidate(const PlanFlags& flags, boost::json::object& body) {
+  Config nothing;
+  KNOCK_ASSIGN(auto source, policy_source(location_of(flags.policy, nothing), nothing));
+  KNOCK_ASSIGN(auto revision, source->poll(Deadline::in(Duration::seconds(60))));
+  KNOCK_ASSIGN(auto snapshot, source->read(revision));
+  boost::json::array files;
+  for (const PolicyFile& file : snapshot.files)
+    files.push_back(boost::json::object{{"path", file.path}, {"content", file.content}});
+  body["files"] = std::move(files);
+  body["revision"] = revision.value;
+  return {};
+}
+
+int say_unplanned(const Error& error) {
+  bool unsound = error.message.find("policy has errors") != std::string::npos ||
+                 error.message.find("policy's tests fail") != std::string::npos;
+  return fail_with(unsound ? int(kPolicyInvalid) : code_for(error), error.message);
+}
+
+/// For its owner alone: a plan names people and where they are.
+Status write_plan_file(const std::string& path, const std::function<void(const Write&)>& content) {
+  int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  auto cannot = [&] {
+    return fail(ErrorKind::unavailable, "cannot write " + path + ": " + std::strerror(errno));
+  };
+  if (fd < 0) return cannot();
+  bool good = true;
+  content([&](std::string_view piece) {
+    while (good && !piece.empty()) {
+      auto written = write(fd, piece.data(), piece.size());
+      if (written < 0 && errno == EINTR) continue;
+      good = written > 0;
+      if (good) piece.remove_prefix(std::size_t(written));
+    }
+  });
+  int problem = errno;
+  bool closed = close(fd) == 0;
+  errno = good ? errno : problem;
+  if (!good || !closed) return cannot();
+  return {};
+}
+
+void say_saved(const Plan& plan, const std::string& path, Instant expires) {
+  if (!plan.scope.whole()) {
+    fmt::print(stderr,
+               "Saved to {}; it is not the whole plan, so `knock apply` will not take it.\n", path);
+    return;
+  }
+  fmt::print(stderr, "Saved to {0}; `knock apply {0}` does exactly this, once, until {1}.\n", path,
+             to_string(expires));
+  if (!plan.guards.empty())
+    fmt::print(stderr, "A guard holds something back: `knock apply {} --ack {}` says yes to it.\n",
+               path, to_hex(plan.id).substr(0, 16));
+}
+
+/// The controller computes and signs; the file is kept as it came.
+int remote_save(const Global& global, const PlanFlags& flags, const std::string& format,
+                const AdminClient& client, boost::json::object body) {
+  body["format"] = "saved";
+  body["good_for"] = flags.good_for;
+  auto answer = client.post_text("/api/v1/plan", body);
+  if (!answer) return say_unplanned(answer.error());
+  auto saved = read_saved(*answer);
+  if (!saved) return fail_with(kError, "the controller's plan: " + saved.error().text());
+  auto kept = write_plan_file(flags.out, [&](const Write& out) { out(*answer); });
+  if (!kept) return fail_with(kept.error());
+  print_plan(saved->plan, format, {global.colored(), "", "", View::full}, flags.view);
+  say_saved(saved->plan, flags.out, saved->expires);
+  return flags.detailed && !saved->plan.empty() ? kChanges : kDone;
+}
+
 /// A controller that runs holds the targets: it computes.
 int remote_plan(const Global& global, const PlanFlags& flags, const std::string& format,
                 const AdminClient& client) {
@@ -44,42 +121,26 @@ int remote_plan(const Global& global, const PlanFlags& flags, const std::string&
   boost::json::array targets;
   for (const auto& name : flags.targets) targets.emplace_back(name);
   if (!targets.empty()) body["targets"] = std::move(targets);
-  if (flags.policy.given()) {
-    Config nothing;
-    auto source = policy_source(location_of(flags.policy, nothing), nothing);
-    if (!source) return fail_with(source.error());
-    auto revision = (*source)->poll(Deadline::in(Duration::seconds(60)));
-    if (!revision) return fail_with(revision.error());
-    auto snapshot = (*source)->read(*revision);
-    if (!snapshot) return fail_with(snapshot.error());
-    boost::json::array files;
-    for (const PolicyFile& file : snapshot->files)
-      files.push_back(boost::json::object{{"path", file.path}, {"content", file.content}});
-    body["files"] = std::move(files);
-    body["revision"] = revision->value;
-  }
+  if (flags.policy.given())
+    if (auto added = add_candidate(flags, body); !added) return fail_with(added.error());
+  if (!flags.out.empty()) return remote_save(global, flags, format, client, std::move(body));
   auto answer = client.post_text("/api/v1/plan", body);
-  if (!answer) {
-    const std::string& said = answer.error().message;
-    bool unsound = said.find("policy has errors") != said.npos ||
-                   said.find("policy's tests fail") != said.npos;
-    return fail_with(unsound ? int(kPolicyInvalid) : code_for(answer.error()), said);
-  }
+  if (!answer) return say_unplanned(answer.error());
   auto value = boost::json::parse(*answer);
   print(format == "json" ? *answer : std::string(value.at("text").as_string()));
   return flags.detailed && !truth(value, "empty") ? kChanges : kDone;
 }
 
-int save(const Plan& plan, const Config& config, const std::string& path) {
+int save(const Plan& plan, const Config& config, const PlanFlags& flags) {
   SystemRandom random;
-  SavedPlan saved{plan, config.owner, SystemClock().now() + Duration::hours(1), random.token(16)};
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  write_saved(saved, [&](std::string_view piece) { out << piece; });
-  if (!out.flush()) return fail_with(kError, "cannot write " + path);
-  fmt::print(stderr, "Saved to {0}; {1}\n", path,
-             plan.scope.whole()
-                 ? fmt::format("`knock apply {}` does exactly this within an hour.", path)
-                 : "it is not the whole plan, so `knock apply` will not take it.");
+  auto life = parse_duration(flags.good_for);
+  if (!life || life->ms <= 0 || *life > kLongestPlanLife)
+    return fail_with(kUsage, "--good-for " + flags.good_for + " is not a length of time up to " +
+                                 to_string(kLongestPlanLife) + "; write 24h");
+  SavedPlan saved{plan, config.owner, SystemClock().now() + *life, random.token(16)};
+  auto kept = write_plan_file(flags.out, [&](const Write& out) { write_saved(saved, out); });
+  if (!kept) return fail_with(kept.error());
+  say_saved(plan, flags.out, saved.expires);
   return kDone;
 }
 
@@ -135,8 +196,9 @@ int plan(const Global& global, const PlanFlags& flags) {
   if (!format) return fail_with(kUsage, "--json is --format json; leave one of them out");
   auto client = AdminClient::of(global);
   // A controller answers what it has the words for; everything else is computed here.
-  bool remote = !flags.what_if() && !flags.refresh_only && flags.out.empty() &&
-                (flags.view.plain() || (*format == "json" && flags.view.view == "full"));
+  bool remote = !flags.what_if() && !flags.refresh_only &&
+                (!flags.out.empty() || flags.view.plain() ||
+                 (*format == "json" && flags.view.view == "full"));
   if (remote && client.reachable()) return remote_plan(global, flags, *format, client);
 
   auto config = read_config(global);
@@ -161,7 +223,7 @@ int plan(const Global& global, const PlanFlags& flags) {
   auto made = local_plan(*config, **store, loaded->policy, now, *request);
   if (!made) return fail_with(made.error());
   if (!flags.out.empty())
-    if (int saved = save(*made, *config, flags.out); saved != kDone) return saved;
+    if (int saved = save(*made, *config, flags); saved != kDone) return saved;
   print_plan(*made, *format,
              {global.colored(), loaded->snapshot.subject, loaded->snapshot.author, View::full},
              flags.view);
@@ -178,6 +240,8 @@ void add_plan(Commands& commands) {
   flags->policy.add_to(*command);
   command->add_option("--target", flags->targets, "Only this target; repeatable");
   command->add_option("--out,-o", flags->out, "Save the plan for `knock apply FILE`");
+  command->add_option("--good-for", flags->good_for,
+                      "How long the saved plan may be applied (1h; at most 7d)");
   command->add_option("--sessions", flags->sessions,
                       "What if these were signed in (a file as `session list --json` prints; may "
                       "hold `approvals`)");

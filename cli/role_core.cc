@@ -29,6 +29,7 @@
 #include "server/core/config_changes.h"
 #include "server/core/controller.h"
 #include "server/roles/links.h"
+#include "store/plan_key.h"
 #include "store/tzdata/system_zones.h"
 
 namespace knock::cli {
@@ -213,6 +214,9 @@ int run_core_role(const Global& global) {
       {*config, **store, **source, verifier, clock, random,
        provider_factory(config->owner, [&](const std::string& netns) { return pool.open(netns); }),
        &metrics, all_remarks, [&] { return roles(*config, spawner); }, system_zones()});
+  controller.sign_plans_with([&, folder = std::filesystem::path(config->store_path()).parent_path()] {
+    return plan_key(folder.string(), random);
+  });
   AdminApi api(controller, metrics);
   admin = &api;
   if (auto started = controller.start(); !started) return core_failed(started.error());

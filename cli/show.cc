@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "base/random.h"
 #include "base/text.h"
 #include "cli/plan_view.h"
 #include "schemas/plan/codec.h"
 
 namespace knock::cli {
 namespace {
+
+/// The signature fits the key that the file names; whose key that is, `knock apply` finds out.
+std::string signer_of(const SavedPlan& saved) {
+  if (!saved.key) return "made without a controller, so not signed";
+  auto key = base64url({reinterpret_cast<const char*>(saved.key->data()), saved.key->size()});
+  return fmt::format("signed by the controller that has key {}", key.substr(0, 12));
+}
 
 int show(const Global& global, const std::string& path, const ViewFlags& flags) {
   auto format = format_of(global, flags);
@@ -16,7 +24,8 @@ int show(const Global& global, const std::string& path, const ViewFlags& flags) 
   auto saved = read_saved(*content);
   if (!saved) return fail_with(kStalePlan, path + ": " + saved.error().text());
   print_plan(saved->plan, *format, {global.colored(), "", "", View::full}, flags);
-  if (*format == "text") say(global, "Good until " + to_string(saved->expires));
+  if (*format == "text")
+    say(global, fmt::format("Good until {}; {}", to_string(saved->expires), signer_of(*saved)));
   return kDone;
 }
 

@@ -13,6 +13,7 @@
 #include "schemas/plan/codec.h"
 #include "schemas/role/front.h"
 #include "server/admin/json.h"
+#include "server/core/saved_plans.h"
 
 namespace knock {
 namespace {
@@ -172,6 +173,7 @@ class Call {
     KNOCK_ASSIGN(auto only, targets());
     KNOCK_ASSIGN(auto format, args_.text_or("format", "json"));
     KNOCK_ASSIGN(auto color, args_.boolean_or("color", false));
+    if (format == "saved") return saved_plan(only);
     auto* files = args_.member("files");
     if (files == nullptr) {
       auto policy = c_.reconciler().policy();
@@ -185,6 +187,39 @@ class Call {
     auto plan = c_.plan_candidate(std::move(list), PolicyRevision(revision), only, problems);
     if (!plan) return problem(plan.error(), problems);
     return plan_reply(*plan, format, color);
+  }
+
+  /// The text of a plan file, signed: of the candidate, or of what the policy source holds.
+  Result<HttpResponse> saved_plan(const std::vector<TargetName>& only) {
+    PlanAsk ask;
+    ask.only = only;
+    if (auto* files = args_.member("files"); files != nullptr) {
+      KNOCK_ASSIGN(ask.files, read_files(*files));
+      KNOCK_ASSIGN(auto revision, args_.text_or("revision", "candidate"));
+      ask.revision = PolicyRevision(revision);
+    }
+    KNOCK_ASSIGN(auto life, args_.text_or("good_for", to_string(kPlanLife)));
+    auto good_for = parse_duration(life);
+    if (!good_for)
+      return fail(ErrorKind::invalid, printable(life) + " is not a length of time; write 24h");
+    ask.good_for = *good_for;
+    Diagnostics problems;
+    auto text = save_plan(c_, ask, problems);
+    if (!text) return problem(text.error(), problems);
+    return reply(200, *std::move(text), "application/x-ndjson");
+  }
+
+  Result<HttpResponse> apply() {
+    ApplyAsk ask;
+    KNOCK_ASSIGN(ask.file, args_.text("file"));
+    KNOCK_ASSIGN(ask.ack, args_.text_or("ack", ""));
+    KNOCK_ASSIGN(ask.exact, args_.boolean_or("exact", false));
+    KNOCK_ASSIGN(ask.replan, args_.boolean_or("replan", false));
+    KNOCK_ASSIGN(auto color, args_.boolean_or("color", false));
+    Diagnostics problems;
+    auto done = apply_plan(c_, actor_, ask, problems);
+    if (!done) return problem(done.error(), problems);
+    return reply(200, applied_json(*done, color));
   }
 
   Result<HttpResponse> acknowledge() {
@@ -357,6 +392,21 @@ class Call {
     return reply(200, json::serialize(out));
   }
 
+  static std::string applied_json(const AppliedPlan& done, bool color) {
+    bool stopped = done.how == AppliedPlan::How::stopped;
+    json::array guards, problems;
+    for (auto& sentence : sentences(stopped ? done.plan.now.guards : done.result.guards))
+      guards.emplace_back(std::move(sentence));
+    for (const auto& one : done.result.problems) problems.emplace_back(one);
+    json::object out{{"outcome", to_string(done.how)},
+                     {"id", to_hex(done.plan.saved.plan.id)},
+                     {"ack", done.plan.ack},
+                     {"guards", std::move(guards)},
+                     {"problems", std::move(problems)},
+                     {"text", to_text(done.plan, color)}};
+    return json::serialize(out) + "\n";
+  }
+
   static Result<std::vector<PolicyFile>> read_files(const json::value& value) {
     if (!value.is_array()) return fail(ErrorKind::invalid, "`files` is not a list");
     std::vector<PolicyFile> out;
@@ -387,6 +437,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/v1/sessions", &Call::grant},
     {"POST", "/api/v1/sessions/revoke", &Call::revoke},
     {"POST", "/api/v1/plan", &Call::plan},
+    {"POST", "/api/v1/apply", &Call::apply},
     {"POST", "/api/v1/acknowledge", &Call::acknowledge},
     {"POST", "/api/v1/policy/look", &Call::look},
     {"POST", "/api/v1/refresh", &Call::refresh},
