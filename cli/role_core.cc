@@ -213,7 +213,8 @@ int run_core_role(const Global& global) {
   Controller controller(
       {*config, **store, **source, verifier, clock, random,
        provider_factory(config->owner, [&](const std::string& netns) { return pool.open(netns); }),
-       &metrics, all_remarks, [&] { return roles(*config, spawner); }, system_zones()});
+       &metrics, all_remarks, [&] { return roles(*config, spawner); }, system_zones(),
+       [&] { return policy_source(config->policy, *config); }});
   controller.sign_plans_with([&, folder = std::filesystem::path(config->store_path()).parent_path()] {
     return plan_key(folder.string(), random);
   });

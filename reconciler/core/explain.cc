@@ -11,6 +11,8 @@
 namespace knock {
 namespace {
 
+using Link = Explanation::Link;
+
 bool reaches(const AllowRule& rule, const ServiceName& service) {
   return std::binary_search(rule.to.begin(), rule.to.end(), service);
 }
@@ -43,21 +45,20 @@ std::string rule_line(const Policy& policy, const AllowRule& rule, const Session
                      to_string(rule.ttl), place_of(policy, rule.origin));
 }
 
-std::vector<std::string> proof_lines(const AllowRule& rule, const Session& session) {
-  std::vector<std::string> out;
+void add_proofs(const AllowRule& rule, const Session& session, Explanation& out) {
   auto source = printable(session.source.value);
+  auto add = [&](std::string sentence) {
+    out.chain.push_back({Link::Kind::claim, std::move(sentence)});
+  };
   for (const ClaimCondition& claim : rule.claims)
     for (const std::string& value : session.claims.at(claim.claim))
       if (std::binary_search(claim.any_of.begin(), claim.any_of.end(), value)) {
-        out.push_back(
-            fmt::format("{} says {}: {}", source, printable(claim.claim), printable(value)));
+        add(fmt::format("{} says {}: {}", source, printable(claim.claim), printable(value)));
         break;
       }
-  if (!rule.acr.empty())
-    out.push_back(fmt::format("{} says acr {}", source, printable(session.acr)));
+  if (!rule.acr.empty()) add(fmt::format("{} says acr {}", source, printable(session.acr)));
   if (rule.mfa_max_age)
-    out.push_back(fmt::format("a second factor was shown at {}", to_string(*session.mfa_at)));
-  return out;
+    add(fmt::format("a second factor was shown at {}", to_string(*session.mfa_at)));
 }
 
 std::string end_line(const Verdict& verdict) {
@@ -72,19 +73,23 @@ void say_allowed(const Policy& policy, Conditions& conditions, const Session& se
   out.allowed = true;
   out.rule = reach.rule;
   out.until = reach.until;
-  out.chain.push_back(sign_in_line(session));
+  out.chain.push_back({Link::Kind::session, sign_in_line(session)});
   for (const AllowRule& rule : policy.allow) {
     if (rule.name != reach.rule) continue;
+    out.origin = rule.origin;
     if (const Group* group = first_membership(policy, rule.who, session))
-      out.chain.push_back(group_line(policy, *group, session));
-    for (auto& line : proof_lines(rule, session)) out.chain.push_back(std::move(line));
+      out.chain.push_back({Link::Kind::group, group_line(policy, *group, session)});
+    add_proofs(rule, session, out);
     if (rule.approval)
-      out.chain.push_back(fmt::format(
-          "{} of {} said yes",
-          counted(conditions.approved(rule, session.principal).yes, "member", "members"),
-          any_of_text(rule.approval->from, [](const GroupName& name) { return name.value; })));
-    out.chain.push_back(rule_line(policy, rule, session, reach.service));
-    out.chain.push_back(end_line(conditions.judge(rule, session)));
+      out.chain.push_back({Link::Kind::approval,
+                           fmt::format("{} of {} said yes",
+                                       counted(conditions.approved(rule, session.principal).yes,
+                                               "member", "members"),
+                                       any_of_text(rule.approval->from, [](const GroupName& name) {
+                                         return name.value;
+                                       }))});
+    out.chain.push_back({Link::Kind::rule, rule_line(policy, rule, session, reach.service)});
+    out.chain.push_back({Link::Kind::end, end_line(conditions.judge(rule, session))});
   }
 }
 
@@ -114,6 +119,7 @@ Nearest nearest_rule(const Policy& policy, Conditions& conditions, const Session
 void say_denied(const Policy& policy, const DenyRule& deny, const Session& session,
                 Explanation& out) {
   out.denied_by = deny.name;
+  out.origin = deny.origin;
   out.missing = fmt::format("deny rule {} covers {} from {} ({})", deny.name.value,
                             printable(session.principal.name), session.address.to_string(),
                             place_of(policy, deny.origin));
@@ -144,6 +150,7 @@ void say_missing(const Policy& policy, Openings& openings, const Session& sessio
   if (deny != nullptr && !another_person) return say_denied(policy, *deny, session, out);
   if (!lacks) return;  // cannot be: such a rule gives the service
   out.nearest = nearest.rule->name;
+  out.origin = nearest.rule->origin;
   out.lacks = lacks;
   auto text = missing_text(policy, openings.conditions(), *nearest.rule, session, out.service,
                            nearest.verdict, now);
@@ -152,6 +159,24 @@ void say_missing(const Policy& policy, Openings& openings, const Session& sessio
 }
 
 }  // namespace
+
+std::string_view to_string(Link::Kind kind) {
+  switch (kind) {
+    case Link::Kind::session:
+      return "session";
+    case Link::Kind::group:
+      return "group";
+    case Link::Kind::claim:
+      return "claim";
+    case Link::Kind::approval:
+      return "approval";
+    case Link::Kind::rule:
+      return "rule";
+    case Link::Kind::end:
+      return "end";
+  }
+  return "unknown";
+}
 
 Explanation explain(const Policy& policy, Openings& openings, const Session& session,
                     const ServiceName& service, Instant now) {
@@ -179,6 +204,45 @@ Explanation explain(const Policy& policy, const Session& session, const ServiceN
 Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,
                     Instant now) {
   return explain(policy, session, service, Circumstances{now, {&session, 1}});
+}
+
+std::optional<Explanation> explain_static(const Policy& policy, const RuleName& name,
+                                          const ServiceName& service, const Prefix& prefix) {
+  for (const StaticRule& rule : policy.statics) {
+    if (rule.name != name) continue;
+    Explanation out;
+    out.allowed = true;
+    out.service = service;
+    out.rule = rule.name;
+    out.until = rule.until.floor_to_second();
+    out.origin = rule.origin;
+    out.chain.push_back(
+        {Link::Kind::rule,
+         fmt::format("static entry {} opens {} to {}, whoever comes from there: {} ({})",
+                     rule.name.value, service.value, prefix.to_string(), printable(rule.reason),
+                     place_of(policy, rule.origin))});
+    out.chain.push_back({Link::Kind::end, fmt::format("owner {}, until {}", printable(rule.owner),
+                                                      to_string(rule.until))});
+    return out;
+  }
+  return std::nullopt;
+}
+
+std::string after_a_sign_in(const Policy& policy, const Session& session,
+                            const ServiceName& service) {
+  auto who = printable(session.principal.name);
+  bool any = false;
+  for (const AllowRule& rule : policy.allow) {
+    if (!reaches(rule, service)) continue;
+    any = true;
+    bool member = rule.who.empty() || first_membership(policy, rule.who, session) != nullptr;
+    if (member && (rule.users.empty() || is_named(rule.users, session)))
+      return fmt::format("{} signs in; then rule {} decides ({})", who, rule.name.value,
+                         place_of(policy, rule.origin));
+  }
+  if (!any) return fmt::format("an allow rule with `to: [{}]`", service.value);
+  return fmt::format("{} signs in, and is a member of a group that may reach {}", who,
+                     service.value);
 }
 
 }  // namespace knock

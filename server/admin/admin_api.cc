@@ -13,6 +13,7 @@
 #include "schemas/plan/codec.h"
 #include "schemas/role/front.h"
 #include "server/admin/json.h"
+#include "server/admin/questions_json.h"
 #include "server/core/saved_plans.h"
 
 namespace knock {
@@ -243,26 +244,36 @@ class Call {
     return reply(200, to_json(c_.status()));
   }
 
+  /// `who` alone is a mark read off a target.
   Result<HttpResponse> why() {
     KNOCK_ASSIGN(auto who, args_.text("who"));
-    KNOCK_ASSIGN(auto what, args_.text("what"));
-    KNOCK_ASSIGN(auto rows, c_.why(who, what));
-    return reply(200, why_json(rows));
+    KNOCK_ASSIGN(auto what, args_.text_or("what", ""));
+    KNOCK_ASSIGN(auto at, time_or_none("at"));
+    if (what.empty()) {
+      if (!Questions::is_mark(who))
+        return fail(ErrorKind::invalid, "`what` is missing: a service or a target");
+      KNOCK_ASSIGN(auto mark, c_.questions().mark(who));
+      return reply(200, mark_json(mark));
+    }
+    KNOCK_ASSIGN(auto answer, c_.questions().why(who, what, at));
+    return reply(200, why_json(answer));
   }
 
   Result<HttpResponse> who() {
     KNOCK_ASSIGN(auto service, args_.text("service"));
-    KNOCK_ASSIGN(auto at_text, args_.text_or("at", ""));
-    Instant at = c_.clock().now();
-    if (!at_text.empty()) {
-      auto parsed = parse_instant(at_text);
-      if (!parsed)
-        return fail(ErrorKind::invalid,
-                    printable(at_text) + " is not a time; write 2026-11-21T10:04:11Z");
-      at = *parsed;
+    KNOCK_ASSIGN(auto at, time_or_none("at"));
+    KNOCK_ASSIGN(auto from, time_or_none("from"));
+    KNOCK_ASSIGN(auto to, time_or_none("to"));
+    if (at && (from || to)) return fail(ErrorKind::invalid, "`at`, or `from` and `to`, not both");
+    auto questions = c_.questions();
+    if (!from && !to) {
+      KNOCK_ASSIGN(auto answer, questions.who(ServiceName(service), at));
+      return reply(200, who_json(answer));
     }
-    KNOCK_ASSIGN(auto rows, c_.store().applied_at(ServiceName(service), at));
-    return reply(200, who_json(ServiceName(service), at, rows));
+    if (!from) return fail(ErrorKind::invalid, "a range has both ends: `from` is missing");
+    KNOCK_ASSIGN(auto answer,
+                 questions.who_between(ServiceName(service), *from, to.value_or(c_.clock().now())));
+    return reply(200, who_json(answer));
   }
 
   Result<HttpResponse> records() {
@@ -366,6 +377,16 @@ class Call {
         out.push_back(to_sentence(*ended, session.id));
     }
     return out;
+  }
+
+  Result<std::optional<Instant>> time_or_none(std::string_view name) {
+    KNOCK_ASSIGN(auto text, args_.text_or(name, ""));
+    if (text.empty()) return std::optional<Instant>();
+    auto at = parse_instant(text);
+    if (!at)
+      return fail(ErrorKind::invalid,
+                  printable(text) + " is not a time; write 2026-11-21T10:04:11Z");
+    return at;
   }
 
   Result<std::vector<TargetName>> targets() {

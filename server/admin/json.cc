@@ -66,36 +66,6 @@ json::object policy_object(const PolicyStatus& p) {
           {"problem", p.problem}};
 }
 
-json::object cause_object(const Attribution& cause) {
-  return {{"kind", cause.kind == Attribution::Kind::fixed ? "static" : "session"},
-          {"session", cause.session.value},
-          {"who", cause.who},
-          {"service", cause.service.value},
-          {"rule", cause.rule.value},
-          {"until", to_string(cause.until)}};
-}
-
-json::object key_object(const ApiKey& key) {
-  return {{"name", key.name},
-          {"scopes", array_of(to_words(key.scopes),
-                              [](const std::string& word) { return json::value(word); })},
-          {"from", array_of(key.from,
-                            [](const Prefix& prefix) { return json::value(prefix.to_string()); })},
-          {"created", to_string(key.created)},
-          {"expires", to_string(key.expires)},
-          {"last_used", time_or_null(key.last_used)}};
-}
-
-json::object entry_object(const AppliedEntry& entry) {
-  return {{"target", entry.target.value},
-          {"slot", entry.slot},
-          {"prefix", entry.prefix.to_string()},
-          {"since", to_string(entry.since)},
-          {"until", to_string(entry.until)},
-          {"policy", entry.policy.value},
-          {"causes", array_of(entry.causes, cause_object)}};
-}
-
 json::object where_object(const SessionOnTarget& row) {
   return {{"target", row.target.value},
           {"service", row.service.value},
@@ -150,36 +120,6 @@ std::string session_json(const Session& session, const std::vector<SessionOnTarg
   json::object out{{"session", session_object(session)}, {"where", array_of(where, where_object)}};
   if (!note.empty()) out["note"] = note;
   return text_of(out);
-}
-
-std::string why_json(const std::vector<Why>& rows) {
-  return text_of(
-      {{"answers", array_of(rows, [](const Why& row) {
-          const Explanation& e = row.explanation;
-          return json::object{
-              {"session", session_object(row.session)},
-              {"service", e.service.value},
-              {"allowed", e.allowed},
-              {"rule", e.rule.value},
-              {"until", e.allowed ? json::value(to_string(e.until)) : json::value(nullptr)},
-              {"chain", array_of(e.chain, [](const std::string& s) { return json::value(s); })},
-              {"missing", e.missing},
-              {"smallest_change", e.smallest_change},
-              {"entries", array_of(row.entries, entry_object)}};
-        })}});
-}
-
-std::string who_json(const ServiceName& service, Instant at,
-                     const std::vector<AppliedInterval>& rows) {
-  return text_of({{"service", service.value},
-                  {"at", to_string(at)},
-                  {"entries", array_of(rows, [](const AppliedInterval& row) {
-                     json::object out = entry_object(row.entry);
-                     out["removed"] = time_or_null(row.removed);
-                     out["because"] =
-                         row.because ? json::value(to_string(*row.because)) : json::value(nullptr);
-                     return out;
-                   })}});
 }
 
 std::string records_json(const std::vector<Record>& records) {

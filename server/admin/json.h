@@ -20,9 +20,6 @@ std::string sessions_json(const std::vector<Session>& sessions);
 /// `note`, when there is one: what the caller should know about how it was done.
 std::string session_json(const Session& session, const std::vector<SessionOnTarget>& where,
                          const std::string& note = {});
-std::string why_json(const std::vector<Why>& rows);
-std::string who_json(const ServiceName& service, Instant at,
-                     const std::vector<AppliedInterval>& rows);
 std::string records_json(const std::vector<Record>& records);
 std::string keys_json(const std::vector<ApiKey>& keys);
 /// With the token: the only answer that ever holds one.

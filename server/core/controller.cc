@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -45,22 +44,6 @@ ReconcilerSettings settings_of(const Config& config, Meter* meter) {
   for (const KeepPrefix& keep : config.keep) settings.keep.push_back(keep.prefix);
   std::sort(settings.keep.begin(), settings.keep.end());
   return settings;
-}
-
-std::vector<ServiceName> services_named(const Policy& policy, const std::string& what) {
-  if (policy.service(ServiceName(what)) != nullptr) return {ServiceName(what)};
-  std::vector<ServiceName> out;
-  for (const Service& service : policy.services)
-    if (std::binary_search(service.targets.begin(), service.targets.end(), TargetName(what)))
-      out.push_back(service.name);
-  return out;
-}
-
-bool is_about(const Session& session, const std::string& who,
-              const std::optional<IpAddress>& address) {
-  if (address) return session.address == *address;
-  return session.principal.subject == who || session.principal.key() == who ||
-         session.principal.name == who;
 }
 
 }  // namespace
@@ -228,49 +211,9 @@ Result<Revoked> Controller::revoke(const Actor& actor, const std::string& id,
   return Revoked{*found, note};
 }
 
-Result<std::vector<Why>> Controller::why(const std::string& who, const std::string& what) const {
-  auto policy = reconciler_.policy();
-  if (policy == nullptr) return fail(ErrorKind::unavailable, not_ready());
-  auto services = services_named(*policy, what);
-  if (services.empty()) {
-    std::vector<std::string> known;
-    for (const Service& service : policy->services) known.push_back(service.name.value);
-    for (const Target& target : policy->targets) known.push_back(target.name.value);
-    auto meant = did_you_mean(what, known);
-    return fail(ErrorKind::not_found,
-                fmt::format("the policy has no service or target {}{}", printable(what),
-                            meant ? "; did you mean " + *meant + "?" : ""));
-  }
-  KNOCK_ASSIGN(auto sessions, parts_.store.sessions(10'000));
-  auto address = IpAddress::parse(who);
-  auto now = parts_.clock.now();
-  auto live_ones = reconciler_.live_sessions();
-  Openings openings(*policy, {now, live_ones, {}}, false);
-  std::vector<Why> out;
-  std::set<std::string> people;  // of each person, live sessions, or else the newest one that ended
-  for (const Session& session : sessions) {
-    if (!is_about(session, who, address)) continue;
-    bool live = session.live_at(now);
-    if (!live && people.contains(session.principal.key())) continue;
-    people.insert(session.principal.key());
-    for (const ServiceName& service : services) {
-      Why row{session, explain(*policy, openings, session, service, now), {}};
-      const Service* known = policy->service(service);
-      for (const TargetName& target : known->targets) {
-        KNOCK_ASSIGN(auto applied, parts_.store.applied(target));
-        for (AppliedEntry& entry : applied) {
-          bool mine =
-              entry.until > now &&
-              std::any_of(entry.causes.begin(), entry.causes.end(), [&](const Attribution& a) {
-                return a.session == session.id && a.service == service;
-              });
-          if (mine) row.entries.push_back(std::move(entry));
-        }
-      }
-      out.push_back(std::move(row));
-    }
-  }
-  return out;
+Questions Controller::questions() const {
+  return Questions({parts_.store, parts_.config, parts_.clock.now(), reconciler_.policy(),
+                    reconciler_.live_sessions(), parts_.zones, parts_.history});
 }
 
 Result<Plan> Controller::plan_candidate(std::vector<PolicyFile> files,

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "base/ed25519.h"
-#include "reconciler/core/explain.h"
 #include "reconciler/loop/policy_keeper.h"
 #include "reconciler/loop/reconciler.h"
 #include "schemas/config/config.h"
 #include "server/core/key_ring.h"
+#include "server/core/questions.h"
 #include "server/core/session_ends.h"
 #include "server/core/sign_in.h"
 
@@ -32,6 +32,8 @@ struct ControllerParts {
   std::function<std::vector<std::string>()> remarks;  // for status
   std::function<std::string()> roles = {};            // for the record of the start
   std::shared_ptr<const ZoneSource> zones = {};       // of schedules; absent: UTC alone
+  /// QuestionParts::history
+  std::function<Result<std::unique_ptr<PolicySource>>()> history = {};
 };
 
 struct GrantRequest {
@@ -45,13 +47,6 @@ struct GrantRequest {
 struct Revoked {
   Session session;
   std::string note;  // what is not as it should be about the record; "" when all is
-};
-
-/// One answer to `knock why`.
-struct Why {
-  Session session;
-  Explanation explanation;
-  std::vector<AppliedEntry> entries;  // that this session has on targets now, for the service
 };
 
 class Controller {
@@ -90,9 +85,8 @@ class Controller {
   /// `id`: a session's id, or its first characters when they name only one. `unavailable`: what it
   /// opened is being closed, but that is written nowhere; the message says what follows.
   Result<Revoked> revoke(const Actor& actor, const std::string& id, const std::string& reason);
-  /// `who`: a name, subject, subject@issuer or address. `what`: a service or a target. Newest
-  /// sessions first.
-  Result<std::vector<Why>> why(const std::string& who, const std::string& what) const;
+  /// What people ask about now and then.
+  Questions questions() const;
   /// Candidate files are loaded and planned, nothing is adopted. Problems come back as diagnostics.
   Result<Plan> plan_candidate(std::vector<PolicyFile> files, const PolicyRevision& revision,
                               std::span<const TargetName> only, Diagnostics& problems);

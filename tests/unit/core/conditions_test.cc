@@ -72,7 +72,7 @@ TEST(Conditions, UsersAreASubjectAndASource) {
   both.policy.allow.front().who.clear();
   auto said = both.answer();
   ASSERT_TRUE(said.allowed) << said.missing;
-  EXPECT_EQ(said.chain[1], at_place("rule r lets ana@corp into ssh for 8h"));
+  EXPECT_EQ(said.chain[1].sentence, at_place("rule r lets ana@corp into ssh for 8h"));
   both.policy.allow.front().users.clear();
   EXPECT_FALSE(both.answer().allowed) << "a rule that names nobody";
 }
@@ -90,8 +90,8 @@ TEST(Conditions, EveryClaimAnyOfItsValues) {
   asked.ana.claims["site"] = {"berlin", "bonn"};
   auto said = asked.answer();
   ASSERT_TRUE(said.allowed) << said.missing;
-  EXPECT_EQ(said.chain[2], "corp says department: ops");
-  EXPECT_EQ(said.chain[3], "corp says site: berlin");
+  EXPECT_EQ(said.chain[2].sentence, "corp says department: ops");
+  EXPECT_EQ(said.chain[3].sentence, "corp says site: berlin");
   asked.ana.claims["department"] = {"Ops"};
   EXPECT_FALSE(asked.answer().allowed) << "byte by byte";
 }
@@ -152,7 +152,8 @@ Edit open_on(std::uint8_t days, std::uint16_t from, std::uint16_t to) {
 TEST(Conditions, AScheduleOpensAndBoundsTheDeadline) {
   Asked open(open_on(0b0100000, 9 * 60, 12 * 60));
   EXPECT_EQ(open.until(), "2026-11-21T12:00:00Z");
-  EXPECT_EQ(open.answer().chain.back(), "until 2026-11-21T12:00:00Z, when the schedule closes");
+  EXPECT_EQ(open.answer().chain.back().sentence,
+            "until 2026-11-21T12:00:00Z, when the schedule closes");
   Asked closed(open_on(0b0011111, 7 * 60, 20 * 60));
   says(closed, Condition::schedule,
        at_place("rule r opens mon-fri 07:00-20:00 UTC only, and now it is 2026-11-21T10:00:00Z"),
@@ -191,8 +192,8 @@ TEST(Conditions, OthersMustSayYes) {
                yes("gus", "ops", Duration::hours(3))})};
   EXPECT_EQ(asked.until(), "2026-11-21T12:00:00Z");
   auto chain = asked.answer().chain;
-  EXPECT_EQ(chain[2], "2 members of leads or ops said yes");
-  EXPECT_EQ(chain.back(), "until 2026-11-21T12:00:00Z, when the approval runs out");
+  EXPECT_EQ(chain[2].sentence, "2 members of leads or ops said yes");
+  EXPECT_EQ(chain.back().sentence, "until 2026-11-21T12:00:00Z, when the approval runs out");
 }
 
 TEST(Conditions, YesThatDoesNotCount) {

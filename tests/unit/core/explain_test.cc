@@ -89,11 +89,12 @@ TEST(Explain, SaysWhy) {
   EXPECT_EQ(explained.until, kNow + Duration::minutes(50));
   EXPECT_TRUE(explained.missing.empty() && explained.smallest_change.empty());
   ASSERT_EQ(explained.chain.size(), 4u);
-  EXPECT_NE(explained.chain[0].find("198.51.100.7"), std::string::npos);
-  EXPECT_EQ(explained.chain[1],
+  EXPECT_NE(explained.chain[0].sentence.find("198.51.100.7"), std::string::npos);
+  EXPECT_EQ(explained.chain[1].sentence,
             "\"cn=staff\", as corp says, is group staff (policy.yaml:3:10@rev)");
-  EXPECT_EQ(explained.chain[2], "rule staff lets staff into ssh for 1h (policy.yaml:12:3@rev)");
-  EXPECT_EQ(explained.chain[3], "until 2026-11-21T10:50:00Z");
+  EXPECT_EQ(explained.chain[2].sentence,
+            "rule staff lets staff into ssh for 1h (policy.yaml:12:3@rev)");
+  EXPECT_EQ(explained.chain[3].sentence, "until 2026-11-21T10:50:00Z");
 }
 
 TEST(Explain, TheNearestRuleIsTheOneThatLacksLeast) {
