@@ -66,6 +66,17 @@ json::object policy_object(const PolicyStatus& p) {
           {"problem", p.problem}};
 }
 
+json::object key_object(const ApiKey& key) {
+  return {{"name", key.name},
+          {"scopes", array_of(to_words(key.scopes),
+                              [](const std::string& word) { return json::value(word); })},
+          {"from", array_of(key.from,
+                            [](const Prefix& prefix) { return json::value(prefix.to_string()); })},
+          {"created", to_string(key.created)},
+          {"expires", to_string(key.expires)},
+          {"last_used", time_or_null(key.last_used)}};
+}
+
 json::object where_object(const SessionOnTarget& row) {
   return {{"target", row.target.value},
           {"service", row.service.value},
