@@ -32,6 +32,19 @@ std::pair<std::string, std::string> split_line(std::string_view line) {
   return {std::string(key), std::string(trim(line.substr(end + 1)))};
 }
 
+/// The name that an element without a key of its own gives itself: `{name: "…", …}`. Empty where it
+/// has none, or one that could be taken for such an element.
+std::string own_name(std::string_view body) {
+  constexpr std::string_view kBegin = "{name: \"";
+  if (!body.starts_with(kBegin)) return "";
+  std::string out;
+  for (auto at = kBegin.size(); at < body.size() && body[at] != '"'; ++at) {
+    if (body[at] == '\\') ++at;
+    if (at < body.size()) out += body[at];
+  }
+  return out.starts_with("- ") ? "" : out;
+}
+
 Elements elements_of(const Policy& policy) {
   Elements out;
   auto text = to_yaml(policy);
@@ -45,10 +58,14 @@ Elements elements_of(const Policy& policy) {
     }
     line = trim(line);
     if (out.sections.empty()) continue;
-    if (line.starts_with("- "))
-      // Elements without a name are told apart by what they say.
-      out.bodies[{out.sections.back(), std::string(line)}] = line.substr(2);
-    else {
+    if (line.starts_with("- ")) {
+      // Elements without a name, and with one that is not the only one, are told apart by what they
+      // say.
+      auto name = own_name(line.substr(2));
+      bool fresh = !name.empty() &&
+                   out.bodies.try_emplace({out.sections.back(), name}, line.substr(2)).second;
+      if (!fresh) out.bodies[{out.sections.back(), std::string(line)}] = line.substr(2);
+    } else {
       auto [name, body] = split_line(line);
       out.bodies[{out.sections.back(), name}] = body;
     }
@@ -72,6 +89,8 @@ std::map<std::pair<std::string, std::string>, SourceRange> origins_of(const Poli
   add_origins("static", policy.statics, out);
   add_origins("deny", policy.deny, out);
   add_origins("break_glass", policy.break_glass, out);
+  for (const PolicyTest& test : policy.tests)
+    if (!test.name.empty()) out.emplace(std::pair("tests", test.name), test.origin);
   return out;
 }
 

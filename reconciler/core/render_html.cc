@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "reconciler/core/render_edits.h"
 #include "reconciler/core/render_html_style.h"
 #include "reconciler/core/render_words.h"
 
@@ -25,6 +26,16 @@ std::string base64(std::string_view bytes) {
 
 std::string safe(std::string_view text) { return html_escape(text); }
 
+/// A sentence of our own, in which `word` is a key of the policy.
+std::string prose(std::string_view text) {
+  std::string out;
+  auto parts = split(text, '`');
+  bool pairs = parts.size() % 2 == 1;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    out += pairs && i % 2 == 1 ? fmt::format("<code>{}</code>", safe(parts[i])) : safe(parts[i]);
+  return pairs ? out : safe(text);
+}
+
 class Page {
  public:
   Page(const Plan& plan, const RenderOptions& options, const Write& out)
@@ -34,12 +45,12 @@ class Page {
     counts_ = counts_of(plan_);
     head();
     guards();
-    bars();
     figures(true);
     figures(false);
-    edits();
     cuts();
     findings();
+    bars();
+    edits();
     targets();
     out_ += fmt::format("<footer><p>{}</p></footer>\n</body>\n</html>\n", safe(summary(plan_)));
   }
@@ -90,7 +101,7 @@ class Page {
            gain(counts_.gain_complete, counts_.gain == 1 ? "person gains" : "people gain"));
       tile("lose", people(counts_.lose, counts_.lose_complete),
            gain(counts_.lose_complete, counts_.lose == 1 ? "person loses" : "people lose"));
-      tile("", std::to_string(counts_.cut_sessions),
+      tile(counts_.cut_sessions > 0 ? "lose" : "", std::to_string(counts_.cut_sessions),
            counts_.cut_sessions == 1 ? "live session is cut" : "live sessions are cut");
     }
     tile("",
@@ -102,7 +113,7 @@ class Page {
                                          : counted(counts_.calls, "write", "writes"),
                      counts_.unreadable > 0 ? fmt::format("; {} not read", counts_.unreadable)
                                             : std::string()));
-    tile("", std::to_string(plan_.guards.size()),
+    tile(plan_.guards.empty() ? "" : "warned", std::to_string(plan_.guards.size()),
          plan_.guards.size() == 1 ? "guard tripped" : "guards tripped");
     out_ += "</ul>\n";
   }
@@ -116,7 +127,7 @@ class Page {
       out_ += fmt::format("<li><b>{}</b> on <b>{}</b> holds {}: {}; {}</li>\n",
                           safe(printable(trip.guard)), safe(printable(trip.target.value)),
                           counted(trip.held, "change", "changes"),
-                          safe(words_.our_own(trip.figure)), safe(words_.our_own(trip.limit)));
+                          prose(words_.our_own(trip.figure)), prose(words_.our_own(trip.limit)));
     out_ +=
         fmt::format("</ul>\n<p><code>knock apply --ack {}</code></p>\n</div>\n", short_id(plan_));
   }
@@ -130,11 +141,12 @@ class Page {
   /// By service; figures of several rules are added up.
   std::map<std::string, Bar> services() const {
     std::map<std::string, Bar> out;
-    for (const FigureWords& figure : words_.figures(0)) {
-      Bar& bar = out[figure.service];
-      (figure.gains ? bar.gain : bar.lose) += figure.known;
-      if (!figure.complete) (figure.gains ? bar.gain_unknown : bar.lose_unknown) = true;
-    }
+    for (const FigureWords& figure : words_.figures(0))
+      for (const std::string& service : figure.services) {
+        Bar& bar = out[service];
+        (figure.gains ? bar.gain : bar.lose) += figure.known;
+        if (!figure.complete) (figure.gains ? bar.gain_unknown : bar.lose_unknown) = true;
+      }
     return out;
   }
   static std::string shortened(const std::string& name) {
@@ -158,7 +170,7 @@ class Page {
     };
     out_ += fmt::format(
         "<h2>Services</h2>\n<svg viewBox=\"0 0 360 {0}\" role=\"img\" aria-label=\"How many people "
-        "lose (left) and gain (right) each service; the tables below say the same\">\n",
+        "lose (left) and gain (right) each service; the tables above say the same\">\n",
         shown * kRow);
     std::size_t row = 0;
     for (const auto& [name, bar] : all) {
@@ -174,7 +186,7 @@ class Page {
     }
     out_ += "</svg>\n";
     if (all.size() > shown)
-      out_ += fmt::format("<p class=\"dim\">{} in the tables below.</p>\n",
+      out_ += fmt::format("<p class=\"dim\">{} in the tables above.</p>\n",
                           counted(all.size() - shown, "more service", "more services"));
   }
   void side(std::size_t n, bool unknown, int x, int y, int length, std::string_view kind,
@@ -230,7 +242,7 @@ class Page {
       auto rule = safe(figure.rule);
       if (!figure.place.empty())
         rule += fmt::format(" <span class=\"dim mono\">{}</span>", safe(figure.place));
-      out_ += "<tr>" + cell("", fmt::format("<b>{}</b>", safe(figure.service))) +
+      out_ += "<tr>" + cell("", fmt::format("<b>{}</b>", safe(figure.service)), "name") +
               cell("people", count) + cell("who", safe(who)) + cell("rule", rule) +
               cell("known from", safe(figure.basis)) + "</tr>\n";
     }
@@ -245,10 +257,10 @@ class Page {
       bool added = edit.kind == PolicyEdit::Kind::added;
       bool removed = edit.kind == PolicyEdit::Kind::removed;
       std::string text;
-      if (!words_.shape() && !edit.before.empty())
-        text += fmt::format("<code class=\"was\">− {}</code>", safe(words_.shown(edit.before)));
-      if (!words_.shape() && !edit.after.empty())
-        text += fmt::format("<code class=\"now\">+ {}</code>", safe(words_.shown(edit.after)));
+      if (!words_.shape())
+        for (const EditLine& line : lines_of(edit))
+          text += fmt::format("<code class=\"{}\">{} {}</code>", line.added ? "now" : "was",
+                              line.added ? "+" : "−", safe(words_.shown(line.text)));
       out_ += fmt::format("<tr class=\"{}\"><td class=\"sign\">{}</td>",
                           added     ? "is-new"
                           : removed ? "is-gone"
@@ -256,7 +268,7 @@ class Page {
                           added     ? "+"
                           : removed ? "−"
                                     : "~") +
-              cell("", fmt::format("<b>{}</b>", safe(words_.edit_name(edit)))) +
+              cell("", fmt::format("<b>{}</b>", safe(words_.edit_name(edit))), "name") +
               cell("", fmt::format("<span class=\"dim mono\">{}</span>",
                                    safe(words_.place(edit.origin)))) +
               cell("", text) + "</tr>\n";
@@ -270,18 +282,18 @@ class Page {
     constexpr std::size_t kMost = 2'000;
     out_ += "<h2>Live sessions that are cut</h2>\n";
     open_table(
-        out_, {"who", "service", words_.view() == View::full ? "address" : "", "time left", "why"});
+        out_, {"who", words_.view() == View::full ? "address" : "", "service", "time left", "why"});
+    auto cuts = words_.cuts();
     std::size_t row = 0;
-    for (const SessionCut& cut : plan_.cuts) {
+    for (const auto& [who, address, services, left, why] : cuts) {
       if (row++ == kMost) break;
-      auto [who, service, address, left, why] = words_.cut(cut);
       auto mono = address.empty() ? "" : fmt::format("<code>{}</code>", safe(address));
-      out_ += "<tr>" + cell("", fmt::format("<b>{}</b>", safe(who))) +
-              cell("service", safe(service)) + cell("address", mono) +
+      out_ += "<tr>" + cell("", fmt::format("<b>{}</b>", safe(who)), "name") +
+              cell("address", mono) + cell("service", safe(services)) +
               cell("time left", safe(left)) + cell("why", safe(why)) + "</tr>\n";
     }
     out_ += "</tbody>\n</table></div>\n";
-    if (plan_.cuts.size() > kMost) more(plan_.cuts.size() - kMost);
+    if (cuts.size() > kMost) more(cuts.size() - kMost);
   }
   void cut_counts() {
     bool any = false;
@@ -304,7 +316,7 @@ class Page {
       out_ += fmt::format(
           "<p class=\"box{}\">{}{}</p>\n", finding.warning ? " warn" : "",
           finding.target.empty() ? "" : fmt::format("<b>{}</b>: ", safe(finding.target)),
-          safe(finding.sentence));
+          prose(finding.sentence));
   }
 
   // ---- targets

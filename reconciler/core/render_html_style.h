@@ -28,6 +28,7 @@ margin:1.25rem 0 0;padding:0;list-style:none}
 .tiles b{display:block;font-size:1.5rem;line-height:1.2}
 .tiles span{color:var(--dim);font-size:.85rem}
 .gain b,.add .sign,.is-new .sign{color:var(--add)}
+.warned b{color:var(--warn)}
 .lose b,.remove .sign,.is-gone .sign{color:var(--del)}
 .box{border:1px solid var(--line);border-left:.35rem solid var(--dim);border-radius:.4rem;
 background:var(--soft);padding:.6rem .9rem;margin:1rem 0}
@@ -45,7 +46,10 @@ table{border-collapse:collapse;width:100%;font-size:.93rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--line)}
 th{color:var(--dim);font-weight:600;font-size:.82rem}
 td.nowrap,.mono{white-space:nowrap}
+td{min-width:5rem}
+td.name{min-width:9rem}
 .sign{font-family:ui-monospace,monospace;font-weight:700;width:1.5rem}
+td.sign,td:empty{min-width:0}
 tr.add{background:var(--add-bg)}
 tr.remove{background:var(--del-bg)}
 tr.later,tr.earlier{background:var(--change-bg)}
@@ -69,6 +73,7 @@ table,tbody,tr,td{display:block;width:auto}
 tr{border:1px solid var(--line);border-radius:.5rem;margin:.5rem 0;padding:.3rem .2rem}
 td{border:0;padding:.12rem .6rem}
 td:empty{display:none}
+td,td.name{min-width:0}
 td[data-label]::before{content:attr(data-label);color:var(--dim);font-size:.78rem;margin-right:.5rem}
 td.nowrap,.mono{white-space:normal}
 td.sign{float:left;width:auto}

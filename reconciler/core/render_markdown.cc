@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "reconciler/core/render_edits.h"
 #include "reconciler/core/render_words.h"
 
 namespace knock {
@@ -56,13 +57,21 @@ bool is_plain(std::string_view word) {
   return !word.empty() && (letters || digits) && !(hex && word.size() >= 7);
 }
 
+/// `word`, as our own sentences write a key of the policy.
+bool is_code(std::string_view word) {
+  return word.size() > 2 && word.front() == '`' && word.back() == '`' &&
+         word.substr(1, word.size() - 2).find('`') == word.npos;
+}
+
 /// A sentence, safe as inline text that does not begin a line.
 std::string prose(std::string_view text) {
   std::string out;
   for (auto word : split(text, ' ')) {
     if (word.empty()) continue;
     if (!out.empty()) out += ' ';
-    out += is_plain(word) ? std::string(word) : code(word);
+    bool key = is_code(word);
+    if (key) word = word.substr(1, word.size() - 2);
+    out += !key && is_plain(word) ? std::string(word) : code(word);
   }
   return out;
 }
@@ -159,7 +168,13 @@ class Markdown {
     if (!plan_.scope.refresh_only) {
       row("who gains", people(counts_.gain, counts_.gain_complete));
       row("who loses", people(counts_.lose, counts_.lose_complete));
-      row("live sessions cut", fmt::format("**{}**", counts_.cut_sessions));
+      auto cut = words_.cut_names();
+      auto all = cut.size();
+      if (cut.size() > kMostCutNames) cut.resize(kMostCutNames);
+      // This table always fits, whatever people call themselves.
+      for (std::string& name : cut) name = cut_short(std::move(name));
+      row("live sessions cut", fmt::format("**{}**{}{}", counts_.cut_sessions, all > 0 ? ": " : "",
+                                           names_text(cut, all)));
     }
     row("entries", fmt::format("**+{}** added, **~{}** with another deadline, **−{}** removed",
                                counts_.add, counts_.extend + counts_.shorten, counts_.remove));
@@ -192,7 +207,7 @@ class Markdown {
       auto who = figure.names.empty() ? "" : ": " + names_text(figure.names, figure.known);
       auto place = figure.place.empty() ? "" : " " + code(figure.place);
       (figure.gains ? gains : losses)
-          .push_back(fmt::format("| {} | {}{} | {}{} | {} |\n", code(figure.service), figure.count,
+          .push_back(fmt::format("| {} | {}{} | {}{} | {} |\n", services_text(figure), figure.count,
                                  who, code(figure.rule), place, prose(figure.basis)));
     }
     auto head = [](std::string_view title) {
@@ -201,6 +216,12 @@ class Markdown {
     };
     section(head("Who gains"), gains);
     section(head("Who loses"), losses);
+  }
+
+  static std::string services_text(const FigureWords& figure) {
+    auto names = figure.services;
+    if (names.size() > kMostServices) names.resize(kMostServices);
+    return names_text(names, figure.services.size());
   }
 
   void findings() {
@@ -219,18 +240,12 @@ class Markdown {
         if (figure.sessions > 0)
           rows.push_back(fmt::format("- {} from {}: rule {}\n",
                                      counted(figure.sessions, "session", "sessions"),
-                                     code(figure.service), code(figure.rule)));
+                                     services_text(figure), code(figure.rule)));
     } else {
-      for (const SessionCut& cut : plan_.cuts) {
-        if (rows.size() == kMostRows) {
-          rows.resize(plan_.cuts.size());  // only their number counts
-          break;
-        }
-        auto [who, service, address, left, why] = words_.cut(cut);
-        rows.push_back(fmt::format("- {} from {}{}: {}; {}\n", code(who), code(service),
+      for (const auto& [who, address, services, left, why] : words_.cuts())
+        rows.push_back(fmt::format("- {} from {}{}: {}; {}\n", code(who), code(services),
                                    address.empty() ? "" : " at " + code(address), left,
                                    prose(why)));
-      }
     }
     section("\n#### Live sessions that are cut\n\n", rows);
   }
@@ -278,8 +293,8 @@ class Markdown {
                                                                   : "!",
                          name);
     auto out = fmt::format("# {}\n", name);
-    if (!edit.before.empty()) out += "- " + words_.shown(edit.before) + "\n";
-    if (!edit.after.empty()) out += "+ " + words_.shown(edit.after) + "\n";
+    for (const EditLine& line : lines_of(edit))
+      out += (line.added ? "+ " : "- ") + words_.shown(line.text) + "\n";
     return out;
   }
 
@@ -368,6 +383,7 @@ class Markdown {
   static constexpr std::size_t kFold = 100;         // what ends a folded part
   static constexpr std::size_t kLeastRoom = 1'000;  // for a target, while there is any
   static constexpr std::size_t kMostRows = 100;
+  static constexpr std::size_t kMostCutNames = 8;
   static constexpr std::size_t kOpen = 10;  // so few changes are not folded away
   const Plan& plan_;
   const RenderOptions& options_;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "base/text.h"
+#include "reconciler/core/render_edits.h"
 #include "reconciler/core/render_words.h"
 
 namespace knock {
@@ -51,8 +55,39 @@ class Text {
     auto counts = counts_of(plan_);
     bool changes = counts.changed > 0;
     if (!figures.empty() || changes) out_ += "\n";
-    for (const auto& figure : figures) out_ += "  " + columns.line(cells(figure), "   ") + "\n";
+    std::size_t widest = 0;
+    for (const auto& figure : figures)
+      widest = std::max(widest, display_width(columns.line(cells(figure), kGap)));
+    // Where the rules would stand behind the edge of a terminal, each has a line of its own.
+    for (const auto& figure : figures) {
+      auto row = cells(figure);
+      auto rule = widest > kWidth ? std::exchange(row[3], "") : std::string();
+      out_ += "  " + columns.line(row, kGap) + "\n";
+      if (!rule.empty()) out_ += fmt::format("{:14}{}\n", "", rule);
+    }
+    if (counts.cut_sessions > 0) out_ += "  cut now     " + cut_text(counts.cut_sessions) + "\n";
     if (changes) out_ += fmt::format("  targets     {}\n", targets_text(counts));
+    attention(counts);
+  }
+  std::string cut_text(std::size_t sessions) const {
+    auto out = counted(sessions, "live session", "live sessions");
+    auto names = words_.cut_names();
+    auto all = names.size();
+    return names.empty() ? out : out + ": " + some_of(std::move(names), kMostNames, all);
+  }
+  /// What is told at length further down, so that the first screen says that it is there.
+  void attention(const PlanCounts& counts) {
+    auto findings = words_.findings();
+    auto warnings = std::count_if(findings.begin(), findings.end(),
+                                  [](const FindingWords& finding) { return finding.warning; });
+    std::vector<std::string> parts;
+    if (!plan_.guards.empty())
+      parts.push_back(fmt::format("{} {} {} back", counted(plan_.guards.size(), "guard", "guards"),
+                                  plan_.guards.size() == 1 ? "holds" : "hold",
+                                  counted(counts.held, "change", "changes")));
+    if (warnings > 0)
+      parts.push_back(counted(std::size_t(warnings), "warning", "warnings") + " in the findings");
+    if (!parts.empty()) out_ += "  attention   " + join(parts, "; ") + "\n";
   }
 
   void edits() {
@@ -66,8 +101,8 @@ class Text {
       out_ += fmt::format("  {} {}{}\n", sign, words_.edit_name(edit),
                           place.empty() ? "" : "   " + place);
       if (words_.shape()) continue;
-      if (!edit.before.empty()) out_ += "      - " + words_.shown(edit.before) + "\n";
-      if (!edit.after.empty()) out_ += "      + " + words_.shown(edit.after) + "\n";
+      for (const EditLine& line : lines_of(edit))
+        out_ += fmt::format("      {} {}\n", line.added ? '+' : '-', words_.shown(line.text));
     }
   }
 
@@ -76,9 +111,9 @@ class Text {
     if (plan_.cuts.empty()) return;
     out_ += "\nLive sessions that are cut\n";
     Columns<5> columns;
-    for (const SessionCut& cut : plan_.cuts) columns.measure(words_.cut(cut));
-    for (const SessionCut& cut : plan_.cuts)
-      out_ += painted("  - " + columns.line(words_.cut(cut)), "31") + "\n";
+    auto cuts = words_.cuts();
+    for (const auto& cut : cuts) columns.measure(cut);
+    for (const auto& cut : cuts) out_ += painted("  - " + columns.line(cut), "31") + "\n";
   }
   void cut_counts() {
     bool any = false;
@@ -145,6 +180,8 @@ class Text {
   }
 
   static constexpr std::size_t kMostNames = 8;
+  static constexpr std::size_t kWidth = 110;
+  static constexpr std::string_view kGap = "   ";
   const Plan& plan_;
   const RenderOptions& options_;
   Words words_;

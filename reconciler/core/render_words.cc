@@ -236,6 +236,9 @@ std::string Words::place(const SourceRange& origin) const {
 
 std::string Words::edit_name(const PolicyEdit& edit) const {
   auto section = printable(edit.section);
+  // Tests are named by sentences, which may speak of anybody.
+  if (edit.section == "tests" && !edit.name.empty())
+    return shape() ? section : section + " \"" + printable(edit.name) + "\"";
   return edit.name.empty() ? section : section + " " + printable(edit.name);
 }
 
@@ -278,36 +281,109 @@ std::string Words::basis(const PeopleFigure& figure) const {
   return join(parts, "; ");
 }
 
-std::vector<FigureWords> Words::figures(std::size_t most_names) const {
-  auto figures = known_figures();
-  std::map<FigureKey, std::set<std::string>> names;
-  for (const PeopleFigure& figure : figures) names[key_of(figure)];
-  if (!shape())
-    for (const PersonChange& person : plan_.people) {
-      auto at = names.find(key_of(person));
-      if (at == names.end()) continue;
-      at->second.insert(shown(person.who));
-      if (at->second.size() > most_names) at->second.erase(std::prev(at->second.end()));
-    }
-  std::vector<FigureWords> out;
-  for (const PeopleFigure& figure : figures) {
-    FigureWords words;
-    words.gains = figure.gains;
-    words.known = figure.known();
-    words.complete = figure.complete();
-    words.count = words.complete ? counted(words.known, "person", "people")
-                                 : fmt::format("{} known, others unknown", words.known);
-    words.service = printable(figure.service.value);
-    words.rule = printable(figure.rule.value);
-    words.place = place(figure.origin);
-    words.basis = basis(figure);
-    const auto& known = names[key_of(figure)];
-    words.names.assign(known.begin(), known.end());
-    words.sessions = figure.sessions;
-    out.push_back(std::move(words));
-  }
+FigureWords Words::words_of(const PeopleFigure& figure) const {
+  FigureWords out;
+  out.gains = figure.gains;
+  out.known = figure.known();
+  out.complete = figure.complete();
+  out.count = out.complete ? counted(out.known, "person", "people")
+                           : fmt::format("{} known, others unknown", out.known);
+  out.services = {printable(figure.service.value)};
+  out.rule = printable(figure.rule.value);
+  out.place = place(figure.origin);
+  out.basis = basis(figure);
+  out.sessions = figure.sessions;
   return out;
 }
+
+namespace {
+
+/// What a figure says besides its service.
+std::string but_service(const FigureWords& figure) {
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", figure.gains, figure.count, figure.rule,
+                     figure.place, figure.basis, figure.sessions);
+}
+
+}  // namespace
+
+std::vector<FigureWords> Words::figures(std::size_t most_names) const {
+  auto figures = known_figures();
+  struct People {
+    std::set<std::string> names;
+    std::set<std::string_view> keys;
+  };
+  std::map<FigureKey, People> people;
+  for (const PeopleFigure& figure : figures) people[key_of(figure)];
+  if (!shape())
+    for (const PersonChange& person : plan_.people) {
+      auto at = people.find(key_of(person));
+      if (at == people.end()) continue;
+      at->second.keys.insert(person.key.empty() ? person.who : person.key);
+      auto& names = at->second.names;
+      names.insert(shown(person.who));
+      if (names.size() > most_names) names.erase(std::prev(names.end()));
+    }
+  // Those that lose a service at this moment say by which deny rule.
+  std::map<FigureKey, std::set<std::string>> denied;
+  for (const SessionCut& cut : plan_.cuts)
+    if (!cut.denied_by.empty())
+      denied[{true, cut.service.value, cut.rule.value}].insert(printable(cut.denied_by.value));
+
+  std::vector<FigureWords> out;
+  std::vector<const People*> of;                          // by index in `out`
+  std::map<std::string, std::vector<std::size_t>> alike;  // indices by but_service()
+  for (const PeopleFigure& figure : figures) {
+    FigureWords words = words_of(figure);
+    const People& who = people[key_of(figure)];
+    words.names.assign(who.names.begin(), who.names.end());
+    if (auto at = denied.find(key_of(figure)); at != denied.end())
+      words.rule +=
+          ", denied by " + some_of({at->second.begin(), at->second.end()}, 3, at->second.size());
+    // The same people by the same rule are told of once. In a shape the counts must do.
+    auto& others = alike[but_service(words)];
+    auto same = std::find_if(others.begin(), others.end(),
+                             [&](std::size_t other) { return of[other]->keys == who.keys; });
+    if (same != others.end()) {
+      out[*same].services.push_back(words.services[0]);
+      continue;
+    }
+    others.push_back(out.size());
+    out.push_back(std::move(words));
+    of.push_back(&who);
+  }
+  for (FigureWords& words : out)
+    words.service = some_of(words.services, kMostServices, words.services.size());
+  return out;
+}
+
+namespace {
+
+/// What of the policy's change a list of people cannot show. Our own words and counts alone.
+std::vector<Finding> findings_of_edits(const Plan& plan) {
+  std::vector<Finding> out;
+  std::size_t removed = 0, changed = 0;
+  for (const PolicyEdit& edit : plan.edits) {
+    if (edit.section == "tests") {
+      removed += edit.kind == PolicyEdit::Kind::removed;
+      changed += edit.kind == PolicyEdit::Kind::changed;
+    }
+    if (edit.section == "break_glass" && edit.kind != PolicyEdit::Kind::removed)
+      out.push_back(
+          {Finding::Level::warning, "edit.break-glass", TargetName(),
+           fmt::format("break_glass {} is {}: whoever holds its keys gains what it opens, "
+                       "and nobody is counted for it",
+                       printable(edit.name), to_string(edit.kind))});
+  }
+  if (removed + changed > 0)
+    out.push_back(
+        {Finding::Level::warning, "edit.tests", TargetName(),
+         fmt::format("of the policy's own tests {} removed and {} changed: what they kept "
+                     "from happening, a later commit may do",
+                     removed, changed)});
+  return out;
+}
+
+}  // namespace
 
 std::vector<FindingWords> Words::findings() const {
   std::vector<FindingWords> out;
@@ -320,19 +396,42 @@ std::vector<FindingWords> Words::findings() const {
                  });
     if (!known) out.push_back(std::move(words));
   };
+  for (Finding& finding : findings_of_edits(plan_))
+    out.push_back({true, "", std::move(finding.sentence), std::move(finding.id)});
   for (const Finding& finding : plan_.findings) add(finding);
   for (const TargetPlan& target : plan_.targets)
     for (const Finding& finding : target.findings) add(finding);
   return out;
 }
 
-std::array<std::string, 5> Words::cut(const SessionCut& cut) const {
-  auto rule = printable(cut.rule.value);
-  auto address = !cut.address || view_ != View::full ? "" : cut.address->to_string();
-  return {shown(cut.who), printable(cut.service.value), address,
-          for_people(cut.until - plan_.as_of) + " left",
-          cut.denied_by.empty() ? fmt::format("rule {} no longer gives it", rule)
-                                : fmt::format("rule {} denies it", printable(cut.denied_by.value))};
+std::vector<std::string> Words::cut_names() const {
+  std::set<std::string> out;
+  if (!shape())
+    for (const SessionCut& cut : plan_.cuts) out.insert(shown(cut.who));
+  return {out.begin(), out.end()};
+}
+
+std::vector<Words::Cut> Words::cuts() const {
+  using Key = std::tuple<std::string_view, SessionId, RuleName, RuleName, Instant>;
+  std::map<Key, std::pair<const SessionCut*, std::vector<std::string>>> groups;
+  for (const SessionCut& cut : plan_.cuts) {
+    auto& [first, services] = groups[{cut.who, cut.session, cut.denied_by, cut.rule, cut.until}];
+    if (first == nullptr) first = &cut;
+    services.push_back(printable(cut.service.value));
+  }
+  std::vector<Cut> out;
+  for (auto& [key, group] : groups) {
+    auto& [cut, services] = group;
+    auto all = services.size();
+    out.push_back({shown(cut->who),
+                   !cut->address || view_ != View::full ? "" : cut->address->to_string(),
+                   some_of(std::move(services), kMostServices, all),
+                   for_people(cut->until - plan_.as_of) + " left",
+                   cut->denied_by.empty()
+                       ? fmt::format("rule {} no longer gives it", printable(cut->rule.value))
+                       : fmt::format("rule {} denies it", printable(cut->denied_by.value))});
+  }
+  return out;
 }
 
 std::string Words::keep(const Change& change) const {

@@ -65,14 +65,18 @@ std::string targets_text(const PlanCounts& counts);
 /// What a plan with a scope of its own leaves out; "" otherwise.
 std::string scope_text(const Plan& plan);
 
+inline constexpr std::size_t kMostServices = 8;  // by name, of those that one line speaks of
+
 struct FigureWords {
   bool gains = false;
   std::string count;  // "3 people", "3 known, others unknown"
   std::size_t known = 0;
   bool complete = true;
-  std::string service, rule;
-  std::string place;               // "policies/payroll.yaml:14"; may be empty
-  std::string basis;               // "directory; 1 seen within 30 d"
+  std::vector<std::string> services;  // several where the same people have them by the same rule
+  std::string service;                // their names
+  std::string rule;   // "payments-work", or with what takes it: "staff, denied by listed"
+  std::string place;  // "policies/payroll.yaml:14"; may be empty
+  std::string basis;  // "directory; 1 seen within 30 d"
   std::vector<std::string> names;  // sorted; at most as many as were asked for
   std::size_t sessions = 0;
 };
@@ -98,12 +102,16 @@ class Words {
 
   /// Gains first.
   std::vector<FigureWords> figures(std::size_t most_names) const;
+  /// The names of those who are cut, sorted and each once; none in a shape.
+  std::vector<std::string> cut_names() const;
   std::vector<FindingWords> findings() const;
   std::string edit_name(const PolicyEdit& edit) const;
   std::string place(const SourceRange& origin) const;
 
-  /// who, service, address, what is left, why
-  std::array<std::string, 5> cut(const SessionCut& cut) const;
+  /// who, address, services, what is left, why
+  using Cut = std::array<std::string, 5>;
+  /// One for each session and reason, in the order of their people.
+  std::vector<Cut> cuts() const;
 
   /// What is no entry is said as a sentence; "" for an entry.
   std::string sentence(const Change& change) const;
@@ -121,6 +129,7 @@ class Words {
   std::vector<PeopleFigure> known_figures() const;
   std::string keep(const Change& change) const;
   std::string basis(const PeopleFigure& figure) const;
+  FigureWords words_of(const PeopleFigure& figure) const;
 
   const Plan& plan_;
   View view_;

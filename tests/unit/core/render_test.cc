@@ -55,7 +55,7 @@ TEST(Render, NamesFromOutsideCannotMoveTheCursor) {
   auto text = to_text(plan, {false, "head\nline", "an\ra"});
   for (char c : text) EXPECT_TRUE(c == '\n' || static_cast<unsigned char>(c) >= 0x20) << int(c);
   EXPECT_EQ(text.find("\u202e"), std::string::npos);
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 16);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 17);
 }
 
 TEST(Render, ColoursRepeatTheSign) {
