@@ -22,12 +22,12 @@ expect() {
 }
 
 # Without a configuration.
-expect 0 '^4 tests: 4 passed, 0 failed, 0 not proven$' test --policy "$folder/policies"
+expect 0 '^5 tests: 5 passed, 0 failed, 0 not proven$' test --policy "$folder/policies"
 expect 0 '"ok":true' --json test --policy "$folder/policies"
 expect 1 'knock.yaml' test
 expect 64 'is not a time' test --policy "$folder/policies" --at tomorrow
-expect 0 '^4 tests: 4 passed' test --policy "$folder/policies" --at 2027-06-01
-expect 3 'FAIL .*the probe sees' test --policy "$folder/policies" --at 2028-01-01
+expect 0 '^5 tests: 5 passed' test --policy "$folder/policies" --at 2027-06-01
+expect 3 'FAIL .*the probe sees' test --policy "$folder/policies" --at 2036-01-01
 
 mkdir "$folder/untested"
 grep -v '^#' "$root"/examples/policies/homelab/machines.yaml >"$folder/untested/machines.yaml"
@@ -42,7 +42,7 @@ store: sqlite://$folder/knock.db
 socket: $folder/admin.sock
 sign_in: {local: {type: local}}
 YAML
-expect 0 '^4 tests: 4 passed' test
+expect 0 '^5 tests: 5 passed' test
 sed -i '/^deny:/,$d' "$folder/policies/rules.yaml"
 expect 3 'FAIL .*guests' test
 expect 3 'can reach .*: rule .* \(rules.yaml:[0-9]+:[0-9]+\) lets them in' test
