@@ -30,8 +30,8 @@ std::string name_of(const PolicyRevision& revision) {
   return revision.empty() ? "none" : printable(short_revision(revision));
 }
 
-std::string state_name(const std::optional<Digest>& state) {
-  return state ? to_hex(*state).substr(0, 12) : "not read";
+std::string digest_name(const std::optional<Digest>& digest) {
+  return digest ? to_hex(*digest).substr(0, 12) : "unknown";
 }
 
 // ---- what sessions and time did ----
@@ -40,12 +40,11 @@ std::string state_name(const std::optional<Digest>& state) {
 /// with the same policy: sessions and time did that.
 class MovedBySessions {
  public:
-  MovedBySessions(std::span<const Session> then, Instant was, std::span<const Session> today,
-                  Instant now, std::span<const Prefix> keep)
-      : then_(then), today_(today), keep_(keep), was_(was), now_(now) {}
+  MovedBySessions(std::span<const Session> today, Instant now, std::span<const Prefix> keep)
+      : today_(today), keep_(keep), now_(now) {}
 
-  void under(const Policy& policy) {
-    auto before = evaluate({policy, then_, was_, keep_});
+  void under(const Policy& policy, std::span<const Session> then, Instant was) {
+    auto before = evaluate({policy, then, was, keep_});
     auto after = evaluate({policy, today_, now_, keep_});
     // The same policy gives the same targets and services in the same order.
     for (std::size_t t = 0; t < before.size(); ++t)
@@ -62,9 +61,7 @@ class MovedBySessions {
     if (found == moved_.end() || !about_entry(change)) return false;
     const auto& prefixes = found->second;
     auto next = std::upper_bound(prefixes.begin(), prefixes.end(), change.prefix);
-    if (next != prefixes.begin() && std::prev(next)->contains(change.prefix)) return true;
-    auto from = std::lower_bound(prefixes.begin(), prefixes.end(), change.prefix);
-    return from != prefixes.end() && change.prefix.contains(*from);
+    return next != prefixes.begin() && std::prev(next)->contains(change.prefix);
   }
 
   static bool about_entry(const Change& change) {
@@ -89,18 +86,19 @@ class MovedBySessions {
     }
   }
 
-  std::span<const Session> then_, today_;
+  std::span<const Session> today_;
   std::span<const Prefix> keep_;
-  Instant was_, now_;
+  Instant now_;
   std::map<std::pair<TargetName, std::string>, std::vector<Prefix>> moved_;
 };
 
-/// Those that lived at `then`, as they were: whoever ended later had not ended. One that began in
-/// the very millisecond counts as new.
-std::vector<Session> sessions_as_of(std::span<const Session> known, Instant then) {
+/// Those that lived at `then`, as they were: whoever ended later had not ended. Of one that began in
+/// the very millisecond nobody knows.
+std::vector<Session> sessions_as_of(std::span<const Session> known, Instant then, bool very_then) {
   std::vector<Session> out;
   for (const Session& session : known) {
-    if (session.created >= then || session.expires <= then) continue;
+    if (session.created > then || session.expires <= then) continue;
+    if (session.created == then && !very_then) continue;
     if (session.end && session.end->at <= then) continue;
     out.push_back(session);
     out.back().end.reset();
@@ -119,7 +117,7 @@ SessionsSince since(std::span<const Session> known, Instant then, Instant now) {
   SessionsSince out;
   out.since = then;
   for (const Session& session : known) {
-    bool lived = session.created < then && then < session.expires &&
+    bool lived = session.created <= then && then < session.expires &&
                  !(session.end && session.end->at <= then);
     bool lives = session.live_at(now);
     if (lived == lives) continue;
@@ -279,7 +277,8 @@ class Comparer {
           "saved-plan.target", name,
           fmt::format("its structure or what is not ours in it was changed: state {}, {} foreign "
                       "when the plan was made; {}, {} foreign now",
-                      state_name(shown.state), shown.foreign, state_name(now.state), now.foreign));
+                      digest_name(shown.state), shown.foreign, digest_name(now.state),
+                      now.foreign));
     Deeds shown_done(shown.changes), shown_held(shown.held), done(now.changes), held(now.held);
     for (const Change& change : now.changes)
       if (change.action != Action::report && !shown_done.have(change))
@@ -373,8 +372,9 @@ std::vector<PlanRefusal> check_file(const SavedPlan& saved, const PlanPlace& pla
   return out;
 }
 
-std::vector<PlanRefusal> check_revisions(const Plan& shown, const PolicyRevision& in_force,
-                                         const PolicyRevision& newest) {
+std::vector<PlanRefusal> check_revisions(const SavedPlan& saved, const PolicyRevision& in_force,
+                                         const Policy& newest) {
+  const Plan& shown = saved.plan;
   std::vector<PlanRefusal> out;
   const auto& from = in_force.empty() ? shown.to : in_force;
   if (shown.from != from)
@@ -384,22 +384,36 @@ std::vector<PlanRefusal> check_revisions(const Plan& shown, const PolicyRevision
                      name_of(in_force),
                      in_force == shown.to ? ", the very policy that it would put in force" : "",
                      kNewOrReplan)});
-  if (newest != shown.to)
+  if (newest.revision != shown.to)
+    out.push_back({"saved-plan.commit",
+                   fmt::format("it is of policy {}, and the source holds {} now; {}",
+                               name_of(shown.to), name_of(newest.revision), kNewOrReplan)});
+  else if (auto content = content_of(newest); saved.policy != content)
     out.push_back(
-        {"saved-plan.commit", fmt::format("it is of policy {}, and the source holds {} now; {}",
-                                          name_of(shown.to), name_of(newest), kNewOrReplan)});
+        {"saved-plan.policy",
+         fmt::format("what was called policy {} had content {} when the plan was made, and "
+                     "has {} now; {}",
+                     name_of(shown.to), digest_name(saved.policy), digest_name(content),
+                     kNewOrReplan)});
   return out;
 }
 
+Digest content_of(const Policy& policy) { return sha256(to_yaml(policy)); }
+
 PlanComparison compare(const CompareInput& input) {
   PlanComparison out;
-  auto then = sessions_as_of(input.known, input.shown.as_of);
   auto today = live_ones(input.known, input.now.as_of);
   out.sessions = since(input.known, input.shown.as_of, input.now.as_of);
-  MovedBySessions moved(then, input.shown.as_of, today, input.now.as_of, input.keep);
-  moved.under(input.planned);
-  if (input.in_force != nullptr && input.in_force->revision != input.planned.revision)
-    moved.under(*input.in_force);
+  MovedBySessions moved(today, input.now.as_of, input.keep);
+  bool begun = false;
+  for (const Session& session : input.known) begun |= session.created == input.shown.as_of;
+  for (bool very_then : {true, false}) {
+    if (!very_then && !begun) continue;  // the same once more
+    auto then = sessions_as_of(input.known, input.shown.as_of, very_then);
+    moved.under(input.planned, then, input.shown.as_of);
+    if (input.in_force != nullptr && input.in_force->revision != input.planned.revision)
+      moved.under(*input.in_force, then, input.shown.as_of);
+  }
   moved.finish();
   Comparer(input, moved, out).run();
   return out;
@@ -432,8 +446,8 @@ std::vector<PlanRefusal> check_exact(const CompareInput& input, const PlanCompar
     for (const TargetPlan& shown : input.shown.targets)
       if (shown.target == now.target && shown.state != now.state)
         return refuse(fmt::format("{} was in state {} when the plan was made, and is in {} now",
-                                  printable(now.target.value), state_name(shown.state),
-                                  state_name(now.state)));
+                                  printable(now.target.value), digest_name(shown.state),
+                                  digest_name(now.state)));
   return {};
 }
 

@@ -58,8 +58,10 @@ struct PlanPlace {
 std::vector<PlanRefusal> check_file(const SavedPlan& saved, const PlanPlace& place);
 
 /// `in_force` is empty when nothing is; `newest` is what the policy source holds.
-std::vector<PlanRefusal> check_revisions(const Plan& shown, const PolicyRevision& in_force,
-                                         const PolicyRevision& newest);
+std::vector<PlanRefusal> check_revisions(const SavedPlan& saved, const PolicyRevision& in_force,
+                                         const Policy& newest);
+/// For SavedPlan::policy.
+Digest content_of(const Policy& policy);
 
 /// Who came and went between two moments.
 struct SessionsSince {

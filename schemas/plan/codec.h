@@ -25,6 +25,9 @@ struct SavedPlan {
   OwnerId owner;  // the installation it was made for
   Instant expires;
   std::string nonce;  // single use: 128 random bits, base64url
+  /// Of what the planned policy says, whatever its revision is called: whoever sends a candidate
+  /// names it as they like. Nothing: not known.
+  std::optional<Digest> policy = {};
   /// Of the controller that signed it, when one did: the signature is this key's. Whether it is the
   /// key of this installation is for the caller.
   std::optional<Ed25519Public> key = {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The saved plan file: NDJSON, so that neither side holds a tree of it.
 //
-//   {"knock_plan":"1.1","owner":…,"nonce":…,"expires":…,"key":…,"id":…,"from":…,"to":…,"sequence":…,"as_of":…}
+//   {"knock_plan":"1.1","owner":…,"nonce":…,"expires":…,"policy":…,"key":…,"id":…,"from":…,"to":…,"sequence":…,"as_of":…}
 //   {"line":"edit","edit":{…}}                any number of each
 //   {"line":"figure","figure":{…}}
 //   {"line":"person","person":{…}}
@@ -68,6 +68,7 @@ class SavedWriter {
     json_.begin_object().text("knock_plan", kPlanVersion);
     json_.text("owner", saved.owner.to_string()).text("nonce", saved.nonce);
     json_.time("expires", saved.expires);
+    if (saved.policy) json_.text("policy", to_hex(*saved.policy));
     if (signer_ != nullptr) json_.text("key", base64url_of(signer_->public_key()));
     write_plan_members(json_, saved.plan);
     end_line();
@@ -242,6 +243,7 @@ Status Reader::header(std::string_view line) {
   if (in.ok() && (!base64url_decode(saved_.nonce, bytes) || bytes.size() != kNonceBytes))
     in.refuse("value", "nonce", "is not 128 bits in base64url");
   saved_.expires = in.time("expires");
+  if (in.has("policy")) saved_.policy = in.parsed("policy", "64 hex digits", digest_from_hex);
   if (in.has("key"))
     saved_.key = in.parsed("key", "256 bits in base64url", bytes_from<Ed25519Public>);
   read_plan_members(in, saved_.plan, others_);

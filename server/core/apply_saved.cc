@@ -69,9 +69,8 @@ Result<CheckedPlan> check_saved(const ApplyGround& ground, const ApplyAsk& ask) 
       check_file(out.saved, {ground.owner, ground.now, head, used, ground.key, ground.signed_only});
   if (!refusals.empty()) return refused(refusals);
   if (!ask.replan) {
-    refusals = check_revisions(out.saved.plan,
-                               ground.in_force ? ground.in_force->revision : PolicyRevision(),
-                               ground.newest.revision);
+    refusals = check_revisions(
+        out.saved, ground.in_force ? ground.in_force->revision : PolicyRevision(), ground.newest);
     if (!refusals.empty()) return refused(refusals);
   }
   KNOCK_ASSIGN(out.now, ground.plan());

@@ -216,12 +216,16 @@ Questions Controller::questions() const {
                     reconciler_.live_sessions(), parts_.zones, parts_.history});
 }
 
+Result<Policy> Controller::candidate(const std::vector<PolicyFile>& files,
+                                     const PolicyRevision& revision, Diagnostics& problems) const {
+  return sound_policy(files, revision, policy_context(parts_.config, parts_.zones),
+                      parts_.clock.now(), problems);
+}
+
 Result<Plan> Controller::plan_candidate(std::vector<PolicyFile> files,
                                         const PolicyRevision& revision,
                                         std::span<const TargetName> only, Diagnostics& problems) {
-  KNOCK_ASSIGN(auto policy,
-               sound_policy(files, revision, policy_context(parts_.config, parts_.zones),
-                            parts_.clock.now(), problems));
+  KNOCK_ASSIGN(auto policy, candidate(files, revision, problems));
   return reconciler_.plan(policy, only);
 }
 

@@ -88,6 +88,8 @@ class Controller {
   /// What people ask about now and then.
   Questions questions() const;
   /// Candidate files are loaded and planned, nothing is adopted. Problems come back as diagnostics.
+  Result<Policy> candidate(const std::vector<PolicyFile>& files, const PolicyRevision& revision,
+                           Diagnostics& problems) const;
   Result<Plan> plan_candidate(std::vector<PolicyFile> files, const PolicyRevision& revision,
                               std::span<const TargetName> only, Diagnostics& problems);
 

@@ -17,10 +17,14 @@ std::vector<Prefix> keep_of(const Config& config) {
   return out;
 }
 
-Result<Plan> plan_for(Controller& controller, const PlanAsk& ask, Diagnostics& problems) {
-  if (ask.files) return controller.plan_candidate(*ask.files, ask.revision, ask.only, problems);
+Result<std::shared_ptr<const Policy>> policy_for(Controller& controller, const PlanAsk& ask,
+                                                 Diagnostics& problems) {
+  if (ask.files) {
+    KNOCK_ASSIGN(auto candidate, controller.candidate(*ask.files, ask.revision, problems));
+    return std::make_shared<const Policy>(std::move(candidate));
+  }
   KNOCK_ASSIGN(auto newest, controller.policy_keeper().newest(problems));
-  return controller.reconciler().plan(*newest.policy, ask.only);
+  return newest.policy;
 }
 
 AppliedPlan::How judged(const CarriedOut& result) {
@@ -49,9 +53,11 @@ Result<std::string> save_plan(Controller& controller, const PlanAsk& ask, Diagno
     return fail(ErrorKind::invalid, fmt::format("a plan is good for {} at most; say --good-for 24h",
                                                 to_string(kLongestPlanLife)));
   KNOCK_ASSIGN(auto key, controller.plan_key());
-  KNOCK_ASSIGN(auto plan, plan_for(controller, ask, problems));
+  KNOCK_ASSIGN(auto policy, policy_for(controller, ask, problems));
+  KNOCK_ASSIGN(auto plan, controller.reconciler().plan(*policy, ask.only));
   SavedPlan saved{std::move(plan), controller.config().owner,
-                  controller.clock().now() + ask.good_for, controller.random().token(16)};
+                  controller.clock().now() + ask.good_for, controller.random().token(16),
+                  content_of(*policy)};
   std::string out;
   write_saved(saved, [&](std::string_view piece) { out += piece; }, &key);
   return out;

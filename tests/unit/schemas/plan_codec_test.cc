@@ -281,6 +281,8 @@ TEST(SavedPlan, EachCheckHasItsReason) {
        "saved-plan.signature"},
       {"signature cut", signed_with("\"ed25519\":\"", "\"ed25519\":\"A"), "saved-plan.value"},
       {"key is a number", with_header("\"expires\"", "\"key\":1,\"expires\""), "saved-plan.type"},
+      {"policy digest", with_header("\"expires\"", "\"policy\":\"ab\",\"expires\""),
+       "saved-plan.value"},
       {"target state", with_target("\"owned\":1", "\"owned\":1,\"state\":\"ab\""),
        "saved-plan.value"},
       {"owner", with_header("feedbeef01234567", "FEEDBEEF01234567"), "saved-plan.value"},

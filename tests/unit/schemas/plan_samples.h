@@ -95,7 +95,8 @@ inline Plan rich_plan() {
 }
 
 inline SavedPlan rich_saved_plan() {
-  return {rich_plan(), OwnerId{0xfeedbeef01234567}, after(3600), "AAECAwQFBgcICQoLDA0ODw"};
+  return {rich_plan(), OwnerId{0xfeedbeef01234567}, after(3600), "AAECAwQFBgcICQoLDA0ODw",
+          sha256("policy")};
 }
 
 inline std::string json_of(const Plan& plan, View view = View::full) {
