@@ -131,13 +131,14 @@ int remote_plan(const Global& global, const PlanFlags& flags, const std::string&
   return flags.detailed && !truth(value, "empty") ? kChanges : kDone;
 }
 
-int save(const Plan& plan, const Config& config, const PlanFlags& flags) {
+int save(const Plan& plan, const Policy& policy, const Config& config, const PlanFlags& flags) {
   SystemRandom random;
   auto life = parse_duration(flags.good_for);
   if (!life || life->ms <= 0 || *life > kLongestPlanLife)
     return fail_with(kUsage, "--good-for " + flags.good_for + " is not a length of time up to " +
                                  to_string(kLongestPlanLife) + "; write 24h");
-  SavedPlan saved{plan, config.owner, SystemClock().now() + *life, random.token(16)};
+  SavedPlan saved{plan, config.owner, SystemClock().now() + *life, random.token(16),
+                  content_of(policy)};
   auto kept = write_plan_file(flags.out, [&](const Write& out) { write_saved(saved, out); });
   if (!kept) return fail_with(kept.error());
   say_saved(plan, flags.out, saved.expires);
@@ -223,7 +224,7 @@ int plan(const Global& global, const PlanFlags& flags) {
   auto made = local_plan(*config, **store, loaded->policy, now, *request);
   if (!made) return fail_with(made.error());
   if (!flags.out.empty())
-    if (int saved = save(*made, *config, flags); saved != kDone) return saved;
+    if (int saved = save(*made, loaded->policy, *config, flags); saved != kDone) return saved;
   print_plan(*made, *format,
              {global.colored(), loaded->snapshot.subject, loaded->snapshot.author, View::full},
              flags.view);
