@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 #include <utility>
 
 #include "base/random.h"
@@ -34,6 +35,17 @@ std::string prose(std::string_view text) {
   for (std::size_t i = 0; i < parts.size(); ++i)
     out += pairs && i % 2 == 1 ? fmt::format("<code>{}</code>", safe(parts[i])) : safe(parts[i]);
   return pairs ? out : safe(text);
+}
+
+/// A place in the files, which may go on in the next line behind a folder.
+std::string place_html(std::string_view place) {
+  if (place.empty()) return "";
+  std::string out = "<span class=\"dim place\">";
+  for (char c : safe(place)) {
+    out += c;
+    if (c == '/') out += "<wbr>";
+  }
+  return out + "</span>";
 }
 
 class Page {
@@ -168,8 +180,12 @@ class Page {
     auto length = [&](std::size_t n) {
       return n == 0 ? 0 : std::max(3, int(n * std::size_t(kReach) / most));
     };
+    constexpr std::size_t kUnfoldedBars = 8;
+    out_ += fmt::format("<h2>Services</h2>\n<details class=\"bars\"{}><summary>{}</summary>\n",
+                        all.size() <= kUnfoldedBars ? " open" : "",
+                        counted(all.size(), "service concerned", "services concerned"));
     out_ += fmt::format(
-        "<h2>Services</h2>\n<svg viewBox=\"0 0 360 {0}\" role=\"img\" aria-label=\"How many people "
+        "<svg viewBox=\"0 0 360 {0}\" role=\"img\" aria-label=\"How many people "
         "lose (left) and gain (right) each service; the tables above say the same\">\n",
         shown * kRow);
     std::size_t row = 0;
@@ -188,6 +204,7 @@ class Page {
     if (all.size() > shown)
       out_ += fmt::format("<p class=\"dim\">{} in the tables above.</p>\n",
                           counted(all.size() - shown, "more service", "more services"));
+    out_ += "</details>\n";
   }
   void side(std::size_t n, bool unknown, int x, int y, int length, std::string_view kind,
             int direction) {
@@ -223,8 +240,23 @@ class Page {
     out += "</tr></thead>\n<tbody>\n";
   }
 
+  /// The first few, and the others folded away.
+  static std::string names(const FigureWords& figure) {
+    if (figure.names.empty()) return "";
+    constexpr std::size_t kShown = 8;
+    auto all = std::max(figure.known, figure.names.size());
+    if (all <= kShown) return safe(join(figure.names, ", "));
+    auto middle = figure.names.begin() + std::ptrdiff_t(std::min(kShown - 2, figure.names.size()));
+    std::vector<std::string> first(figure.names.begin(), middle);
+    std::vector<std::string> rest(middle, figure.names.end());
+    auto named = figure.names.size();
+    if (all > named) rest.push_back(fmt::format("{} whose names have no room here", all - named));
+    return fmt::format("{}<details class=\"names\"><summary>and {} more</summary>{}</details>",
+                       safe(join(first, ", ")), all - first.size(), safe(join(rest, ", ")));
+  }
+
   void figures(bool gains) {
-    constexpr std::size_t kNames = 200;
+    constexpr std::size_t kNames = 500;
     bool open = false;
     for (const FigureWords& figure : words_.figures(kNames)) {
       if (figure.gains != gains) continue;
@@ -238,12 +270,10 @@ class Page {
                                          "{} known, <span class=\"unknown\">others "
                                          "unknown</span>",
                                          figure.known);
-      auto who = figure.names.empty() ? "" : some_of(figure.names, kNames, figure.known);
       auto rule = safe(figure.rule);
-      if (!figure.place.empty())
-        rule += fmt::format(" <span class=\"dim mono\">{}</span>", safe(figure.place));
+      if (!figure.place.empty()) rule += " " + place_html(figure.place);
       out_ += "<tr>" + cell("", fmt::format("<b>{}</b>", safe(figure.service)), "name") +
-              cell("people", count) + cell("who", safe(who)) + cell("rule", rule) +
+              cell("people", count) + cell("who", names(figure)) + cell("rule", rule) +
               cell("known from", safe(figure.basis)) + "</tr>\n";
     }
     if (open) out_ += "</tbody>\n</table></div>\n";
@@ -269,9 +299,7 @@ class Page {
                           : removed ? "−"
                                     : "~") +
               cell("", fmt::format("<b>{}</b>", safe(words_.edit_name(edit))), "name") +
-              cell("", fmt::format("<span class=\"dim mono\">{}</span>",
-                                   safe(words_.place(edit.origin)))) +
-              cell("", text) + "</tr>\n";
+              cell("", place_html(words_.place(edit.origin))) + cell("", text) + "</tr>\n";
     }
     out_ += "</tbody>\n</table></div>\n";
   }
@@ -279,21 +307,30 @@ class Page {
   void cuts() {
     if (counts_.cut_sessions == 0 && !words_.shape()) return;
     if (words_.shape()) return cut_counts();
-    constexpr std::size_t kMost = 2'000;
+    constexpr std::size_t kMost = 2'000, kUnfolded = 20;
     out_ += "<h2>Live sessions that are cut</h2>\n";
+    auto cuts = words_.cuts();
+    auto shown = std::min(cuts.size(), kMost);
+    auto open = shown <= kUnfolded ? shown : kUnfolded / 2;
+    cut_rows({cuts.data(), open});
+    if (shown > open) {
+      out_ += fmt::format("<details><summary>and {}</summary>\n",
+                          counted(shown - open, "more session", "more sessions"));
+      cut_rows({cuts.data() + open, shown - open});
+      out_ += "</details>\n";
+    }
+    if (cuts.size() > kMost) more(cuts.size() - kMost);
+  }
+  void cut_rows(std::span<const Words::Cut> cuts) {
     open_table(
         out_, {"who", words_.view() == View::full ? "address" : "", "service", "time left", "why"});
-    auto cuts = words_.cuts();
-    std::size_t row = 0;
     for (const auto& [who, address, services, left, why] : cuts) {
-      if (row++ == kMost) break;
       auto mono = address.empty() ? "" : fmt::format("<code>{}</code>", safe(address));
       out_ += "<tr>" + cell("", fmt::format("<b>{}</b>", safe(who)), "name") +
               cell("address", mono) + cell("service", safe(services)) +
               cell("time left", safe(left)) + cell("why", safe(why)) + "</tr>\n";
     }
     out_ += "</tbody>\n</table></div>\n";
-    if (cuts.size() > kMost) more(cuts.size() - kMost);
   }
   void cut_counts() {
     bool any = false;

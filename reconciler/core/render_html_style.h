@@ -20,7 +20,7 @@ font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 .25rem}
 h2{font-size:1.15rem;margin:2.25rem 0 .5rem}
 p{margin:.25rem 0}
-code,.mono{font-family:ui-monospace,monospace;font-size:.9em}
+code,.mono,.place{font-family:ui-monospace,monospace;font-size:.9em}
 .dim{color:var(--dim)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.6rem;
 margin:1.25rem 0 0;padding:0;list-style:none}
@@ -59,8 +59,11 @@ tr.heading td{font-weight:600;background:var(--warn-bg)}
 details{border:1px solid var(--line);border-radius:.5rem;margin:.6rem 0;background:var(--bg)}
 summary{cursor:pointer;padding:.6rem .9rem;background:var(--soft);border-radius:.5rem}
 summary b{margin-right:.5rem}
-details>div,details>p{padding:.3rem .9rem}
+details>div,details>p,details>svg{padding:.3rem .9rem}
+details.names{border:0;margin:0;background:none}
+details.names>summary{display:inline-block;padding:.1rem .5rem;color:var(--change)}
 .was,.now{display:block;padding:.1rem .5rem;border-radius:.25rem}
+.was,.now{max-height:14rem;overflow:auto}
 .was{background:var(--del-bg)}
 .now{background:var(--add-bg)}
 .unknown{color:var(--warn);font-weight:600}
@@ -81,6 +84,7 @@ td.sign{float:left;width:auto}
 @media print{
 :root{color-scheme:light}
 body{max-width:none;padding:0;font-size:11pt}
+.was,.now{max-height:none}
 details{break-inside:auto;border:0}
 details::details-content{content-visibility:visible;height:auto}
 tr,.tiles li,.box{break-inside:avoid}

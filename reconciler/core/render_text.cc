@@ -61,13 +61,25 @@ class Text {
     // Where the rules would stand behind the edge of a terminal, each has a line of its own.
     for (const auto& figure : figures) {
       auto row = cells(figure);
-      auto rule = widest > kWidth ? std::exchange(row[3], "") : std::string();
-      out_ += "  " + columns.line(row, kGap) + "\n";
-      if (!rule.empty()) out_ += fmt::format("{:14}{}\n", "", rule);
+      if (widest <= kWidth)
+        out_ += "  " + columns.line(row, kGap) + "\n";
+      else
+        out_ += wrapped(figure, std::move(row));
     }
     if (counts.cut_sessions > 0) out_ += "  cut now     " + cut_text(counts.cut_sessions) + "\n";
     if (changes) out_ += fmt::format("  targets     {}\n", targets_text(counts));
     attention(counts);
+  }
+  /// The names below, as many as one line has room for, and the rule below them.
+  static std::string wrapped(const FigureWords& figure, Columns<4>::Cells row) {
+    auto out = fmt::format("  {}   {}", row[0], row[1]);
+    auto most = figure.names.size() + 1;
+    while (most > 2 && display_width(row[2]) > kWidth - kIndent)
+      row[2] = some_of(figure.names, --most, figure.known);
+    bool beside = display_width(out) + kGap.size() + display_width(row[2]) <= kWidth;
+    if (!row[2].empty())
+      out += beside ? std::string(kGap) + row[2] : fmt::format("\n{:{}}{}", "", kIndent, row[2]);
+    return out + fmt::format("\n{:{}}{}\n", "", kIndent, row[3]);
   }
   std::string cut_text(std::size_t sessions) const {
     auto out = counted(sessions, "live session", "live sessions");
@@ -180,7 +192,7 @@ class Text {
   }
 
   static constexpr std::size_t kMostNames = 8;
-  static constexpr std::size_t kWidth = 110;
+  static constexpr std::size_t kWidth = 110, kIndent = 14;
   static constexpr std::string_view kGap = "   ";
   const Plan& plan_;
   const RenderOptions& options_;

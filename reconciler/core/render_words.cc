@@ -377,8 +377,8 @@ std::vector<Finding> findings_of_edits(const Plan& plan) {
   if (removed + changed > 0)
     out.push_back(
         {Finding::Level::warning, "edit.tests", TargetName(),
-         fmt::format("of the policy's own tests {} removed and {} changed: what they kept "
-                     "from happening, a later commit may do",
+         fmt::format("{} removed and {} changed of the policy's own tests: what they kept from "
+                     "happening is no longer kept",
                      removed, changed)});
   return out;
 }

@@ -28,6 +28,9 @@ constexpr std::array kShapeSentences{
                                "close")},
     std::pair{std::string_view("plan.local"),
               std::string_view("this plan was made without the controller")},
+    std::pair{std::string_view("plan.no-surface"),
+              std::string_view("this controller cannot enforce a key of the policy, and would "
+                               "refuse it")},
     std::pair{std::string_view("target.gone"),
               std::string_view("is no longer in the policy: its entries are closed, its ports stay "
                                "protected")},

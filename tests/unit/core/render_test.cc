@@ -121,5 +121,76 @@ TEST(Render, UnreadableIsNotEmpty) {
   EXPECT_NE(text.find("1 target not read"), std::string::npos);
 }
 
+PeopleFigure losing(const char* service, std::size_t people) {
+  PeopleFigure figure;
+  figure.service = ServiceName(service);
+  figure.rule = RuleName("staff");
+  figure.seen = people;
+  return figure;
+}
+
+void lose(Plan& plan, const char* service, std::initializer_list<const char*> who) {
+  plan.figures.push_back(losing(service, who.size()));
+  for (const char* name : who)
+    plan.people.push_back({false, name, ServiceName(service), RuleName("staff"), {}, {}, name});
+}
+
+TEST(Render, TheSamePeopleStandInOneLine) {
+  Plan plan = one_target({});
+  lose(plan, "db", {"ana", "bob"});
+  lose(plan, "mail", {"ana", "cid"});  // as many, and others
+  lose(plan, "wiki", {"ana", "bob"});
+  auto text = to_text(plan);
+  EXPECT_TRUE(
+      has_line(text, "  who loses   2 people from db, wiki   ana, bob   (rule staff; seen)"))
+      << text;
+  EXPECT_TRUE(
+      has_line(text, "  who loses   2 people from mail       ana, cid   (rule staff; seen)"))
+      << text;
+}
+
+TEST(Render, OneSessionIsCutInOneLineWithWhatTookIt) {
+  Plan plan = one_target({});
+  lose(plan, "db", {"ana"});
+  lose(plan, "wiki", {"ana"});
+  auto until = plan.as_of + Duration::hours(1);
+  for (const char* service : {"db", "wiki"})
+    plan.cuts.push_back({SessionId("s"), "ana", "ana", IpAddress::parse("192.0.2.1"),
+                         ServiceName(service), RuleName("staff"), RuleName("listed"), until});
+  auto text = to_text(plan);
+  EXPECT_TRUE(has_line(text, "  - ana  192.0.2.1  db, wiki  1 h left  rule listed denies it"))
+      << text;
+  EXPECT_TRUE(has_line(text, "  cut now     1 live session: ana")) << text;
+  EXPECT_NE(text.find("(rule staff, denied by listed; seen)"), text.npos) << text;
+  EXPECT_NE(to_text(plan, {false, "", "", View::shape}).find("  cut now     1 live session\n"),
+            text.npos);
+}
+
+TEST(Render, NamesThatDoNotFitStandBelow) {
+  Plan plan = one_target({});
+  std::string name(60, 'n');
+  auto other = name + "2", third = name + "3";
+  lose(plan, "a-service-with-a-long-name-that-fills-half-of-a-terminal",
+       {name.c_str(), other.c_str(), third.c_str()});
+  auto text = to_text(plan);
+  EXPECT_TRUE(has_line(text, "              " + name + " and 2 more")) << text;
+  EXPECT_TRUE(has_line(text, "              (rule staff; seen)")) << text;
+}
+
+/// What no list of people can show is said in words.
+TEST(Render, EditsThatConcernNobodyByName) {
+  Plan plan = one_target({});
+  plan.edits = {
+      {PolicyEdit::Kind::removed, "tests", "n", {}, "{name: \"n\", as: {}, can: [a]}", ""},
+      {PolicyEdit::Kind::added, "tests", "m", {}, "", "{name: \"m\", as: {}, can: [a]}"},
+      {PolicyEdit::Kind::changed, "break_glass", "fire", {}, "{ttl: 1h}", "{ttl: 2h}"}};
+  auto text = to_text(plan);
+  EXPECT_NE(text.find("1 removed and 0 changed of the policy's own tests"), text.npos) << text;
+  EXPECT_NE(text.find("break_glass fire is changed: whoever holds its keys"), text.npos) << text;
+  EXPECT_TRUE(has_line(text, "  attention   2 warnings in the findings")) << text;
+  EXPECT_TRUE(has_line(text, "  - tests \"n\"")) << text;
+  EXPECT_EQ(to_text(plan, {false, "", "", View::shape}).find("\"n\""), text.npos);
+}
+
 }  // namespace
 }  // namespace knock::test

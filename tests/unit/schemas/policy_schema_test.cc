@@ -6,6 +6,8 @@
 #include <boost/json.hpp>
 #include <charconv>
 #include <filesystem>
+#include <regex>
+#include <set>
 #include <valijson/adapters/boost_json_adapter.hpp>
 #include <valijson/schema.hpp>
 #include <valijson/schema_parser.hpp>
@@ -140,6 +142,37 @@ TEST(PolicySchema, TakesWhatTheLoaderTakes) {
     ++files;
   }
   EXPECT_GE(files, 30u);
+}
+
+/// Every name of a key, wherever in the schema it stands.
+void collect_keys(const json::value& schema, std::set<std::string>& out) {
+  if (const auto* list = schema.if_array())
+    for (const auto& item : *list) collect_keys(item, out);
+  const auto* object = schema.if_object();
+  if (object == nullptr) return;
+  for (const auto& member : *object) {
+    if (member.key() == "properties" && member.value().is_object())
+      for (const auto& property : member.value().as_object()) out.insert(property.key());
+    collect_keys(member.value(), out);
+  }
+}
+
+/// The tables of the page, not its prose: a key is explained where it stands in code in the first
+/// cell of a row, alone or inside of another ("removals: {percent, entries}").
+bool is_explained(const std::string& page, const std::string& key) {
+  std::regex row("(^|\\n)(\\| `[^|]*\\b" + key + "\\b[^|]*` \\||#+ " + key + "(\\n|$))");
+  return std::regex_search(page, row);
+}
+
+TEST(PolicySchema, EveryKeyIsExplainedOnThePage) {
+  auto page = test::read_file(test::source_dir() + "/docs/policy.md");
+  auto schema =
+      json::parse(test::read_file(test::source_dir() + "/schemas/policy/policy.v1.schema.json"));
+  std::set<std::string> keys;
+  collect_keys(schema, keys);
+  EXPECT_GE(keys.size(), 70u);
+  for (const std::string& key : keys)
+    EXPECT_TRUE(is_explained(page, key)) << "`" << key << "` has no row in docs/policy.md";
 }
 
 TEST(PolicySchema, TakesWhatIsPrinted) {
