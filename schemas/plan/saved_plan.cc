@@ -286,7 +286,7 @@ Status Reader::check_signature(const std::optional<Ed25519Signature>& signature,
                                      "it was changed after it was written; make a new plan"
                                    : "it has a signature and names no key: it was changed "
                                      "after it was written; make a new plan");
-  if (signature && !verify(*saved_.key, signed_text(digest), *signature))
+  if (signature && saved_.key && !verify(*saved_.key, signed_text(digest), *signature))
     return refuse(
         "signature",
         fmt::format("its signature is not one of key {} over this content: it was changed "
