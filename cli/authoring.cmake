@@ -13,8 +13,8 @@ foreach(pair kPolicySchema=policy/policy.v1.schema.json kConfigSchema=config/con
   list(APPEND embedded "${output}")
 endforeach()
 knock_library(knock_authoring
-  SOURCES completion_script.cc migration.cc policy_paths.cc suggest.cc unified_diff.cc ${embedded}
-  LINK knock_policy_files knock_policy_format CLI11::CLI11)
+  SOURCES completion_script.cc imported_policy.cc migration.cc policy_paths.cc suggest.cc unified_diff.cc ${embedded}
+  LINK knock_policy_files knock_policy_format knock_nft_ruleset CLI11::CLI11)
 # A literal longer than a compiler has to take; ours take it.
 set_source_files_properties(${embedded} PROPERTIES COMPILE_OPTIONS -Wno-overlength-strings)
 target_sources(knock PRIVATE completion.cc fmt.cc migrate.cc schema.cc)

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// The policy files that `knock init --from nftables` writes: what the machine's own rules let in
+// today, as services and static entries that end, so that each must be looked at. Pure.
+#pragma once
+
+#include <string>
+
+#include "agents/nftables/ruleset.h"
+#include "base/time.h"
+
+namespace knock::cli {
+
+struct ImportedPolicy {
+  std::string text;  // of one policy file, formatted; it loads together with the starter's targets
+  std::size_t services = 0, entries = 0, open_to_everybody = 0, left_out = 0;
+  bool through = false;  // needs the target `behind-this-host`
+};
+
+/// How long an imported entry lives before somebody must have said who it is for.
+inline constexpr Duration kImportedLife = Duration::hours(90 * 24);
+
+ImportedPolicy imported_policy(const OwnRules& rules, Instant now);
+
+}  // namespace knock::cli
