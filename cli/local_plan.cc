@@ -77,6 +77,9 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
   // As a controller that starts now: it takes every target that the adopted policy has to be under
   // that policy, and what its log says was protected there.
   input.in_force_on = [&](const TargetName&) { return input.in_force; };
+  // Each of these is a first look.
+  auto adopted = in_force != nullptr ? replaced_another(store, in_force->revision) : std::nullopt;
+  input.adopted_on = [&](const TargetName&) { return adopted; };
   input.protected_before = [&](const Target& target) {
     const Target* before = in_force != nullptr ? in_force->target(target.name) : nullptr;
     auto known = protection.find(target.name);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 
 #include "base/text.h"
@@ -24,6 +25,8 @@ class Guard {
 
   Guarded run() {
     becomes_empty();
+    too_many_removals();
+    too_many_additions();
     wide_additions();
     protect();
     unprotect();
@@ -45,8 +48,10 @@ class Guard {
       const Change& change = changes_[i];
       switch (change.action) {
         case Action::add:
-          ++additions_;
-          if (change.prefix.is_wide() && change.reason != Reason::drift) wide_.push_back(i);
+          entries_added_.push_back(i);
+          if (change.reason == Reason::policy) policy_additions_.push_back(i);
+          if (is_wider_than(in_.limits, change.prefix) && change.reason != Reason::drift)
+            wide_.push_back(i);
           break;
         case Action::remove:
           if (change.reason == Reason::policy)
@@ -104,15 +109,96 @@ class Guard {
 
   void becomes_empty() {
     std::size_t removals = policy_removals_.size();
-    if (removals == 0 || additions_ > 0) return;
-    std::size_t owned = 0;
-    for (const auto& slot : in_.observed.slots)
-      owned += std::size_t(std::count_if(slot.items.begin(), slot.items.end(),
-                                         [](const ObservedItem& item) { return item.ours; }));
+    if (removals == 0 || !entries_added_.empty()) return;
+    std::size_t owned = this->owned();
     if (removals + closings_ != owned) return;
     if (removals < kBecomesEmptyFrom && !in_.grants_nothing) return;
     trip("becomes-empty", fmt::format("{} of {} entries go by policy", removals, owned),
          "a policy change leaves at least one entry", hold(policy_removals_));
+  }
+
+  std::size_t owned() const {
+    std::size_t out = 0;
+    for (const auto& slot : in_.observed.slots)
+      out += std::size_t(std::count_if(slot.items.begin(), slot.items.end(),
+                                       [](const ObservedItem& item) { return item.ours; }));
+    return out;
+  }
+
+  /// How many of `changes` there are for whose addresses no change of `others` stands in, with ports
+  /// around theirs.
+  std::size_t without_stand_in(Indices changes, Indices others) const {
+    auto before = [&](std::uint32_t a, std::uint32_t b) {
+      return changes_[a].prefix < changes_[b].prefix;
+    };
+    for (auto* list : {&changes, &others})  // mostly they come so: one slot after the other
+      if (!std::is_sorted(list->begin(), list->end(), before))
+        std::sort(list->begin(), list->end(), before);
+    std::set<int> lengths;
+    for (auto i : others) lengths.insert(changes_[i].prefix.length());
+    auto less = [&](std::uint32_t i, const Prefix& prefix) { return changes_[i].prefix < prefix; };
+    auto stands_in = [&](const Change& change, Indices::const_iterator at, const Prefix& prefix) {
+      for (; at != others.end() && changes_[*at].prefix == prefix; ++at)
+        if (subtract(change.ports, changes_[*at].ports).empty()) return true;
+      return false;
+    };
+    std::size_t count = 0;
+    auto next = others.cbegin();  // of the same prefix: both lists go side by side
+    for (auto i : changes) {
+      const Change& change = changes_[i];
+      while (next != others.cend() && less(*next, change.prefix)) ++next;
+      bool replaced = stands_in(change, next, change.prefix);
+      for (int length : lengths) {
+        if (replaced || length >= change.prefix.length()) break;
+        auto around = Prefix::of(change.prefix.network(), length);
+        replaced = stands_in(change, std::lower_bound(others.cbegin(), others.cend(), around, less),
+                             around);
+      }
+      count += !replaced;
+    }
+    return count;
+  }
+
+  bool held_before(std::string_view guard) const {
+    return std::any_of(in_.before.begin(), in_.before.end(),
+                       [&](const GuardTrip& trip) { return trip.guard == guard; });
+  }
+
+  /// Holds back `whole` when more of it than the limits has no stand-in among `others`.
+  void too_many(const char* name, const char* going, const Indices& whole, const Indices& others,
+                std::size_t most, unsigned percent) {
+    if (std::all_of(whole.begin(), whole.end(), [&](auto i) { return holds(i); })) return;
+    std::size_t owned = this->owned();
+    auto is_share = [&](std::size_t n) { return owned >= kShareFrom && n * 100 > owned * percent; };
+    auto share_name = std::string(name) + "-share";
+    bool before = held_before(name), share_before = held_before(share_name);
+    if (whole.size() <= most && !is_share(whole.size()) && !before && !share_before) return;
+    auto count = without_stand_in(whole, others);
+    bool too_many = count > most || before, too_large = is_share(count) || share_before;
+    if (!too_many && !too_large) return;
+    auto key = std::string("guards.") + name;
+    auto verb = [&](std::size_t n) {
+      return std::string(going) + (n > 1 ? "" : going == std::string_view("go") ? "es" : "s");
+    };
+    auto held = std::max(hold(whole), whole.size());
+    if (too_many)
+      trip(name, fmt::format("{} {} by policy", counted(count, "entry", "entries"), verb(count)),
+           fmt::format("at most {} ({}.entries)", most, key), held);
+    if (too_large)
+      trip(share_name,
+           fmt::format("{} {} by policy, and {} stand: {} %", counted(count, "entry", "entries"),
+                       verb(count), owned, owned == 0 ? 0 : count * 100 / owned),
+           fmt::format("at most {} % ({}.percent)", percent, key), held);
+  }
+
+  void too_many_removals() {
+    too_many("removals", "go", policy_removals_, entries_added_, in_.limits.removed_entries,
+             in_.limits.removed_percent);
+  }
+
+  void too_many_additions() {
+    too_many("additions", "come", policy_additions_, policy_removals_, in_.limits.added_entries,
+             in_.limits.added_percent);
   }
 
   void wide_additions() {
@@ -120,9 +206,9 @@ class Guard {
       return is_what_remains(changes_[i]) || stood_before(changes_[i]);
     });
     if (wide_.empty()) return;
-    trip("any",
-         counted(wide_.size(), "prefix wider than /24 or /48", "prefixes wider than /24 or /48"),
-         "wide prefixes are opened after an acknowledgement", hold(wide_));
+    auto wider = fmt::format("wider than /{} or /{}", in_.limits.widest_v4, in_.limits.widest_v6);
+    trip("any", counted(wide_.size(), "prefix " + wider, "prefixes " + wider),
+         "wide prefixes are opened after an acknowledgement", std::max(hold(wide_), wide_.size()));
   }
 
   /// What a deny rule leaves of a wide entry is wide, but opens nothing.
@@ -157,14 +243,30 @@ class Guard {
 
   const GuardInput& in_;
   std::vector<Change> changes_;
-  Indices policy_removals_, wide_, protect_, unprotect_;
-  std::size_t additions_ = 0, closings_ = 0;
+  Indices entries_added_, policy_removals_, policy_additions_, wide_, protect_, unprotect_;
+  std::size_t closings_ = 0;
   std::vector<bool> held_;   // empty while nothing is held
   std::vector<Need> needs_;  // sorted; filled when something is held
   std::vector<GuardTrip> trips_;
 };
 
 }  // namespace
+
+GuardLimits stricter(const GuardLimits& a, const GuardLimits& b) {
+  GuardLimits out = b;
+  out.removed_percent = std::min(a.removed_percent, b.removed_percent);
+  out.removed_entries = std::min(a.removed_entries, b.removed_entries);
+  out.added_percent = std::min(a.added_percent, b.added_percent);
+  out.added_entries = std::min(a.added_entries, b.added_entries);
+  out.widest_v4 = std::max(a.widest_v4, b.widest_v4);
+  out.widest_v6 = std::max(a.widest_v6, b.widest_v6);
+  return out;
+}
+
+bool is_wider_than(const GuardLimits& limits, const Prefix& prefix) {
+  auto widest = prefix.family() == Family::v4 ? limits.widest_v4 : limits.widest_v6;
+  return prefix.length() < widest;
+}
 
 Guarded guard(std::vector<Change> changes, const GuardInput& input) {
   return Guard(std::move(changes), input).run();

@@ -193,7 +193,10 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   else
     guarded = guard(std::move(changes),
                     {in.target.name, in.capabilities, observed,
-                     grants_nothing_on(in.policy, in.target.name), in.applied, in.now});
+                     grants_nothing_on(in.policy, in.target.name), in.applied, in.now,
+                     in.limits_in_force != nullptr ? stricter(*in.limits_in_force, in.policy.guards)
+                                                   : in.policy.guards,
+                     in.tripped_before});
   out.plan.changes = std::move(guarded.pass);
   out.plan.held = std::move(guarded.held);
   out.trips = std::move(guarded.trips);

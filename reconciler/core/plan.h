@@ -35,6 +35,9 @@ struct TargetPlanInput {
   std::span<const Session> sessions = {};
   std::span<const PortRange> protected_before = {};  // DiffInput::protected_before
   std::span<const Approval> approvals = {};
+  /// Of the policy in force, when another is planned: both are heeded. Null: those of `policy` alone.
+  const GuardLimits* limits_in_force = nullptr;
+  std::span<const GuardTrip> tripped_before = {};  // GuardInput::before
 };
 
 struct PlannedTarget {

@@ -2,7 +2,10 @@
 #include "reconciler/loop/planner.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
+#include "reconciler/core/guard.h"
 #include "reconciler/core/policy_delta.h"
 #include "reconciler/core/shared_addresses.h"
 
@@ -49,29 +52,43 @@ bool same_settings(const Target& a, const Target& b) {
 
 namespace {
 
-bool stands(const Observed& observed, const std::string& slot_name, const Prefix& prefix) {
-  for (const ObservedSlot& slot : observed.slots)
-    if (slot.name == slot_name)
-      for (const ObservedItem& item : slot.items)
-        if (item.ours && item.prefix == prefix) return true;
-  return false;
+/// True when all of these causes were there before `adopted`. Static entries come with the policy.
+bool was_due(const std::vector<Attribution>& causes, Instant adopted,
+             const std::map<SessionId, Instant>& created) {
+  return std::all_of(causes.begin(), causes.end(), [&](const Attribution& cause) {
+    if (cause.kind == Attribution::Kind::fixed) return true;
+    auto at = created.find(cause.session);
+    return at != created.end() && at->second < adopted;
+  });
 }
 
-/// `desired` without the wide prefixes that were never opened; nothing when there are none.
+/// `desired` without what was never opened; nothing when there is none of it.
 std::optional<Canonical> without_never_opened(const Canonical& desired,
                                               std::span<const AppliedEntry> applied,
-                                              const Observed& observed) {
-  auto opened = [&](const std::string& slot, const Prefix& prefix) {
-    return stands(observed, slot, prefix) ||
-           std::any_of(applied.begin(), applied.end(), [&](const AppliedEntry& entry) {
-             return entry.slot == slot && entry.prefix == prefix;
-           });
+                                              const Observed& observed, const HeldBefore& held) {
+  std::map<SessionId, Instant> created;
+  if (held.adopted)
+    for (const Session& session : held.sessions) created.emplace(session.id, session.created);
+  std::set<std::pair<std::string_view, Prefix>> opened;
+  auto look = [&] {
+    for (const AppliedEntry& entry : applied) opened.emplace(entry.slot, entry.prefix);
+    for (const ObservedSlot& slot : observed.slots)
+      for (const ObservedItem& item : slot.items)
+        if (item.ours) opened.emplace(slot.name, item.prefix);
+    return true;
+  };
+  bool looked = false;
+  auto held_back = [&](const Item& item) {
+    return is_wider_than(held.limits, item.prefix) ||
+           (held.adopted && was_due(item.causes, *held.adopted, created));
   };
   Canonical before = desired;
   std::size_t missing = 0;
   for (Slot& slot : before.slots)
     missing += std::erase_if(slot.items, [&](const Item& item) {
-      return item.prefix.is_wide() && !opened(slot.name, item.prefix);
+      if (!held_back(item)) return false;
+      looked = looked || look();
+      return !opened.contains({slot.name, item.prefix});
     });
   if (missing == 0) return std::nullopt;
   return before;
@@ -104,21 +121,27 @@ PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& 
   Capabilities capabilities = provider != nullptr ? provider->capabilities() : Capabilities{};
   Canonical wanted;
   std::optional<Canonical> had;
+  const GuardLimits* limits = nullptr;
   if (provider != nullptr) {
     auto have = observed ? observed->structure : Structure();
     wanted = provider->canonicalize(leaving ? leaving_list(target.name, have)
                                             : list_for(evaluated.of(in.policy), target.name));
     const Policy* other = in.in_force_on ? in.in_force_on(target.name) : in.in_force;
     bool another = other != nullptr && other != &in.policy;
+    if (another) limits = &other->guards;
+    HeldBefore held{in.policy.guards, std::nullopt, in.sessions};
+    if (in.adopted_on) held.adopted = in.adopted_on(target.name);
     if (!leaving)
       had = desired_before(*provider, target.name, another ? &evaluated.of(*other) : nullptr,
-                           wanted, applied, observed);
+                           wanted, applied, observed, held);
   }
+  std::vector<GuardTrip> tripped;
+  if (in.tripped_on) tripped = in.tripped_on(target.name);
   std::vector<PortRange> before;
   if (in.protected_before) before = in.protected_before(target);
   auto planned = plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr,
                               observed, applied, in.now, in.ended, false, std::nullopt, in.sessions,
-                              before, in.approvals});
+                              before, in.approvals, limits, tripped});
   if (in.release) in.release(target);
   return planned;
 }
@@ -142,11 +165,30 @@ std::optional<Canonical> desired_before(const Provider& provider, const TargetNa
                                         const std::vector<Allowlist>* other,
                                         const Canonical& desired,
                                         std::span<const AppliedEntry> applied,
-                                        const Result<Observed>& observed) {
-  if (other != nullptr) return provider.canonicalize(list_for(*other, target));
+                                        const Result<Observed>& observed, const HeldBefore& held) {
+  if (other != nullptr) {
+    auto had = provider.canonicalize(list_for(*other, target));
+    // What that policy never opened is no older than the one that is planned.
+    std::optional<Canonical> less;
+    if (held.adopted && observed) less = without_never_opened(had, applied, *observed, held);
+    return less ? std::move(*less) : std::move(had);
+  }
   // The first adoption is no change of policy.
   if (!observed || !observed->exists) return std::nullopt;
-  return without_never_opened(desired, applied, *observed);
+  return without_never_opened(desired, applied, *observed, held);
+}
+
+std::optional<Instant> replaced_another(const FactStore& store, const PolicyRevision& revision) {
+  auto adoption = store.adoption_of(revision);
+  if (!adoption || !*adoption) return std::nullopt;
+  Instant at = (*adoption)->at;
+  // A restart may have recorded the same revision again.
+  for (;;) {
+    auto before = store.adoption_at({at.ms - 1});
+    if (!before || !*before) return std::nullopt;
+    if ((*before)->revision != revision) return at;
+    at = (*before)->at;
+  }
 }
 
 Plan make_plan(const PlannerInput& in) {

@@ -49,19 +49,35 @@ struct PlannerInput {
   std::span<const Approval> approvals = {};
   std::span<const Session> seen = {};        // PeopleInput::seen
   std::span<const SignInName> sources = {};  // PeopleInput::sources
+  /// TargetPlanInput::tripped_before of a target; may be empty.
+  std::function<std::vector<GuardTrip>(const TargetName&)> tripped_on = {};
+  /// HeldBefore::adopted of a target; may be empty.
+  std::function<std::optional<Instant>(const TargetName&)> adopted_on = {};
 };
 
 Plan make_plan(const PlannerInput& input);
 
+/// What tells, after a restart under the same policy, what an earlier process held back.
+struct HeldBefore {
+  GuardLimits limits;  // of that policy
+  /// When it took another's place; nothing: it is the first, or this process saw it adopted.
+  std::optional<Instant> adopted;
+  std::span<const Session> sessions;
+};
+
 /// What one target held under the policy in force, for the reasons of changes: `other` is the
 /// evaluation of that policy, when it is another than the planned one. With none or the same,
-/// nothing; but a wide prefix that no record and no reading knows was held back and never opened,
-/// so it is still policy's to open.
+/// nothing; but what no record and no reading knows was held back and never opened, so it is still
+/// policy's to open: a prefix that is wider than the limits, and what was due when the policy was
+/// adopted already.
 std::optional<Canonical> desired_before(const Provider& provider, const TargetName& target,
                                         const std::vector<Allowlist>* other,
                                         const Canonical& desired,
                                         std::span<const AppliedEntry> applied,
-                                        const Result<Observed>& observed);
+                                        const Result<Observed>& observed, const HeldBefore& held);
+
+/// When this revision took the place of another one; nothing: the log knows none before it.
+std::optional<Instant> replaced_another(const FactStore& store, const PolicyRevision& revision);
 
 /// What is wanted of a target that left the policy: nothing but the protection it has.
 Allowlist leaving_list(const TargetName& target, const Structure& have);

@@ -74,12 +74,13 @@ bool Reconciler::stopping() const {
 // ---- policy ----
 
 void Reconciler::resume(std::shared_ptr<const Policy> policy, bool run) {
+  auto adopted = replaced_another(store_, policy->revision);
   Lock lock(mutex_);
   policy_ = std::move(policy);
   policy_changed();
   make_targets(*policy_);
   for (auto& [name, state] : targets_) {
-    stays_in_force(*state);
+    stays_in_force(*state, adopted);
     if (run) mark(*state, std::nullopt);
   }
 }
@@ -95,6 +96,7 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   std::vector<Fact> facts{PolicyAdopted{adopted.revision,
                                         before ? before->revision : PolicyRevision(),
                                         adopted.author, adopted.subject, ""}};
+  auto replaced = again ? replaced_another(store_, adopted.revision) : std::nullopt;
   if (!again)
     for (Fact& fact : forget_protection(*policy)) facts.push_back(std::move(fact));
   KNOCK_CHECK(record(actor, facts));
@@ -103,7 +105,7 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   policy_changed();
   make_targets(*policy_);
   for (auto& [name, state] : targets_) {
-    if (again) stays_in_force(*state);
+    if (again) stays_in_force(*state, replaced);
     mark(*state, std::nullopt);
   }
   return {};
@@ -115,8 +117,9 @@ std::shared_ptr<const Policy> Reconciler::policy() const {
 }
 
 /// An earlier process had this target under the same policy.
-void Reconciler::stays_in_force(TargetState& state) {
+void Reconciler::stays_in_force(TargetState& state, std::optional<Instant> adopted) {
   state.in_force = policy_;
+  state.adopted = adopted;
   if (auto known = protection_.extract(state.name)) state.protected_before = known.mapped();
 }
 
@@ -436,6 +439,8 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
   KNOCK_ASSIGN(auto head, store_.head());
   std::shared_ptr<const Policy> in_force;
   std::map<TargetName, std::shared_ptr<const Policy>> in_force_on;
+  std::map<TargetName, std::optional<Instant>> adopted_on;
+  std::map<TargetName, std::vector<GuardTrip>> tripped_on;
   std::map<TargetName, std::pair<Target, std::vector<PortRange>>> protection;
   std::vector<Target> leaving;
   {
@@ -443,6 +448,9 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
     in_force = policy_;
     for (const auto& [name, state] : targets_) {
       in_force_on[name] = state->in_force;
+      adopted_on[name] = state->adopted;
+      if (state->tripped_for != nullptr && state->tripped_for->revision == candidate.revision)
+        tripped_on[name] = state->status.guards;
       protection.emplace(name, std::pair(state->made_for, state->protected_before));
       if (state->leaving) leaving.push_back(state->made_for);
     }
@@ -475,6 +483,8 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
     // What is planned may be another copy of what is in force.
     return policy != nullptr && policy->revision == candidate.revision ? nullptr : policy;
   };
+  input.tripped_on = [&](const TargetName& name) { return tripped_on[name]; };
+  input.adopted_on = [&](const TargetName& name) { return adopted_on[name]; };
   input.protected_before = [&](const Target& target) {
     auto at = protection.find(target.name);
     bool here = at != protection.end() && same_place(at->second.first, target);

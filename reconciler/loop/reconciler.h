@@ -178,7 +178,7 @@ class Reconciler {
 
   Status record(const Actor& actor, const std::vector<Fact>& facts);
   void make_targets(const Policy& policy);
-  void stays_in_force(TargetState& state);
+  void stays_in_force(TargetState& state, std::optional<Instant> adopted);
   std::vector<Fact> forget_protection(const Policy& policy);
   void read_records(TargetState& state);
   void note_ended(const SessionId& id, EndCause cause);

@@ -179,6 +179,8 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
   run.misplaced = !state.leaving && !same_settings(state.made_for, state.target);
   run.policy = policy_;
   run.in_force = state.in_force;
+  run.adopted = state.adopted;
+  if (state.tripped_for == policy_) run.tripped = state.status.guards;
   run.leaving = state.leaving;
   run.stopping = stopping_;
   if (state.acknowledged_for == policy_) run.acknowledged = state.acknowledged;
@@ -206,7 +208,8 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
 bool Reconciler::host_run(TargetState& state, const std::set<IpAddress>& hosts) {
   if (!state.provider || !state.view || hosts.size() > 64) return false;
   Run run = snapshot(state, &hosts);
-  if (run.leaving || run.stopping || run.misplaced || run.in_force != run.policy) return false;
+  if (run.leaving || run.stopping || run.misplaced || run.in_force != run.policy || run.adopted)
+    return false;
   TargetPlan all;
   all.target = state.name;
   all.type = run.target.type;
@@ -264,18 +267,30 @@ PlannedTarget Reconciler::plan_run(const TargetState& state, const Run& run,
                                    const Canonical& desired,
                                    const Result<Observed>& observed) const {
   std::optional<Canonical> before;
+  bool another = run.in_force != nullptr && run.in_force != run.policy;
   if (!run.leaving) {
     std::vector<Allowlist> other;
-    bool another = run.in_force != nullptr && run.in_force != run.policy;
     if (another) other = evaluate({*run.in_force, run.sessions, run.now, settings_.keep});
     before = desired_before(*state.provider, state.name, another ? &other : nullptr, desired,
-                            run.applied, observed);
+                            run.applied, observed, {run.policy->guards, run.adopted, run.sessions});
   }
   auto plan = [&](bool acknowledged) {
-    return plan_target({run.target, *run.policy, state.capabilities, desired,
-                        before ? &*before : nullptr, observed, run.applied, run.now,
-                        [this](const SessionId& id) { return ended(id); }, acknowledged,
-                        std::nullopt, run.sessions, run.protected_before});
+    return plan_target({run.target,
+                        *run.policy,
+                        state.capabilities,
+                        desired,
+                        before ? &*before : nullptr,
+                        observed,
+                        run.applied,
+                        run.now,
+                        [this](const SessionId& id) { return ended(id); },
+                        acknowledged,
+                        std::nullopt,
+                        run.sessions,
+                        run.protected_before,
+                        {},
+                        another ? &run.in_force->guards : nullptr,
+                        run.tripped});
   };
   auto planned = plan(false);
   if (!planned.plan.held.empty() && covered(run.acknowledged, planned.plan.held)) return plan(true);
@@ -315,7 +330,10 @@ Status Reconciler::full_run(TargetState& state) {
     return fail(ErrorKind::unavailable,
                 "observe: only a part could be read; what was not seen may be open");
   Lock lock(mutex_);
-  if (planned.plan.held.empty()) state.in_force = run.policy;
+  if (planned.plan.held.empty()) {
+    state.in_force = run.policy;
+    state.adopted.reset();
+  }
   if (run.acknowledged == state.acknowledged) state.acknowledged.clear();
   return {};
 }
@@ -333,6 +351,7 @@ void Reconciler::note_reading(TargetState& state, const Run& run, const Observed
   wake_timer();
   state.status.held = planned.plan.held.size();
   state.status.guards = planned.trips;
+  state.tripped_for = planned.trips.empty() ? nullptr : run.policy;
   state.status.findings = planned.plan.findings;
   state.status.drifted =
       std::any_of(planned.plan.changes.begin(), planned.plan.changes.end(),

@@ -96,6 +96,8 @@ struct Reconciler::TargetState {
   std::set<Key> refused;                    // taken away twice by somebody else: left closed
   /// Whose entries stand here, whole: as long as something is held back, the policy before it.
   std::shared_ptr<const Policy> in_force;
+  std::optional<Instant> adopted;             // HeldBefore::adopted, until a run holds nothing back
+  std::shared_ptr<const Policy> tripped_for;  // whose changes status.guards held back
   std::shared_ptr<const Policy> acknowledged_for;
   std::set<std::string> acknowledged;  // held_line() of each held change that may go
 
@@ -128,6 +130,8 @@ struct Reconciler::Run {
   Target target;
   std::shared_ptr<const Policy> policy;
   std::shared_ptr<const Policy> in_force;  // on this target
+  std::optional<Instant> adopted;          // HeldBefore::adopted
+  std::vector<GuardTrip> tripped;          // TargetPlanInput::tripped_before
   std::vector<Session> sessions;
   std::vector<AppliedEntry> applied;
   std::vector<PortRange> protected_before;

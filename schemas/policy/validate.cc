@@ -270,10 +270,11 @@ class Merger {
   void refuse_unenforced() {
     for (auto i : with_single_) {
       const auto& guards = source_of(i)->guards;
-      if (!guards || guards->value == GuardLimits{}) continue;
+      if (!guards || !guards->value.confirm) continue;
       report_.error(Check::not_supported, i, guards->place,
-                    "this version does not enforce `guards`, so it is refused rather than ignored",
-                    "remove it; without it this part of the policy would be looser than it reads");
+                    "this version does not enforce `guards.confirm`, so it is refused rather than "
+                    "ignored",
+                    "remove `confirm`; the other limits of `guards` are enforced");
     }
   }
 

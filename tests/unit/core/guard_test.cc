@@ -100,6 +100,185 @@ TEST(Guard, WhatMustCloseIsNeverHeld) {
     EXPECT_FALSE(must_not_wait(reason)) << to_string(reason);
 }
 
+Guarded limited(std::vector<Change> changes, const Observed& observed, const GuardLimits& limits) {
+  Capabilities capabilities;
+  return guard(std::move(changes), {kTarget, capabilities, observed, false, {}, kNow, limits});
+}
+std::vector<Change> additions(int n, Reason reason, int from = 100) {
+  std::vector<Change> out;
+  for (int i = 0; i < n; ++i)
+    out.push_back(
+        entry(Action::add, reason, fmt::format("198.51.{}.{}", from + i / 200, i % 200 + 1)));
+  return out;
+}
+
+TEST(Guard, EveryLimitAtItsEdge) {
+  auto removed = [](unsigned percent, std::size_t entries) {
+    GuardLimits limits;
+    limits.removed_percent = percent;
+    limits.removed_entries = entries;
+    return limits;
+  };
+  auto added = [](unsigned percent, std::size_t entries) {
+    GuardLimits limits;
+    limits.added_percent = percent;
+    limits.added_entries = entries;
+    return limits;
+  };
+  struct Row {
+    const char* name;
+    int standing;
+    std::vector<Change> changes;
+    GuardLimits limits;
+    const char* trips;
+    const char* figure = "";
+    const char* limit = "";
+  };
+  auto go = [](int n) { return removals(n, Reason::policy); };
+  auto come = [](int n) { return additions(n, Reason::policy); };
+  for (const Row& row : {
+           Row{"as many as may go", 100, go(7), removed(100, 7), ""},
+           Row{"one more", 100, go(8), removed(100, 7), "removals 8\n", "8 entries go by policy",
+               "at most 7 (guards.removals.entries)"},
+           Row{"none may go", 100, go(1), removed(100, 0), "removals 1\n", "1 entry goes by policy",
+               "at most 0 (guards.removals.entries)"},
+           Row{"as large a share as may go", 10, go(3), removed(30, 50), ""},
+           Row{"a larger one", 10, go(4), removed(30, 50), "removals-share 4\n",
+               "4 entries go by policy, and 10 stand: 40 %",
+               "at most 30 % (guards.removals.percent)"},
+           Row{"of few entries a share says nothing", 9, go(4), removed(30, 50), ""},
+           Row{"both", 20, go(9), removed(30, 8), "removals 9\nremovals-share 9\n",
+               "9 entries go by policy", "at most 8 (guards.removals.entries)"},
+           Row{"the defaults", 100, go(30), GuardLimits{}, ""},
+           Row{"beyond them", 100, go(31), GuardLimits{}, "removals-share 31\n",
+               "31 entries go by policy, and 100 stand: 31 %",
+               "at most 30 % (guards.removals.percent)"},
+           Row{"as many as may come", 9, come(7), added(0, 7), ""},
+           Row{"one more comes", 9, come(8), added(0, 7), "additions 8\n",
+               "8 entries come by policy", "at most 7 (guards.additions.entries)"},
+           Row{"as many as there are", 10, come(10), added(100, 500), ""},
+           Row{"more than there are", 10, come(11), added(100, 500), "additions-share 11\n",
+               "11 entries come by policy, and 10 stand: 110 %",
+               "at most 100 % (guards.additions.percent)"},
+           Row{"the first of all", 0, come(400), added(0, 500), ""},
+       }) {
+    auto result = limited(row.changes, holding(row.standing), row.limits);
+    EXPECT_EQ(trips_of(result), row.trips) << row.name;
+    EXPECT_EQ(result.held.size(), result.trips.empty() ? 0u : row.changes.size()) << row.name;
+    if (result.trips.empty()) continue;
+    EXPECT_EQ(result.trips[0].figure, row.figure) << row.name;
+    EXPECT_EQ(result.trips[0].limit, row.limit) << row.name;
+    EXPECT_EQ(result.trips[0].target, kTarget);
+  }
+}
+
+TEST(Guard, WhatWaitedGoesOnWaitingHoweverLittleIsLeft) {
+  std::vector<GuardTrip> before{{"removals-share", kTarget, "", "", 9}};
+  Capabilities capabilities;
+  auto observed = holding(20);
+  auto again = [&](std::vector<Change> changes) {
+    return guard(std::move(changes),
+                 {kTarget, capabilities, observed, false, {}, kNow, GuardLimits{}, before});
+  };
+  auto result = again(removals(1, Reason::policy));
+  EXPECT_EQ(trips_of(result), "removals-share 1\n");
+  EXPECT_EQ(result.trips[0].figure, "1 entry goes by policy, and 20 stand: 5 %");
+  EXPECT_EQ(trips_of(again(removals(1, Reason::revoked))), "");
+  EXPECT_EQ(trips_of(again(additions(1, Reason::policy))), "") << "that was not held";
+  EXPECT_EQ(trips_of(again({})), "");
+}
+
+TEST(Guard, OnlyWhatPolicyDoesIsCounted) {
+  GuardLimits none;
+  none.removed_entries = none.added_entries = 0;
+  none.removed_percent = none.added_percent = 0;
+  for (Reason reason : {Reason::sign_in, Reason::fixed, Reason::drift}) {
+    EXPECT_EQ(trips_of(limited(additions(20, reason), holding(20), none)), "") << to_string(reason);
+  }
+  for (Reason reason : {Reason::expiry, Reason::sign_out, Reason::revoked, Reason::denied,
+                        Reason::limited, Reason::orphan, Reason::drift}) {
+    EXPECT_EQ(trips_of(limited(removals(19, reason), holding(20), none)), "") << to_string(reason);
+  }
+  auto mixed = removals(3, Reason::policy);
+  mixed.push_back(entry(Action::remove, Reason::revoked, "192.0.2.9"));
+  auto result = limited(mixed, holding(20), none);
+  ASSERT_EQ(result.pass.size(), 1u) << "a revocation goes on while policy's part waits";
+  EXPECT_EQ(result.pass[0].reason, Reason::revoked);
+}
+
+TEST(Guard, WhoGetsTheSameElsewhereLosesNothing) {
+  GuardLimits limits;
+  limits.removed_entries = 0;
+  auto removal = entry(Action::remove, Reason::policy, "192.0.2.1");
+  removal.ports = ports("tcp/22");
+  struct Row {
+    const char* name;
+    const char* where;
+    const char* ports;
+    Reason reason;
+    bool held;
+  };
+  for (auto [name, where, allowed, reason, held] :
+       {Row{"the same in another slot", "192.0.2.1", "tcp/22", Reason::policy, false},
+        Row{"by a sign-in", "192.0.2.1", "tcp/22", Reason::sign_in, false},
+        Row{"more ports", "192.0.2.1", "tcp/20-30", Reason::policy, false},
+        Row{"a wider prefix", "192.0.2.0/24", "tcp/22", Reason::policy, false},
+        Row{"other ports", "192.0.2.1", "tcp/23", Reason::policy, true},
+        Row{"another address", "192.0.2.2", "tcp/22", Reason::policy, true}}) {
+    auto other = entry(Action::add, reason, where, "web");
+    other.ports = ports(allowed);
+    for (bool first : {true, false}) {
+      std::vector<Change> changes =
+          first ? std::vector<Change>{other, removal} : std::vector<Change>{removal, other};
+      EXPECT_EQ(!limited(changes, holding(20), limits).trips.empty(), held) << name;
+    }
+  }
+  GuardLimits growth;
+  growth.added_entries = 0;
+  auto fewer = entry(Action::add, Reason::policy, "192.0.2.1", "web");
+  fewer.ports = ports("tcp/22");
+  EXPECT_EQ(trips_of(limited({removal, fewer}, holding(20), growth)), "") << "nobody gains";
+  fewer.ports = ports("tcp/22-23");
+  EXPECT_EQ(trips_of(limited({removal, fewer}, holding(20), growth)), "additions 1\n");
+}
+
+TEST(Guard, WidthIsMeasuredByThePolicysOwnLimit) {
+  GuardLimits narrow, wide;
+  narrow.widest_v4 = 28;
+  narrow.widest_v6 = 64;
+  wide.widest_v4 = 16;
+  wide.widest_v6 = 32;
+  auto trips = [](const char* where, const GuardLimits& limits) {
+    return trips_of(limited({entry(Action::add, Reason::sign_in, where)}, holding(0), limits));
+  };
+  EXPECT_EQ(trips("192.0.2.0/28", narrow), "");
+  EXPECT_EQ(trips("192.0.2.0/27", narrow), "any 1\n");
+  EXPECT_EQ(trips("2001:db8::/63", narrow), "any 1\n");
+  EXPECT_EQ(trips("10.0.0.0/16", wide), "");
+  EXPECT_EQ(trips("10.0.0.0/15", wide), "any 1\n");
+  EXPECT_EQ(trips("2001:db8::/32", wide), "");
+  auto result = limited({entry(Action::add, Reason::fixed, "192.0.2.0/27")}, holding(0), narrow);
+  EXPECT_EQ(result.trips.at(0).figure, "1 prefix wider than /28 or /64");
+}
+
+TEST(Guard, ACommitIsJudgedByTheStricterOfItsLimitsAndThoseBefore) {
+  GuardLimits before, after;
+  before.removed_percent = 10;
+  before.added_entries = 3;
+  before.widest_v4 = 28;
+  after.removed_entries = 5;
+  after.added_percent = 7;
+  after.widest_v6 = 56;
+  for (auto both : {stricter(before, after), stricter(after, before)}) {
+    EXPECT_EQ(both.removed_percent, 10u);
+    EXPECT_EQ(both.removed_entries, 5u);
+    EXPECT_EQ(both.added_percent, 7u);
+    EXPECT_EQ(both.added_entries, 3u);
+    EXPECT_EQ(both.widest_v4, 28);
+    EXPECT_EQ(both.widest_v6, 56);
+  }
+}
+
 TEST(Guard, WidePrefixesWhateverTheirCause) {
   struct Row {
     const char* where;

@@ -152,6 +152,101 @@ TEST_F(Policies, WidePrefixStaysHeldUntilAcknowledged) {
   EXPECT_EQ(status("edge").held, 0u);
 }
 
+// ---- the limits that a policy sets itself ----
+
+std::string nobody(const std::string& guards = {}) {
+  return "knock: 1\ntargets:\n" + one_target("edge") +
+         "services:\n  ssh: {ports: [tcp/22], targets: [edge]}\n" + guards +
+         "allow:\n  b: {users: [nobody@local], to: [ssh], ttl: 1h}\n";
+}
+
+TEST_F(Policies, WhatACommitRemovesBeyondItsLimitWaitsAndWhatEndsDoesNot) {
+  begin();
+  sign_in(kAna);
+  auto ben = sign_in(kBen, Duration::hours(1), "ben");
+  ASSERT_EQ(place("edge").entries(), 2u);
+  adopt(nobody("guards: {removals: {entries: 1}}\n"), "r2");
+  ASSERT_EQ(status("edge").guards.size(), 1u);
+  EXPECT_EQ(status("edge").guards[0].guard, "removals");
+  EXPECT_EQ(status("edge").guards[0].figure, "2 entries go by policy");
+  EXPECT_EQ(status("edge").guards[0].limit, "at most 1 (guards.removals.entries)");
+  EXPECT_EQ(place("edge").entries(), 2u);
+  ASSERT_TRUE(loop_->end_session("test", ben.id, EndCause::revoked, ""));
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(place("edge").open("ssh", "203.0.113.8/32")) << "a revocation never waits";
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+}
+
+TEST_F(Policies, WhatACommitAddsBeyondItsLimitWaitsOverARestartToo) {
+  start();
+  adopt(nobody(), "r1");
+  sign_in(kAna);
+  sign_in(kBen, Duration::hours(1), "ben");
+  clock_.advance(Duration::seconds(1));
+  auto text = policy_text(one_target("edge"), "guards: {additions: {entries: 1}}\n");
+  adopt(text, "r2");
+  ASSERT_EQ(status("edge").guards.size(), 1u);
+  EXPECT_EQ(status("edge").guards[0].guard, "additions");
+  EXPECT_EQ(status("edge").guards[0].figure, "2 entries come by policy");
+  EXPECT_EQ(place("edge").entries(), 0u);
+  for (int again = 0; again < 2; ++again) {
+    restart();
+    loop_->resume(load(text, "r2"));
+    ASSERT_TRUE(settled());
+    EXPECT_EQ(place("edge").entries(), 0u) << "a restart is no yes";
+    EXPECT_EQ(status("edge").held, 2u);
+  }
+  ASSERT_TRUE(loop_->acknowledge("test", plan_id()));
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(place("edge").entries(), 2u);
+  restart();
+  loop_->resume(load(text, "r2"));
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(status("edge").held, 0u);
+  EXPECT_EQ(place("edge").entries(), 2u);
+}
+
+TEST_F(Policies, WhatWaitedBeforeARestartWaitsUnderTheNextPolicyToo) {
+  start();
+  adopt(nobody(), "r1");
+  sign_in(kAna);
+  sign_in(kBen, Duration::hours(1), "ben");
+  clock_.advance(Duration::seconds(1));
+  auto text = policy_text(one_target("edge"), "guards: {additions: {entries: 1}}\n");
+  adopt(text, "r2");
+  restart();
+  loop_->resume(load(text, "r2"), false);
+  adopt(text + "networks: {office: [198.51.100.0/24]}\n", "r3");
+  EXPECT_EQ(place("edge").entries(), 0u);
+  EXPECT_EQ(status("edge").held, 2u);
+}
+
+TEST_F(Policies, ACommitCannotLoosenTheLimitsItIsJudgedBy) {
+  start();
+  adopt(nobody("guards: {additions: {entries: 1}}\n"), "r1");
+  sign_in(kAna);
+  sign_in(kBen, Duration::hours(1), "ben");
+  adopt(policy_text(one_target("edge"), "guards: {additions: {entries: 500}}\n"), "r2");
+  EXPECT_EQ(place("edge").entries(), 0u);
+  ASSERT_FALSE(status("edge").guards.empty());
+  EXPECT_EQ(status("edge").guards[0].limit, "at most 1 (guards.additions.entries)");
+}
+
+TEST_F(Policies, SignInsAfterAnAdoptionAreNoGrowth) {
+  start();
+  auto text = policy_text(one_target("edge"), "guards: {additions: {entries: 0}}\n");
+  adopt(nobody(), "r0");
+  adopt(text, "r1");
+  sign_in(kAna);
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+  restart();
+  loop_->resume(load(text, "r1"));
+  ASSERT_TRUE(settled());
+  sign_in(kBen, Duration::hours(1), "ben");
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.8/32"));
+  EXPECT_EQ(status("edge").held, 0u);
+}
+
 TEST_F(Policies, WidePrefixOfTheFirstAdoptionWaitsToo) {
   start();
   adopt(with_static("198.51.0.0/16", "any"), "r1");

@@ -120,6 +120,9 @@ std::vector<Row> section_rows() {
        one("knock: 1\ntargets: {t: {type: nftables}}\nguards: {confirm: {targets: [t], within: "
            "5m}}\n"),
        {"policy.missing-key", "3:19"}},
+      {"a confirmation that nobody would wait for",
+       with("guards: {confirm: {targets: [edge], within: 5m, probe: p}}\n"),
+       {"policy.not-supported", "6:1"}},
       {"guards in two files",
        {{"z.yaml", "knock: 1\n\nguards: {}\n", ""}, {"a.yaml", "knock: 1\nguards: {}\n", ""}},
        {"policy.duplicate-name", "3:1"}},
