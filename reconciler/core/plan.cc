@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "reconciler/core/guard.h"
+#include "reconciler/core/live_sessions.h"
 #include "reconciler/core/order.h"
 
 namespace knock {
@@ -51,40 +52,6 @@ class DeniedNetworks {
   std::map<std::string, std::vector<Prefix>> by_service_;
 };
 
-/// Answers what else than its end closes a service to a session that lives.
-class LiveSessions {
- public:
-  LiveSessions(const Policy& policy, const Circumstances& circumstances)
-      : policy_(policy), conditions_(policy, circumstances) {
-    Coupling coupling = coupling_of(policy);
-    counting_ = coupling.by_person || coupling.by_address;
-    if (policy.deny.empty() && !counting_) return;
-    for (const Session& session : circumstances.sessions)
-      if (session.live_at(circumstances.now)) sessions_.emplace(session.id, &session);
-  }
-  bool denied(const std::string& slot, const SessionId& id) const {
-    auto at = sessions_.find(id);
-    return at != sessions_.end() && is_denied(policy_, *at->second, ServiceName(slot));
-  }
-  /// Some rule would give it, were it not for what it counts.
-  bool limited(const std::string& slot, const SessionId& id) {
-    auto at = sessions_.find(id);
-    if (!counting_ || at == sessions_.end()) return false;
-    ServiceName service(slot);
-    return std::any_of(policy_.allow.begin(), policy_.allow.end(), [&](const AllowRule& rule) {
-      if (!std::binary_search(rule.to.begin(), rule.to.end(), service)) return false;
-      auto missing = conditions_.judge(rule, *at->second).missing;
-      return missing == Condition::max_users_per_ip || missing == Condition::max_ips_per_user;
-    });
-  }
-
- private:
-  const Policy& policy_;
-  Conditions conditions_;
-  bool counting_ = false;
-  std::map<SessionId, const Session*> sessions_;
-};
-
 void count(const Observed& observed, TargetPlan& plan) {
   for (const auto& slot : observed.slots)
     for (const auto& item : slot.items) ++(item.ours ? plan.owned : plan.foreign);
@@ -99,7 +66,8 @@ Observed nothing_read() {
 
 std::vector<Change> changes_of(const TargetPlanInput& in, const Observed& observed) {
   DeniedNetworks networks(in.policy);
-  LiveSessions sessions(in.policy, {in.now, in.sessions, in.approvals});
+  LiveSessions own(in.policy, {in.now, in.sessions, in.approvals});
+  LiveSessions& sessions = in.live != nullptr ? *in.live : own;
   DiffInput input{in.target.name, in.capabilities, in.desired, in.desired_in_force,
                   observed,       in.applied,      in.now,     in.ended};
   input.denied = [&](const std::string& slot, const Prefix& p) { return networks.cover(slot, p); };

@@ -19,6 +19,8 @@
 
 namespace knock {
 
+class LiveSessions;
+
 struct TargetPlanInput {
   const Target& target;
   const Policy& policy;  // the one that is planned
@@ -38,6 +40,8 @@ struct TargetPlanInput {
   /// Of the policy in force, when another is planned: both are heeded. Null: those of `policy` alone.
   const GuardLimits* limits_in_force = nullptr;
   std::span<const GuardTrip> tripped_before = {};  // GuardInput::before
+  /// Of this policy and these sessions, where several targets share it. Null: one of its own.
+  LiveSessions* live = nullptr;
 };
 
 struct PlannedTarget {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "reconciler/core/guard.h"
+#include "reconciler/core/live_sessions.h"
 #include "reconciler/core/policy_delta.h"
 #include "reconciler/core/shared_addresses.h"
 
@@ -101,12 +102,15 @@ bool asked_for(const PlannerInput& in, const TargetName& name) {
 /// Policies evaluated, each once.
 class Evaluated {
  public:
-  explicit Evaluated(const PlannerInput& in) : in_(in) {}
+  explicit Evaluated(const PlannerInput& in)
+      : live(in.policy, {in.now, in.sessions, in.approvals}), in_(in) {}
   const std::vector<Allowlist>& of(const Policy& policy) {
     auto [at, fresh] = lists_.try_emplace(&policy);
     if (fresh) at->second = evaluate({policy, in_.sessions, in_.now, in_.keep, in_.approvals});
     return at->second;
   }
+
+  LiveSessions live;
 
  private:
   const PlannerInput& in_;
@@ -141,7 +145,7 @@ PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& 
   if (in.protected_before) before = in.protected_before(target);
   auto planned = plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr,
                               observed, applied, in.now, in.ended, false, std::nullopt, in.sessions,
-                              before, in.approvals, limits, tripped});
+                              before, in.approvals, limits, tripped, &evaluated.live});
   if (in.release) in.release(target);
   return planned;
 }
