@@ -180,6 +180,10 @@ int remote_apply(const Global& global, const ApplyFlags& flags, const AdminClien
   if (!looked)
     return fail_with(looked.error().kind == ErrorKind::invalid ? int(kPolicyInvalid) : int(kError),
                      looked.error().message);
+  if (const auto& waiting = member(member(*looked, "policy"), "waiting"); !waiting.is_null())
+    return fail_with(kPartly,
+                     fmt::format("{} is not in force; it waits for: {}",
+                                 text(waiting, "revision").substr(0, 12), text(waiting, "needs")));
   if (!flags.ack.empty())
     if (auto done = client.post("/api/v1/acknowledge", {{"plan", flags.ack}}); !done)
       return fail_with(done.error().kind == ErrorKind::conflict ? int(kStalePlan) : int(kError),
@@ -206,6 +210,22 @@ int settle(Reconciler& reconciler, const Plan& plan) {
   return code == kDone && !plan.guards.empty() ? int(kGuarded) : code;
 }
 
+/// What a running controller would refuse is refused here too.
+int may_apply(const ApplyFlags& flags, const Config& config, const FactStore& store) {
+  if (flags.policy.given() && !config.policy.require_signed.empty())
+    return fail_with(kError,
+                     "the configuration asks for signed commits (require_signed), and --policy and "
+                     "--repo would go around that; nothing was done. Commit it, or take "
+                     "require_signed out");
+  auto hold = store.policy_hold();
+  if (!hold) return fail_with(hold.error());
+  if (!*hold) return kDone;
+  return fail_with(kError, fmt::format("the policy is held at {} since {} by {}; nothing was done. "
+                                       "Start the controller, then knock advance --resume",
+                                       printable((*hold)->revision.value).substr(0, 12),
+                                       to_string((*hold)->since), printable((*hold)->by)));
+}
+
 int local_apply(const Global& global, const ApplyFlags& flags) {
   auto config = read_config(global);
   if (!config) return kError;
@@ -215,6 +235,8 @@ int local_apply(const Global& global, const ApplyFlags& flags) {
   int code = kDone;
   auto source = policy_source(location_of(flags.policy, *config), *config);
   if (!source) return fail_with(source.error());
+  if (code = may_apply(flags, *config, **store); code != kDone) return code;
+  tell_in_force(**source, **store);
   auto context = policy_context(*config, system_zones());
   context.now = SystemClock().now();
   auto loaded = load_or_say(**source, context, code);

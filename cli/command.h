@@ -52,6 +52,7 @@ void add_migrate(Commands& commands);
 void add_completion(Commands& commands);
 void add_test(Commands& commands);
 void add_plan(Commands& commands);
+void add_advance(Commands& commands);
 void add_apply(Commands& commands);
 void add_show(Commands& commands);
 void add_serve(Commands& commands);

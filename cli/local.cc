@@ -9,6 +9,7 @@
 #include "store/directory/directory_source.h"
 #include "store/git/git_source.h"
 #include "store/sqlite/sqlite_store.h"
+#include "store/tzdata/system_zones.h"
 
 namespace knock::cli {
 
@@ -33,12 +34,27 @@ Result<std::unique_ptr<PolicySource>> directory_source(const std::string& path) 
 
 Result<std::unique_ptr<PolicySource>> policy_source(const PolicyLocation& location,
                                                     const Config& config) {
+  for (const Window& window : location.advance.window)
+    if (auto zone = system_zones()->zone(window.tz); !zone)
+      return fail(ErrorKind::invalid, "`advance: {window: …}` of the configuration: time zone " +
+                                          window.tz + ": " + zone.error().text());
   if (!location.directory.empty()) return open_directory_source(location.directory);
   if (location.repository.empty())
     return fail(ErrorKind::invalid,
                 "no policy is named: --policy DIR, --repo URL, or `policy:` in the configuration");
   auto state = std::filesystem::path(config.store_path()).parent_path() / "policy.git";
-  return open_git_source({location.repository, location.ref, state.string(), ""});
+  return open_git_source(
+      {location.repository, location.ref, state.string(), "", location.require_signed});
+}
+
+void tell_in_force(PolicySource& source, const FactStore& store) {
+  if (auto adopted = store.adopted_policy(); adopted && *adopted)
+    source.in_force((*adopted)->revision);
+}
+
+void tell_in_force(PolicySource& source, const Config& config) {
+  SystemRandom random;
+  if (auto store = open_store(config, false, random)) tell_in_force(source, **store);
 }
 
 std::optional<LoadedPolicy> load_or_say(PolicySource& source, const PolicyContext& context,

@@ -26,6 +26,11 @@ struct PolicyFlags {
 
 Result<std::unique_ptr<PolicySource>> policy_source(const PolicyLocation& location,
                                                     const Config& config);
+/// So that new commits are judged from the policy in force: what `require_signed` asks of them, and
+/// that they follow from it.
+void tell_in_force(PolicySource& source, const FactStore& store);
+/// The same by a store that is opened for this alone; none yet is fine.
+void tell_in_force(PolicySource& source, const Config& config);
 PolicyLocation location_of(const PolicyFlags& flags, const Config& config);
 
 struct LoadedPolicy {

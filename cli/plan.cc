@@ -179,6 +179,7 @@ std::optional<LoadedPolicy> policy_from_source(const PlanFlags& flags, const Con
     code = fail_with(source.error());
     return std::nullopt;
   }
+  if (!flags.policy.given()) tell_in_force(**source, config);
   auto context = policy_context(config, system_zones());
   context.now = SystemClock().now();
   auto loaded = load_or_say(**source, context, code);

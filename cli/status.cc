@@ -13,6 +13,25 @@ std::string conditions(const boost::json::value& target) {
   return words.empty() ? "waiting" : join(words, " ");
 }
 
+/// What is not in force, why, since when, and what it would need.
+void print_advance(const boost::json::value& policy) {
+  if (!text(policy, "problem").empty())
+    print(fmt::format("         NOT IN FORCE since {}: {}\n", text(policy, "problem_since"),
+                      text(policy, "problem")));
+  const auto& hold = member(policy, "hold");
+  if (!hold.is_null())
+    print(fmt::format("         HELD at {} since {} by {}{}\n",
+                      text(hold, "revision").substr(0, 12), text(hold, "since"), text(hold, "by"),
+                      text(hold, "reason").empty() ? "" : ": " + text(hold, "reason")));
+  const auto& waiting = member(policy, "waiting");
+  if (!waiting.is_null())
+    print(fmt::format("         waiting {} {} by {}, since {}\n         it waits for: {}\n",
+                      text(waiting, "revision").substr(0, 12), text(waiting, "subject"),
+                      text(waiting, "author"), text(waiting, "since"), text(waiting, "needs")));
+  if (text(policy, "advance") != "auto" && !text(policy, "advance").empty())
+    print("         advance: " + text(policy, "advance") + "\n");
+}
+
 void print_text(const boost::json::value& s) {
   const auto& policy = member(s, "policy");
   print(fmt::format("knock {}   owner {}   {}\n", text(s, "version"), text(s, "owner"),
@@ -21,8 +40,7 @@ void print_text(const boost::json::value& s) {
       "policy   {} {}\n         from {}, last seen {}\n",
       text(policy, "revision").empty() ? "none" : text(policy, "revision").substr(0, 15),
       text(policy, "subject"), text(policy, "source"), text(policy, "last_contact")));
-  if (!text(policy, "problem").empty())
-    print("         not in force: " + text(policy, "problem") + "\n");
+  print_advance(policy);
   print(fmt::format("sessions {} live   log {} records\n\n", number(s, "live_sessions"),
                     number(s, "log_head")));
   std::vector<std::vector<std::string>> rows{

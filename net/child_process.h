@@ -2,6 +2,7 @@
 // A child process with a deadline, no shell, and no survivors: when time is up, its whole process group is killed.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,10 @@ struct Command {
   std::string input;  // standard input
   std::size_t output_bytes =
       1 << 20;  // of each stream; what is beyond is dropped and `truncated` set
+  /// The largest file it may write, and the memory that it and each child of its own may have; 0: no
+  /// bound of ours.
+  std::uint64_t file_bytes = 0;
+  std::uint64_t data_bytes = 0;
 };
 
 struct Finished {

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -195,6 +196,14 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return out;
 }
 
+/// From outside, because posix_spawn cannot; what the program starts later inherits it. A child that
+/// has ended by now needs no limit.
+void limit(pid_t pid, decltype(RLIMIT_FSIZE) what, std::uint64_t bytes) {
+  if (bytes == 0) return;
+  rlimit bound{bytes, bytes};
+  (void)::prlimit(pid, what, &bound, nullptr);
+}
+
 Result<pid_t> spawn(const Command& command, int in, int out, int err) {
   auto path = search_path(command);
   KNOCK_ASSIGN(auto program, locate(command.argv[0], path));
@@ -222,6 +231,8 @@ Result<pid_t> spawn(const Command& command, int in, int out, int err) {
     problem = posix_spawn(&pid, program.c_str(), &actions.value, &attributes.value, argv.data(),
                           envp.data());
   if (problem != 0) return system_error(fmt::format("start {}", program), problem);
+  limit(pid, RLIMIT_FSIZE, command.file_bytes);
+  limit(pid, RLIMIT_DATA, command.data_bytes);
   return pid;
 }
 

@@ -9,7 +9,7 @@ packages_build='clang-19 lld-19 cmake ninja-build ccache git pkg-config
   libexpected-dev libfmt-dev libspdlog-dev libcli11-dev prometheus-cpp-dev libnftnl-dev libmnl-dev
   libsodium-dev libseccomp-dev libcap-dev libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libvalijson-dev'
 packages_demo='iproute2 nftables openssl curl ca-certificates tzdata'
-packages_test='iproute2 nftables openssl curl ca-certificates openssh-client procps tzdata'
+packages_test='iproute2 nftables openssl curl ca-certificates openssh-client gpgv procps tzdata'
 # For the OpenID provider of tests/support only, which may be missing unless KNOCK_REQUIRE names it: see provider_group.
 packages_oidc='npm'
 packages_sanitize='libclang-rt-19-dev'

@@ -55,6 +55,14 @@ struct AppliedInterval {
   Instant from, till;            // of these causes: from ≤ t < till, as far as is known now
 };
 
+/// The policy stays where somebody put it.
+struct PolicyHold {
+  PolicyRevision revision;
+  Instant since;
+  Actor by;
+  std::string reason;
+};
+
 /// A policy came into force.
 struct Adoption {
   PolicyRevision revision, previous;
@@ -144,6 +152,8 @@ class FactStore {
   virtual Result<std::vector<AppliedInterval>> entry_history(const EntryId& entry) const = 0;
 
   virtual Result<std::optional<AdoptedPolicy>> adopted_policy() const = 0;
+  /// What the newest PolicyAdvanced says: held, or nothing.
+  virtual Result<std::optional<PolicyHold>> policy_hold() const = 0;
   /// What was in force at `at`, and since when; nothing: no policy was.
   virtual Result<std::optional<Adoption>> adoption_at(Instant at) const = 0;
   /// When this revision came into force last.

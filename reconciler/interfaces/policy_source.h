@@ -38,8 +38,24 @@ class PolicySource {
   /// where it stands. An error leaves everything as it was; the caller keeps its last good policy
   /// and shows its age.
   virtual Result<PolicyRevision> poll(Deadline deadline) = 0;
-  /// The files at a revision that poll() gave, or an older one of the same history.
+  /// The files at a revision that poll() gave, or an older one of the same history. Refused when it
+  /// may not come into force: what is there is no policy, or lacks a signature that is required.
   virtual Result<PolicySnapshot> read(const PolicyRevision& revision) = 0;
+
+  /// Told by whoever adopts: what is newer is judged against this one, and must follow from it.
+  virtual void in_force(const PolicyRevision& revision) { (void)revision; }
+  /// The revision that somebody means by its id or the beginning of it: the last one that poll()
+  /// gave, or an older one of the same history.
+  virtual Result<PolicyRevision> find(const std::string& name);
+  /// Whether `older` is `newer`, or lies before it in the same history.
+  virtual Result<bool> precedes(const PolicyRevision& older, const PolicyRevision& newer) {
+    return older == newer;
+  }
+  /// Takes the history that poll() refused last, because it does not follow from the one in force,
+  /// for the policy's from now on. Only ever because an operator says so.
+  virtual Result<PolicyRevision> start_anew() {
+    return fail(ErrorKind::unsupported, "this source has no history");
+  }
   /// The commit that last wrote this line (from 1) of the file (as PolicyFile::path) as it stands at
   /// `revision`, which read() must know. Asks what was fetched before, never the network. Any
   /// thread. `unsupported`: this source has no history; `not_found`: no such line.
@@ -51,5 +67,11 @@ class PolicySource {
   /// For people: "directory policies", "git file:///srv/policy main".
   virtual std::string describe() const = 0;
 };
+
+inline Result<PolicyRevision> PolicySource::find(const std::string& name) {
+  (void)name;
+  return fail(ErrorKind::unsupported,
+              "a folder holds only the policy of now; keep the policy in Git to go back");
+}
 
 }  // namespace knock

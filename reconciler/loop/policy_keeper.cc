@@ -19,14 +19,25 @@ bool same_places(const Diagnostics& a, const Diagnostics& b) {
 }  // namespace
 
 PolicyKeeper::PolicyKeeper(PolicySource& source, PolicyContext context, FactStore& store,
-                           Reconciler& reconciler, const Clock& clock, Duration every)
+                           Reconciler& reconciler, const Clock& clock, Duration every,
+                           Advance advance)
     : source_(source),
       context_(std::move(context)),
       store_(store),
       reconciler_(reconciler),
       clock_(clock),
-      every_(every) {
+      every_(every),
+      advance_(std::move(advance)) {
   status_.source = source.describe();
+  if (advance_.mode == Advance::Mode::automatic) return;
+  status_.advance = advance_.mode == Advance::Mode::manual ? "manual" : "window";
+  for (const Window& window : advance_.window) {
+    status_.advance += " " + to_string(window);
+    auto zone = context_.zones
+                    ? context_.zones->zone(window.tz)
+                    : Result<std::shared_ptr<const Zone>>(fail(ErrorKind::not_found, "no zones"));
+    if (zone) zones_[window.tz] = *zone;  // without its zone a window is never open
+  }
 }
 
 PolicyKeeper::~PolicyKeeper() {
@@ -35,7 +46,13 @@ PolicyKeeper::~PolicyKeeper() {
 }
 
 Status PolicyKeeper::restore() {
+  KNOCK_ASSIGN(auto hold, store_.policy_hold());
   KNOCK_ASSIGN(auto adopted, store_.adopted_policy());
+  if (adopted) source_.in_force(adopted->revision);
+  {
+    std::lock_guard lock(mutex_);
+    status_.hold = std::move(hold);
+  }
   if (!adopted) return {};
   auto load = load_policy(adopted->files, adopted->revision, context_, &cache_);
   if (!load.policy)
@@ -54,14 +71,22 @@ Status PolicyKeeper::restore() {
 Status PolicyKeeper::look(const Actor& actor) {
   std::lock_guard one_at_a_time(looking_);
   auto done = look_locked(actor);
-  std::lock_guard lock(mutex_);
-  if (done) return done;
-  auto text = done.error().text();
-  if (text != status_.problem)
-    log(LogLevel::warning, "policy.not-adopted", "The newest policy is not in force.",
-        {{"problem", text}});
-  status_.problem = text;
+  if (!done) note_problem(done.error());
   return done;
+}
+
+/// An unreachable source is a nuisance; a history that was rewritten, a branch that is gone and a
+/// commit that nobody signed are alarms.
+void PolicyKeeper::note_problem(const Error& error) {
+  auto text = error.text();
+  std::lock_guard lock(mutex_);
+  if (status_.problem.empty()) status_.problem_since = clock_.now();
+  bool alarm = error.kind == ErrorKind::conflict || error.kind == ErrorKind::unauthorized ||
+               error.kind == ErrorKind::not_found;
+  if (text != status_.problem)
+    log(alarm ? LogLevel::error : LogLevel::warning, "policy.not-adopted",
+        "The newest policy is not in force.", {{"problem", text}});
+  status_.problem = text;
 }
 
 Status PolicyKeeper::look_locked(const Actor& actor) {
@@ -71,18 +96,66 @@ Status PolicyKeeper::look_locked(const Actor& actor) {
     status_.last_contact = clock_.now();
     if (revision == status_.revision) {
       status_.problem.clear();
+      status_.problem_since.reset();
+      status_.waiting.reset();
       refused_.clear();
       return {};
     }
   }
   if (auto known = refused_lately(revision)) return refuse(actor, std::move(*known));
-  KNOCK_ASSIGN(auto snapshot, source_.read(revision));
+  auto snapshot = source_.read(revision);
+  if (!snapshot) return refuse_reading(actor, revision, std::move(snapshot.error()));
   Diagnostics problems;
   auto now = clock_.now();
-  auto policy = sound_policy(snapshot.files, revision, context_, now, problems, &cache_);
+  auto policy = sound_policy(snapshot->files, revision, context_, now, problems, &cache_);
   if (!policy) return refuse(actor, {revision, now, first_of(problems), std::move(problems)});
-  return put_in_force(actor,
-                      {std::move(snapshot), std::make_shared<const Policy>(std::move(*policy))});
+  if (auto needs = waits_for(); !needs.empty()) return wait(*snapshot, std::move(needs));
+  return adopt(actor, {std::move(*snapshot), std::make_shared<const Policy>(std::move(*policy))});
+}
+
+Status PolicyKeeper::refuse_reading(const Actor& actor, const PolicyRevision& revision,
+                                    Error error) {
+  bool about_it = error.kind == ErrorKind::invalid || error.kind == ErrorKind::unauthorized ||
+                  error.kind == ErrorKind::not_found;
+  // The message alone: what stands around it may name people, and the log shows this part.
+  if (about_it) (void)refuse(actor, {revision, clock_.now(), error.message, {}, true});
+  return fail(std::move(error));
+}
+
+std::string PolicyKeeper::waits_for() const {
+  auto now = clock_.now();
+  std::lock_guard lock(mutex_);
+  if (status_.hold)
+    return "held at " + status_.hold->revision.value.substr(0, 12) + " since " +
+           to_string(status_.hold->since) + " by " + status_.hold->by +
+           ": `knock advance` takes the newest, `knock advance --resume` follows the source again";
+  switch (advance_.mode) {
+    case Advance::Mode::automatic:
+      return "";
+    case Advance::Mode::manual:
+      return "somebody's word: knock advance";
+    case Advance::Mode::window:
+      break;
+  }
+  if (open_until(advance_.window, zones_, now)) return "";
+  auto next = next_opening(advance_.window, zones_, now);
+  return "the " + status_.advance + (next ? ", open again at " + to_string(*next) : "") +
+         "; `knock advance` does not wait for it";
+}
+
+Status PolicyKeeper::wait(const PolicySnapshot& snapshot, std::string needs) {
+  std::lock_guard lock(mutex_);
+  bool news = !status_.waiting || status_.waiting->revision != snapshot.revision;
+  auto since = news ? clock_.now() : status_.waiting->since;
+  if (news)
+    log(LogLevel::warning, "policy.waiting", "A sound policy waits and is not in force.",
+        {{"revision", snapshot.revision.value}, {"needs", needs}});
+  status_.waiting =
+      WaitingPolicy{snapshot.revision, snapshot.author, snapshot.subject, since, std::move(needs)};
+  status_.problem.clear();
+  status_.problem_since.reset();
+  refused_.clear();
+  return {};
 }
 
 Result<SoundSnapshot> PolicyKeeper::newest(Diagnostics& problems) {
@@ -106,16 +179,25 @@ Status PolicyKeeper::with_newest(Diagnostics& problems,
 }
 
 Status PolicyKeeper::put_in_force(const Actor& actor, const SoundSnapshot& chosen) {
+  if (status().hold)
+    return fail(ErrorKind::conflict, "the policy is " + waits_for() + "; nothing was done");
+  return adopt(actor, chosen);
+}
+
+Status PolicyKeeper::adopt(const Actor& actor, const SoundSnapshot& chosen) {
   const PolicySnapshot& snapshot = chosen.snapshot;
   const auto& revision = snapshot.revision;
   AdoptedPolicy adopted{revision, clock_.now(), snapshot.author, snapshot.subject, snapshot.files};
   KNOCK_CHECK(reconciler_.adopt(actor, adopted, chosen.policy));
+  source_.in_force(revision);
   std::lock_guard lock(mutex_);
   status_.revision = revision;
   status_.author = snapshot.author;
   status_.subject = snapshot.subject;
   status_.adopted = adopted.at;
   status_.problem.clear();
+  status_.problem_since.reset();
+  status_.waiting.reset();
   refused_.clear();
   log(LogLevel::info, "policy.adopted", "A policy is in force.",
       {{"revision", revision.value}, {"subject", snapshot.subject}});
@@ -125,7 +207,7 @@ Status PolicyKeeper::put_in_force(const Actor& actor, const SoundSnapshot& chose
 std::optional<PolicyKeeper::Refusal> PolicyKeeper::refused_lately(
     const PolicyRevision& revision) const {
   std::lock_guard lock(mutex_);
-  bool known = last_refusal_ && last_refusal_->revision == revision &&
+  bool known = last_refusal_ && !last_refusal_->unread && last_refusal_->revision == revision &&
                clock_.now() < last_refusal_->at + kJudgeAgain;
   return known ? last_refusal_ : std::nullopt;
 }
@@ -147,6 +229,91 @@ Status PolicyKeeper::refuse(const Actor& actor, Refusal refusal) {
   if (news) (void)store_.append(actor, clock_.now(), facts);
   return fail(ErrorKind::invalid,
               "revision " + refusal.revision.value + " is refused: " + refusal.why);
+}
+
+Result<Advanced> PolicyKeeper::advance(const Actor& actor, const AdvanceRequest& request,
+                                       Diagnostics& problems) {
+  std::lock_guard one_at_a_time(looking_);
+  auto now = status().revision;
+  KNOCK_ASSIGN(auto step, step_for(request, now));
+  Advanced out{step.revision, now, step.how, step.held, {}};
+  std::optional<SoundSnapshot> chosen;
+  if (step.revision != now) {
+    KNOCK_ASSIGN(chosen, sound_at(step, problems, out.remarks));
+  }
+  KNOCK_CHECK(record_step(actor, step, now, request.reason));
+  if (chosen) KNOCK_CHECK(adopt(actor, *chosen));
+  if (request.resume) {
+    KNOCK_CHECK(look_locked(actor));
+    out.revision = status().revision;
+  } else if (step.held) {
+    (void)look_locked(actor);  // what waits now
+  }
+  return out;
+}
+
+Result<PolicyKeeper::Step> PolicyKeeper::step_for(const AdvanceRequest& request,
+                                                  const PolicyRevision& now) {
+  if (request.resume) return Step{now, "resume", false};
+  auto newest = source_.poll(Deadline::in(kPollDeadline));
+  if (request.history_replaced) {
+    if (newest)
+      return fail(ErrorKind::invalid,
+                  "the history follows from the policy in force, so nothing was replaced; say "
+                  "knock advance without --history-replaced");
+    if (newest.error().kind != ErrorKind::conflict) return fail(std::move(newest.error()));
+    KNOCK_ASSIGN(auto revision, source_.start_anew());
+    return Step{revision, "history-replaced", false};
+  }
+  if (request.commit.empty()) {
+    if (!newest) return fail(std::move(newest.error()));
+    return Step{*newest, "newest", false};
+  }
+  KNOCK_ASSIGN(auto named, source_.find(request.commit));
+  bool is_newest = newest && *newest == named;
+  if (named == now) return Step{named, is_newest ? "newest" : "hold", !is_newest};
+  KNOCK_ASSIGN(bool back, source_.precedes(named, now));
+  return Step{named,
+              back        ? "back"
+              : is_newest ? "newest"
+                          : "forward",
+              back || (!is_newest && advance_.mode != Advance::Mode::manual)};
+}
+
+/// What was in force before is put back even when time has made its own tests fail: whoever goes
+/// back at night needs it now, and is told.
+Result<SoundSnapshot> PolicyKeeper::sound_at(const Step& step, Diagnostics& problems,
+                                             Diagnostics& remarks) {
+  KNOCK_ASSIGN(auto snapshot, source_.read(step.revision));
+  bool before = false;
+  if (step.how == "back") {
+    KNOCK_ASSIGN(auto adoption, store_.adoption_of(step.revision));
+    before = adoption.has_value();
+  }
+  if (before) {
+    auto load = load_policy(snapshot.files, step.revision, context_, &cache_);
+    problems = std::move(load.diagnostics);
+    if (!load.policy) return fail(ErrorKind::invalid, "the policy has errors");
+    (void)tests_hold(*load.policy, clock_.now(), remarks);
+    return SoundSnapshot{std::move(snapshot),
+                         std::make_shared<const Policy>(std::move(*load.policy))};
+  }
+  KNOCK_ASSIGN(auto policy, sound_policy(snapshot.files, step.revision, context_, clock_.now(),
+                                         problems, &cache_));
+  return SoundSnapshot{std::move(snapshot), std::make_shared<const Policy>(std::move(policy))};
+}
+
+Status PolicyKeeper::record_step(const Actor& actor, const Step& step, const PolicyRevision& now,
+                                 const std::string& reason) {
+  std::vector<Fact> facts{PolicyAdvanced{step.revision, now, step.held, step.how, reason}};
+  auto at = clock_.now();
+  KNOCK_CHECK(store_.append(actor, at, facts));
+  log(LogLevel::warning, "policy.advanced", "Somebody said which policy is to be in force.",
+      {{"actor", actor}, {"revision", step.revision.value}, {"how", step.how}});
+  std::lock_guard lock(mutex_);
+  status_.hold.reset();
+  if (step.held) status_.hold = PolicyHold{step.revision, at, actor, reason};
+  return {};
 }
 
 void PolicyKeeper::start() {

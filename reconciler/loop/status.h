@@ -10,6 +10,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "reconciler/interfaces/fact_store.h"
 #include "schemas/plan/plan.h"
 
 namespace knock {
@@ -33,6 +34,14 @@ struct TargetStatus {
   std::optional<Instant> next_try;
 };
 
+/// A sound revision that is not in force yet.
+struct WaitingPolicy {
+  PolicyRevision revision;
+  std::string author, subject;
+  Instant since;      // when it was seen first, by this process
+  std::string needs;  // what puts it in force
+};
+
 struct PolicyStatus {
   PolicyRevision revision;  // in force; empty: none yet
   std::string author, subject;
@@ -40,6 +49,10 @@ struct PolicyStatus {
   std::string source;                   // "git file:///srv/policy main"
   std::optional<Instant> last_contact;  // when the source last answered
   std::string problem;                  // why something newer is not in force
+  std::optional<Instant> problem_since;
+  std::string advance = "auto";  // how something newer comes into force
+  std::optional<WaitingPolicy> waiting;
+  std::optional<PolicyHold> hold;
 };
 
 struct ControllerStatus {

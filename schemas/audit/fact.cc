@@ -54,6 +54,9 @@ constexpr std::string_view kKind<KeyChanged> = "key.changed";
 template <>
 constexpr std::string_view kKind<KeyRefused> = "key.refused";
 
+template <>
+constexpr std::string_view kKind<PolicyAdvanced> = "policy.advanced";
+
 // ---- words of enums ----
 
 std::string_view word(Step step) { return to_string(step); }
@@ -309,6 +312,9 @@ std::string holder_of(const AccountChanged& f) { return Principal{"local", f.use
 std::string holder_of(const PlanUsed&) { return ""; }
 std::string holder_of(const GuardAcknowledged&) { return ""; }
 std::string holder_of(const KeyChanged& f) { return "key " + f.key; }
+std::string holder_of(const PolicyAdvanced& f) {
+  return f.reason.empty() ? "" : "reason for policy " + f.revision.value;
+}
 std::string holder_of(const KeyRefused& f) { return address_holder(f.address); }
 
 template <std::size_t I = 0>

@@ -45,6 +45,14 @@ struct PolicyRefused {
   PolicyRevision revision;
   std::string why;
 };
+/// Somebody said which revision is to be in force, or that the source may say so again.
+struct PolicyAdvanced {
+  PolicyRevision revision;
+  PolicyRevision previous;
+  bool held = false;  // nothing newer comes into force until somebody says so
+  std::string how;    // "newest", "forward", "back", "hold", "resume", "history-replaced"
+  std::string reason;
+};
 struct SessionOpened {
   Session session;
 };
@@ -128,7 +136,7 @@ struct GuardAcknowledged {
 using Fact = std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened,
                           SessionExtended, SessionEnded, SignInRefused, ChangeIntended,
                           ChangeApplied, ChangeRejected, EntryExpired, DriftFound, AccountChanged,
-                          PlanUsed, GuardAcknowledged, KeyChanged, KeyRefused>;
+                          PlanUsed, GuardAcknowledged, KeyChanged, KeyRefused, PolicyAdvanced>;
 
 /// The stable id of a fact's kind, as docs/events.md lists it: "session.opened".
 std::string_view kind_of(const Fact& fact);

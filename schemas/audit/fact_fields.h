@@ -41,6 +41,15 @@ void members(C& c, For<C, PolicyRefused>& f) {
 }
 
 template <class C>
+void members(C& c, For<C, PolicyAdvanced>& f) {
+  c.shown("revision", f.revision);
+  c.shown("previous", f.previous);
+  c.shown("held", f.held);
+  c.shown("how", f.how);
+  c.personal("reason", f.reason);
+}
+
+template <class C>
 void members(C& c, For<C, SessionEnd>& f) {
   c.shown("ended", f.at);
   c.shown("cause", f.cause);

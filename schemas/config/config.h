@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/prefix.h"
 #include "base/time.h"
+#include "schemas/config/policy_location.h"
 #include "schemas/diagnostic.h"
 
 namespace knock {
@@ -37,13 +38,6 @@ struct KeepPrefix {
   std::string owner;
   std::string reason;
   SourceRange origin;
-};
-
-struct PolicyLocation {
-  std::string directory;   // `policy.dir`; or
-  std::string repository;  // `policy.repo`: a URL or path that git understands
-  std::string ref = "main";
-  Duration poll = Duration::seconds(30);
 };
 
 /// How the client's secret reaches the provider's token endpoint (OpenID Connect Core 1.0, section

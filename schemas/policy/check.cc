@@ -201,6 +201,10 @@ std::string_view name_of(Check check) {
       return "bad-repository";
     case Check::bad_ref:
       return "bad-ref";
+    case Check::bad_signers:
+      return "bad-signers";
+    case Check::bad_advance:
+      return "bad-advance";
     case Check::bad_issuer:
       return "bad-issuer";
     case Check::bad_algorithm:

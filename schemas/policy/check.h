@@ -113,6 +113,8 @@ enum class Check : std::uint8_t {
   policy_location,
   bad_repository,
   bad_ref,
+  bad_signers,
+  bad_advance,
   bad_issuer,
   bad_algorithm,
   bad_scope,

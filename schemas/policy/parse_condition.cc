@@ -83,7 +83,8 @@ std::optional<std::uint16_t> read_clock(Findings& findings, const YamlNode& node
   return std::nullopt;
 }
 
-void read_window(Findings& findings, const YamlNode& node, Declared<AllowRule>& rule) {
+void read_window(Findings& findings, const YamlNode& node, std::vector<Window>& out,
+                 std::vector<NameUse>& uses) {
   Fields fields(findings, node, "a schedule");
   if (!fields.is_map()) return;
   auto before = findings.all().size();
@@ -95,28 +96,14 @@ void read_window(Findings& findings, const YamlNode& node, Declared<AllowRule>& 
   if (const auto* tz = fields.need("tz"))
     if (auto name = read_text(findings, *tz, "tz")) {
       window.tz = *name;
-      rule.uses.push_back({NameUse::Kind::zone, *name, tz->place});
+      uses.push_back({NameUse::Kind::zone, *name, tz->place});
     }
   fields.finish();
   if (findings.all().size() == before && window.from == window.to)
     findings.error(Check::empty_window, node.place,
                    "the window begins and ends at the same minute: never, or a whole day",
                    "for a whole day write from: \"00:00\", to: \"24:00\"");
-  rule.value.schedule.push_back(std::move(window));
-}
-
-void read_schedule(Findings& findings, const YamlNode& node, Declared<AllowRule>& rule) {
-  if (node.is_sequence())
-    read_list(findings, node, "schedule", true,
-              [&](const YamlNode& item) { read_window(findings, item, rule); });
-  else
-    read_window(findings, node, rule);
-  sort_unique(rule.value.schedule);
-  if (rule.value.schedule.size() > kMostWindows)
-    findings.error(Check::too_many_windows, node.place,
-                   fmt::format("the schedule has {} windows; at most {} are read",
-                               rule.value.schedule.size(), kMostWindows),
-                   "join windows that differ in their days alone: days: [mon, wed-fri]");
+  out.push_back(std::move(window));
 }
 
 void read_approval(Findings& findings, const YamlNode& node, Declared<AllowRule>& rule) {
@@ -157,6 +144,21 @@ void read_lasts(Findings& findings, Fields& fields, Declared<AllowRule>& rule) {
 
 }  // namespace
 
+void read_schedule(Findings& findings, const YamlNode& node, std::string_view key,
+                   std::vector<Window>& out, std::vector<NameUse>& uses) {
+  if (node.is_sequence())
+    read_list(findings, node, key, true,
+              [&](const YamlNode& item) { read_window(findings, item, out, uses); });
+  else
+    read_window(findings, node, out, uses);
+  sort_unique(out);
+  if (out.size() > kMostWindows)
+    findings.error(
+        Check::too_many_windows, node.place,
+        fmt::format("the {} has {} windows; at most {} are read", key, out.size(), kMostWindows),
+        "join windows that differ in their days alone: days: [mon, wed-fri]");
+}
+
 void read_conditions(Findings& findings, Fields& fields, Declared<AllowRule>& rule) {
   auto& value = rule.value;
   auto need = [&](Surface surface, std::string_view key) {
@@ -179,7 +181,8 @@ void read_conditions(Findings& findings, Fields& fields, Declared<AllowRule>& ru
     value.mfa_max_age = read_duration(findings, *age, "mfa_max_age");
     need(Surface::mfa, "mfa_max_age");
   }
-  if (const auto* schedule = fields.take("schedule")) read_schedule(findings, *schedule, rule);
+  if (const auto* schedule = fields.take("schedule"))
+    read_schedule(findings, *schedule, "schedule", rule.value.schedule, rule.uses);
   if (auto most = number("max_ips_per_user", 1, kMostIps)) value.max_ips_per_user = unsigned(*most);
   if (auto most = number("max_users_per_ip", 1, kMostUsers))
     value.max_users_per_ip = unsigned(*most);

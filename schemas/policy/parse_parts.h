@@ -61,6 +61,10 @@ void read_behaviour(Findings& findings, const YamlNode& body, Single<Behaviour>&
 void read_guards(Findings& findings, const YamlNode& body, Single<GuardLimits>& guards);
 void read_tests(Findings& findings, const YamlNode& body, std::vector<DeclaredTest>& tests);
 
+/// A window, or a list of them; sorted. `uses` gets the names of time zones.
+void read_schedule(Findings& findings, const YamlNode& node, std::string_view key,
+                   std::vector<Window>& out, std::vector<NameUse>& uses);
+
 /// The conditions of an allow rule that are not names of groups, services or networks.
 void read_conditions(Findings& findings, Fields& fields, Declared<AllowRule>& rule);
 

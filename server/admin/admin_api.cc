@@ -237,6 +237,19 @@ class Call {
     return reply(200, to_json(c_.status()));
   }
 
+  Result<HttpResponse> advance() {
+    AdvanceRequest request;
+    KNOCK_ASSIGN(request.commit, args_.text_or("commit", ""));
+    KNOCK_ASSIGN(request.resume, args_.boolean_or("resume", false));
+    KNOCK_ASSIGN(request.history_replaced, args_.boolean_or("history_replaced", false));
+    KNOCK_ASSIGN(request.reason, args_.text_or("reason", ""));
+    Diagnostics problems;
+    auto advanced = c_.policy_keeper().advance(actor_, request, problems);
+    if (!advanced) return problem(advanced.error(), problems);
+    c_.reconciler().wait_settled(Deadline::in(Duration::seconds(5)));
+    return reply(200, advanced_json(*advanced));
+  }
+
   Result<HttpResponse> refresh() {
     KNOCK_ASSIGN(auto target, args_.text_or("target", ""));
     c_.reconciler().refresh(TargetName(target));
@@ -461,6 +474,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/v1/apply", &Call::apply},
     {"POST", "/api/v1/acknowledge", &Call::acknowledge},
     {"POST", "/api/v1/policy/look", &Call::look},
+    {"POST", "/api/v1/policy/advance", &Call::advance},
     {"POST", "/api/v1/refresh", &Call::refresh},
     {"GET", "/api/v1/why", &Call::why},
     {"GET", "/api/v1/who", &Call::who},

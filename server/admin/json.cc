@@ -59,11 +59,30 @@ json::object target_object(const TargetStatus& t) {
           {"next_try", time_or_null(t.next_try)}};
 }
 
+json::value waiting_or_null(const std::optional<WaitingPolicy>& waiting) {
+  if (!waiting) return nullptr;
+  return json::object{{"revision", waiting->revision.value},
+                      {"author", waiting->author},
+                      {"subject", waiting->subject},
+                      {"since", to_string(waiting->since)},
+                      {"needs", waiting->needs}};
+}
+
+json::value hold_or_null(const std::optional<PolicyHold>& hold) {
+  if (!hold) return nullptr;
+  return json::object{{"revision", hold->revision.value},
+                      {"since", to_string(hold->since)},
+                      {"by", hold->by},
+                      {"reason", hold->reason}};
+}
+
 json::object policy_object(const PolicyStatus& p) {
   return {{"revision", p.revision.value}, {"author", p.author},
           {"subject", p.subject},         {"adopted", time_or_null(p.adopted)},
           {"source", p.source},           {"last_contact", time_or_null(p.last_contact)},
-          {"problem", p.problem}};
+          {"problem", p.problem},         {"problem_since", time_or_null(p.problem_since)},
+          {"advance", p.advance},         {"waiting", waiting_or_null(p.waiting)},
+          {"hold", hold_or_null(p.hold)}};
 }
 
 json::object key_object(const ApiKey& key) {
@@ -151,6 +170,14 @@ std::string keys_json(const std::vector<ApiKey>& keys) {
 
 std::string made_key_json(const MadeKey& made) {
   return text_of({{"key", key_object(made.key)}, {"token", made.token.reveal()}});
+}
+
+std::string advanced_json(const Advanced& advanced) {
+  return text_of({{"revision", advanced.revision.value},
+                  {"previous", advanced.previous.value},
+                  {"how", advanced.how},
+                  {"held", advanced.held},
+                  {"remarks", array_of(advanced.remarks, diagnostic_object)}});
 }
 
 std::string accounts_json(const std::vector<Account>& accounts) {

@@ -24,6 +24,7 @@ std::string records_json(const std::vector<Record>& records);
 std::string keys_json(const std::vector<ApiKey>& keys);
 /// With the token: the only answer that ever holds one.
 std::string made_key_json(const MadeKey& made);
+std::string advanced_json(const Advanced& advanced);
 std::string accounts_json(const std::vector<Account>& accounts);
 std::string diagnostics_json(const Diagnostics& diagnostics);
 /// RFC 9457: type, title, status, detail, kind; `problems` when there are diagnostics.

@@ -53,7 +53,21 @@ struct Metrics::State {
       family(registry, prometheus::BuildGauge, "knock_clock_behind_seconds",
              "The machine's clock behind the newest record")
           .Add({});
+  prometheus::Family<prometheus::Gauge>& newer =
+      family(registry, prometheus::BuildGauge, "knock_policy_newer_seconds",
+             "Since something newer is refused or waits, or the policy is held; 0: not so");
   std::mutex writing;  // gauges and their text belong together
+
+  void set_policy(const PolicyStatus& policy, Instant now) {
+    auto since = [&](std::optional<Instant> at) {
+      return at ? double((now - *at).ms) / 1000 : 0.0;
+    };
+    newer.Add({{"state", "refused"}}).Set(since(policy.problem_since));
+    newer.Add({{"state", "waiting"}})
+        .Set(since(policy.waiting ? std::optional(policy.waiting->since) : std::nullopt));
+    newer.Add({{"state", "held"}})
+        .Set(since(policy.hold ? std::optional(policy.hold->since) : std::nullopt));
+  }
 
   void set_target(const TargetStatus& t, Instant now) {
     auto flag = [&](const char* name, bool holds) {
@@ -88,6 +102,7 @@ std::string Metrics::text(const ControllerStatus& status) {
   state_->ready.Set(status.ready ? 1 : 0);
   state_->head.Set(double(status.log_head));
   state_->clock_behind.Set(double(status.clock_behind.ms) / 1000);
+  state_->set_policy(status.policy, status.now);
   for (const TargetStatus& target : status.targets) state_->set_target(target, status.now);
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());
 }

@@ -22,7 +22,8 @@ auto values(const std::optional<TlsFiles>& tls) {
 }
 
 auto values(const PolicyLocation& policy) {
-  return std::tuple(policy.directory, policy.repository, policy.ref, policy.poll);
+  return std::tuple(policy.directory, policy.repository, policy.ref, policy.poll,
+                    policy.require_signed, policy.advance);
 }
 
 auto values(const std::vector<KeepPrefix>& keep) {

@@ -73,7 +73,7 @@ Controller::Controller(ControllerParts parts)
       reconciler_(parts_.store, parts_.clock, parts_.random, parts_.providers,
                   settings_of(parts_.config, parts_.meter)),
       keeper_(parts_.policy, policy_context(parts_.config, parts_.zones), parts_.store, reconciler_,
-              parts_.clock, parts_.config.policy.poll),
+              parts_.clock, parts_.config.policy.poll, parts_.config.policy.advance),
       ends_(parts_.store, reconciler_, parts_.clock),
       keys_(parts_.store, parts_.clock, parts_.random),
       sign_in_(std::make_unique<SignIn>(parts_.config, public_url(parts_.config), parts_.store,
@@ -106,8 +106,11 @@ std::string Controller::not_ready() const {
   if (auto problem = ends_.not_ready(); !problem.empty()) return problem;
   if (!parts_.store.writable()) return "the log cannot be written";
   if (reconciler_.policy() == nullptr) {
-    auto problem = keeper_.status().problem;
-    return "no policy is in force" + (problem.empty() ? std::string() : ": " + problem);
+    auto policy = keeper_.status();
+    if (policy.problem.empty() && policy.waiting)
+      policy.problem = policy.waiting->revision.value.substr(0, 12) + " waits for " +
+                       policy.waiting->needs;
+    return "no policy is in force" + (policy.problem.empty() ? "" : ": " + policy.problem);
   }
   return "";
 }

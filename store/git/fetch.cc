@@ -5,10 +5,12 @@
 
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "base/text.h"
 #include "store/git/git_child.h"
+#include "store/policy_refusal.h"
 
 namespace knock::git {
 namespace {
@@ -18,6 +20,10 @@ namespace fs = std::filesystem;
 constexpr const char* kSchemeLetters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-.";
 
+/// What a hostile repository may cost. Packs are mapped, not read into memory; only objects that are
+/// made out of others are held whole.
+constexpr std::uint64_t kLargestMemory = 192u << 20;
+
 net::Command command(const Fetch& fetch) {
   auto out = git_command(
       fetch.mirror, fetch.home,
@@ -25,6 +31,8 @@ net::Command command(const Fetch& fetch) {
        "--no-write-fetch-head", "--refmap=", "--no-prune", "--end-of-options"});
   out.argv.push_back(fetch.repository);
   out.argv.push_back("+" + fetch.from + ":" + fetch.to);
+  out.file_bytes = fetch.largest_file;
+  out.data_bytes = kLargestMemory;
   return out;
 }
 
@@ -66,12 +74,21 @@ struct Meaning {
   const char* sign;  // in git's or ssh's English
   ErrorKind kind;
   const char* advice;
+  std::optional<Refusal> refusal = {};
 };
+
+constexpr const char* kTooLarge =
+    "a policy repository with its whole history fits into 512 MiB; fetch from one that holds "
+    "policy "
+    "only";
+constexpr const char* kBroken =
+    "the repository is damaged, or something on the way is; `git fsck` there says more";
 
 constexpr std::array kMeanings{
     Meaning{"couldn't find remote ref", ErrorKind::not_found,
             "the ref is not there (renamed, deleted, or the repository was emptied); bring it back "
-            "or name another"},
+            "or name another",
+            Refusal::no_ref},
     Meaning{"dubious ownership", ErrorKind::unauthorized,
             "a local repository must belong to the user that knock runs as; give it to that user, "
             "or fetch over ssh or https"},
@@ -83,13 +100,27 @@ constexpr std::array kMeanings{
             "knock needs credentials that may read the repository (GIT_ASKPASS, or ssh)"},
     Meaning{"could not read Username", ErrorKind::unauthorized,
             "knock needs credentials that may read the repository (GIT_ASKPASS, or ssh)"},
+    Meaning{"died of signal 25", ErrorKind::invalid, kTooLarge, Refusal::transfer_too_large},
+    Meaning{"File too large", ErrorKind::invalid, kTooLarge, Refusal::transfer_too_large},
+    Meaning{"out of memory", ErrorKind::invalid, kTooLarge, Refusal::transfer_too_large},
+    Meaning{"Out of memory", ErrorKind::invalid, kTooLarge, Refusal::transfer_too_large},
+    Meaning{"upload-pack: not our ref", ErrorKind::unavailable, kBroken, Refusal::transfer},
+    Meaning{"did not send all necessary", ErrorKind::unavailable, kBroken, Refusal::transfer},
+    Meaning{"bad object", ErrorKind::unavailable, kBroken, Refusal::transfer},
+    Meaning{"missing", ErrorKind::unavailable, kBroken, Refusal::transfer},
+    Meaning{"corrupt", ErrorKind::unavailable, kBroken, Refusal::transfer},
+    Meaning{"inflate", ErrorKind::unavailable, kBroken, Refusal::transfer},
+    Meaning{"index-pack", ErrorKind::unavailable, kBroken, Refusal::transfer},
     Meaning{"not allowed", ErrorKind::invalid, "use https, ssh or a path"},
 };
 
 tl::unexpected<Error> failed(const std::string& said) {
   for (const auto& meaning : kMeanings)
-    if (said.find(meaning.sign) != std::string::npos)
-      return fail(meaning.kind, fmt::format("git fetch: {}: {}", reason(said), meaning.advice));
+    if (said.find(meaning.sign) != std::string::npos) {
+      auto text = fmt::format("git fetch: {}: {}", reason(said), meaning.advice);
+      return meaning.refusal ? refuse(*meaning.refusal, text, meaning.kind)
+                             : fail(meaning.kind, text);
+    }
   return fail(ErrorKind::unavailable,
               fmt::format("git fetch: {}; it is tried again at the next poll", reason(said)));
 }
@@ -106,27 +137,27 @@ bool has_password(std::string_view url) {
 }  // namespace
 
 Status check_repository(const std::string& repository) {
-  if (repository.empty()) return fail(ErrorKind::invalid, "no policy repository is named");
+  if (repository.empty()) return refuse(Refusal::bad_repository, "no policy repository is named");
   if (has_password(repository))  // before anything that would show it
-    return fail(ErrorKind::invalid,
-                "the policy repository's URL holds a password, which every user of this machine "
-                "could see; use ssh, or a program named by GIT_ASKPASS");
-  auto refuse = [&](std::string_view why) {
-    return fail(ErrorKind::invalid,
-                fmt::format("policy repository '{}': {}", printable(repository), why));
+    return refuse(Refusal::bad_repository,
+                  "the policy repository's URL holds a password, which every user of this machine "
+                  "could see; use ssh, or a program named by GIT_ASKPASS");
+  auto wrong = [&](std::string_view why) {
+    return refuse(Refusal::bad_repository,
+                  fmt::format("policy repository '{}': {}", printable(repository), why));
   };
-  if (repository[0] == '-') return refuse("it looks like an option");
-  if (printable(repository) != repository) return refuse("it holds characters that do not show");
+  if (repository[0] == '-') return wrong("it looks like an option");
+  if (printable(repository) != repository) return wrong("it holds characters that do not show");
   auto helper = repository.find_first_not_of(kSchemeLetters);
   if (helper != std::string::npos && repository.compare(helper, 2, "::") == 0)
-    return refuse("programs as transport are not used; name it by https, ssh or a path");
+    return wrong("programs as transport are not used; name it by https, ssh or a path");
   auto scheme = repository.find("://");
   if (scheme == std::string::npos) return {};
   auto name = repository.substr(0, scheme);
   if (name == "https" || name == "ssh" || name == "file") return {};
-  return refuse(name +
-                ":// is not used for policy, because anybody on the way could change it; "
-                "use https, ssh or a path");
+  return wrong(name +
+               ":// is not used for policy, because anybody on the way could change it; "
+               "use https, ssh or a path");
 }
 
 Status fetch(const Fetch& fetch, Deadline deadline) {

@@ -15,6 +15,7 @@ struct Fetch {
   std::string to;      // and here; overwritten whatever it held
   std::string mirror;  // bare repository
   std::string home;    // an empty folder, so that nobody's ~/.gitconfig is read
+  std::uint64_t largest_file = 512u << 20;  // that git may write: a pack, or one object
 };
 
 /// What we do not even try: transports without authentication or with programs in them, passwords

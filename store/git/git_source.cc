@@ -18,11 +18,15 @@
 #include "store/git/blame.h"
 #include "store/git/fetch.h"
 #include "store/git/mirror.h"
+#include "store/git/signatures.h"
+#include "store/policy_refusal.h"
 
 namespace knock {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr Duration kSignatureDeadline = Duration::seconds(60);
 
 /// Held while git or we write below the state folder; the kernel drops it when the holder dies.
 class FolderLock {
@@ -68,11 +72,12 @@ class GitSource final : public PolicySource {
     fs::path state(options_.state_folder);
     mirror_ = (state / "mirror.git").string();
     home_ = (state / "home").string();
+    signers_ = (state / "signers").string();
     // One folder may serve several sources, and a changed source must start afresh: its refs carry
     // its name.
     auto key = hex64(leading_64_bits(sha256(options_.repository + "\n" + ref_)));
     fetched_ = "refs/knock/" + key + "/fetched";
-    accepted_ = "refs/knock/" + key + "/accepted";
+    seen_ = "refs/knock/" + key + "/accepted";
   }
 
   Result<PolicyRevision> poll(Deadline deadline) override {
@@ -87,6 +92,34 @@ class GitSource final : public PolicySource {
       return fail_within(fmt::format("{} at {}", describe(), printable(short_id(revision.value))),
                          snapshot);
     return snapshot;
+  }
+
+  void in_force(const PolicyRevision& revision) override { told_ = revision.value; }
+
+  Result<PolicyRevision> find(const std::string& name) override {
+    KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
+    auto commit = mirror.commit_named(name);
+    if (!commit)
+      return fail(ErrorKind::not_found,
+                  fmt::format("'{}' names no commit that was fetched, or more than one; write more "
+                              "of its id (git log shows it), or wait for the next look",
+                              printable(name)));
+    KNOCK_CHECK(open_for(*commit));
+    return PolicyRevision(*commit);
+  }
+
+  Result<bool> precedes(const PolicyRevision& older, const PolicyRevision& newer) override {
+    KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
+    return mirror.leads_to(older.value, newer.value);
+  }
+
+  Result<PolicyRevision> start_anew() override {
+    KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
+    KNOCK_ASSIGN(auto fetched, mirror.commit_at(fetched_));
+    if (!fetched) return fail(ErrorKind::not_found, "nothing was fetched yet");
+    told_.reset();
+    KNOCK_CHECK(mirror.point(seen_, *fetched));
+    return PolicyRevision(*fetched);
   }
 
   Result<LineOrigin> last_change(const PolicyRevision& revision, const std::string& path,
@@ -109,15 +142,26 @@ class GitSource final : public PolicySource {
     KNOCK_ASSIGN(auto lock,
                  FolderLock::take((fs::path(options_.state_folder) / "lock").string(), deadline));
     KNOCK_CHECK(git::Mirror::open(mirror_));
-    KNOCK_CHECK(git::fetch({options_.repository, ref_, fetched_, mirror_, home_}, deadline));
+    KNOCK_CHECK(
+        git::fetch({options_.repository, ref_, fetched_, mirror_, home_, options_.largest_transfer},
+                   deadline));
     // Opened again: what git wrote meanwhile is then seen for sure.
     KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
     KNOCK_ASSIGN(auto now, mirror.commit_at(fetched_));
     if (!now) return fail(ErrorKind::internal, "git fetch ended well but brought nothing");
-    KNOCK_ASSIGN(auto before, mirror.commit_at(accepted_));
+    KNOCK_ASSIGN(auto before, base(mirror));
     if (before) KNOCK_CHECK(check_history(mirror, *before, *now));
-    if (before != now) KNOCK_CHECK(mirror.point(accepted_, *now));
+    KNOCK_CHECK(mirror.point(seen_, *now));
     return PolicyRevision(*now);
+  }
+
+  /// What a new commit must descend from. In force can be a commit of another source: then, and
+  /// when the mirror is new, what is there counts as the start.
+  Result<std::optional<std::string>> base(const git::Mirror& mirror) const {
+    KNOCK_ASSIGN(auto seen, mirror.commit_at(seen_));
+    if (!seen || !told_) return seen;
+    KNOCK_ASSIGN(bool ours, mirror.leads_to(*told_, *seen));
+    return ours ? told_ : std::nullopt;
   }
 
   Status check_history(const git::Mirror& mirror, const std::string& before,
@@ -125,42 +169,64 @@ class GitSource final : public PolicySource {
     KNOCK_ASSIGN(bool forward, mirror.leads_to(before, now));
     if (forward) return {};
     KNOCK_ASSIGN(bool back, mirror.leads_to(now, before));
-    return fail(
-        ErrorKind::conflict,
-        fmt::format(
-            "{} {} (force-push?): {} stays in force. To go back to an older policy, revert "
-            "by a new commit; if the history was replaced on purpose, remove {} and what is "
-            "there then counts as the start",
-            back ? "the branch went back to" : "history was rewritten: the branch now is",
-            short_id(now), short_id(before), mirror_));
+    auto there = short_id(now), ours = short_id(before);
+    if (back)
+      return refuse(
+          Refusal::went_back,
+          fmt::format("the branch went back to {} (force-push?): {} stays in force. To go "
+                      "back to an older policy, revert by a new commit, or say knock "
+                      "advance {}",
+                      there, ours, there),
+          ErrorKind::conflict);
+    return refuse(Refusal::rewritten,
+                  fmt::format("history was rewritten: the branch now is {} (force-push?): {} stays "
+                              "in force. If it was replaced on purpose: knock advance "
+                              "--history-replaced",
+                              there, ours),
+                  ErrorKind::conflict);
   }
 
   /// The mirror, when that commit is one of this policy's.
   Result<git::Mirror> open_for(const std::string& id) const {
     KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
-    KNOCK_ASSIGN(auto accepted, mirror.commit_at(accepted_));
-    if (!accepted) return fail(ErrorKind::not_found, "nothing was fetched yet");
+    KNOCK_ASSIGN(auto seen, mirror.commit_at(seen_));
+    if (!seen) return fail(ErrorKind::not_found, "nothing was fetched yet");
     // A commit that only lies in the mirror (another source's, a refused history's) is not this
     // policy.
-    KNOCK_ASSIGN(bool ours, mirror.leads_to(id, *accepted));
+    KNOCK_ASSIGN(bool ours, mirror.leads_to(id, *seen));
     if (!ours)
-      return fail(
-          ErrorKind::not_found,
-          fmt::format("this is no commit of the history that ends in {}", short_id(*accepted)));
+      return fail(ErrorKind::not_found,
+                  fmt::format("this is no commit of the history that ends in {}", short_id(*seen)));
     return mirror;
   }
 
   Result<PolicySnapshot> read_commit(const std::string& id) {
     KNOCK_ASSIGN(auto mirror, open_for(id));
+    KNOCK_CHECK(check_signed(mirror, id));
     KNOCK_ASSIGN(auto snapshot, mirror.snapshot(id, options_.path, known_));
     known_ = snapshot.files;
     return snapshot;
   }
 
+  /// Going back is no news: everything up to the commit in force was judged before.
+  Status check_signed(const git::Mirror& mirror, const std::string& id) const {
+    if (options_.require_signed.empty()) return {};
+    std::optional<std::string> from;
+    if (told_) {
+      KNOCK_ASSIGN(bool forward, mirror.leads_to(*told_, id));
+      KNOCK_ASSIGN(bool back, mirror.leads_to(id, *told_));
+      if (back) return {};
+      if (forward) from = told_;
+    }
+    return git::check_signatures({options_.require_signed, signers_}, mirror, from, id,
+                                 Deadline::in(kSignatureDeadline));
+  }
+
   GitSourceOptions options_;
   std::string ref_;  // whole name
-  std::string mirror_, home_, fetched_, accepted_;
-  std::vector<PolicyFile> known_;  // of the last commit that was read
+  std::string mirror_, home_, signers_, fetched_, seen_;
+  std::optional<std::string> told_;  // to be in force
+  std::vector<PolicyFile> known_;    // of the last commit that was read
 };
 
 /// "policies/prod", without slashes at its ends and without steps that lead elsewhere.
@@ -187,9 +253,9 @@ Result<std::unique_ptr<PolicySource>> open_git_source(GitSourceOptions options) 
   KNOCK_CHECK(git::check_repository(options.repository));
   auto ref = options.ref.starts_with("refs/") ? options.ref : "refs/heads/" + options.ref;
   if (!git::valid_ref(ref))
-    return fail(ErrorKind::invalid,
-                fmt::format("'{}' is no name of a branch or tag; write main, or refs/tags/v1",
-                            printable(options.ref)));
+    return refuse(Refusal::bad_ref,
+                  fmt::format("'{}' is no name of a branch or tag; write main, or refs/tags/v1",
+                              printable(options.ref)));
   if (options.state_folder.empty())
     return fail(ErrorKind::invalid, "no folder was named for the mirror of the policy repository");
   KNOCK_ASSIGN(options.path, folder_in_tree(options.path));

@@ -4,6 +4,11 @@
 // checkout, no hook, no submodule, and no configuration but ours, so nothing in the repository is
 // ever executed or written anywhere else.
 //
+// History is judged from the revision in force (in_force(); before anybody says, from the last one
+// that poll() gave): a new one descends from it, and with `require_signed` every commit on the way
+// is signed by somebody who may (docs/git-as-law.md). Messages begin with the id of what was
+// refused (store/policy_refusal.h).
+//
 // What is refused: a branch that is gone; a history that was rewritten or went back (`conflict`: a
 // stolen account must not be able to bring an old policy back unseen); trees with links,
 // submodules, names that mean something else elsewhere, or too much in them. Refused means: an
@@ -15,8 +20,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "reconciler/interfaces/policy_source.h"
+#include "schemas/config/policy_location.h"
 
 namespace knock {
 
@@ -27,6 +34,8 @@ struct GitSourceOptions {
   std::string state_folder;  // ours alone; made when missing; may be shared by sources, one fetches
                              // at a time
   std::string path;          // the folder of the tree that holds policy; "" = all of it
+  std::vector<SignersRule> require_signed = {};  // empty: signatures are not looked at
+  std::uint64_t largest_transfer = 512u << 20;   // bytes; a whole history is one at first
 };
 
 /// Nothing is fetched before poll(); read() gives any commit up to the last accepted one, also

@@ -2,39 +2,18 @@
 #include "store/git/mirror.h"
 
 #include <fmt/format.h>
-#include <git2.h>
 
 #include <algorithm>
 #include <filesystem>
 
 #include "base/text.h"
+#include "store/git/handles.h"
 #include "store/policy_files.h"
 
 namespace knock::git {
 namespace {
 
 constexpr std::size_t kLongestText = 400;  // of an author or subject
-
-template <class T, void (*Free)(T*)>
-struct Deleter {
-  void operator()(T* value) const { Free(value); }
-};
-template <class T, void (*Free)(T*)>
-using Handle = std::unique_ptr<T, Deleter<T, Free>>;
-
-using Object = Handle<git_object, git_object_free>;
-using Reference = Handle<git_reference, git_reference_free>;
-using Commit = Handle<git_commit, git_commit_free>;
-using Tree = Handle<git_tree, git_tree_free>;
-using Odb = Handle<git_odb, git_odb_free>;
-using OdbObject = Handle<git_odb_object, git_odb_object_free>;
-
-tl::unexpected<Error> git_error(std::string_view what, ErrorKind kind = ErrorKind::internal) {
-  const auto* last = git_error_last();
-  return fail(kind, fmt::format("{}: {}", what,
-                                last != nullptr && last->message != nullptr ? last->message
-                                                                            : "no reason given"));
-}
 
 /// Once per process. No configuration but the mirror's own counts; owners are checked; caches stay
 /// small, because what is read is kept elsewhere.
@@ -52,28 +31,6 @@ bool library_ready() {
     return good;
   }();
   return ready;
-}
-
-std::string to_text(const git_oid& id) {
-  std::string out(GIT_OID_HEXSZ, '\0');
-  git_oid_fmt(out.data(), &id);
-  return out;
-}
-
-std::optional<git_oid> parse_id(const std::string& text) {
-  git_oid id;
-  if (text.size() != GIT_OID_HEXSZ ||
-      text.find_first_not_of("0123456789abcdef") != std::string::npos ||
-      git_oid_fromstr(&id, text.c_str()) != 0)
-    return std::nullopt;
-  return id;
-}
-
-Commit find_commit(git_repository* repository, const std::string& text) {
-  git_commit* found = nullptr;
-  auto id = parse_id(text);
-  if (id) git_commit_lookup(&found, repository, &*id);
-  return Commit(found);
 }
 
 /// Cut at a whole character.
@@ -101,57 +58,66 @@ class TreeReader {
 
   Status folder(const git_oid& id, const std::string& path, std::size_t depth) {
     if (depth > kMaxPolicyFolders)
-      return fail(ErrorKind::invalid, fmt::format("{}: more than {} folders inside each other",
-                                                  printable(path), kMaxPolicyFolders));
+      return refuse(Refusal::too_deep, fmt::format("{}: more than {} folders inside each other",
+                                                   printable(path), kMaxPolicyFolders));
     git_tree* raw = nullptr;
     if (git_tree_lookup(&raw, repository_, &id) != 0)
-      return git_error(fmt::format("read folder '{}'", printable(path)), ErrorKind::invalid);
+      return unreadable(fmt::format("folder '{}'", printable(path)));
     Tree tree(raw);
-    std::vector<std::string> seen;  // as a file system without case sees them
+    std::vector<std::string> names;
     for (std::size_t i = 0; i < git_tree_entrycount(tree.get()); ++i) {
       const git_tree_entry* entry = git_tree_entry_byindex(tree.get(), i);
       std::string name = git_tree_entry_name(entry);
       auto whole = path.empty() ? name : path + "/" + name;
       KNOCK_CHECK(budget_.entry());
-      if (auto good = check_policy_name(name); !good) return fail_within(printable(whole), good);
-      seen.push_back(fold_case(name));
+      if (auto good = check_policy_name(name); !good)
+        return fail_within(fmt::format("'{}'", printable(path)), good);
       if (!is_hidden(name)) KNOCK_CHECK(item(entry, name, whole, depth));
+      names.push_back(std::move(name));
     }
-    std::sort(seen.begin(), seen.end());
-    auto twice = std::adjacent_find(seen.begin(), seen.end());
-    if (twice == seen.end()) return {};
-    return fail(
-        ErrorKind::invalid,
-        fmt::format(
-            "'{}' is there twice, or again with other letters' case, in folder '{}'; rename one",
-            printable(*twice), printable(path)));
+    return no_clash(names, path);
   }
 
   std::vector<PolicyFile> files;
 
  private:
+  static Status no_clash(std::vector<std::string>& names, const std::string& path) {
+    auto clash = [&](Refusal refusal, std::string_view how) -> Status {
+      std::sort(names.begin(), names.end());
+      auto twice = std::adjacent_find(names.begin(), names.end());
+      if (twice == names.end()) return {};
+      return refuse(refusal, fmt::format("'{}' is there {} in folder '{}'; rename one",
+                                         printable(*twice), how, printable(path)));
+    };
+    KNOCK_CHECK(clash(Refusal::twice, "twice"));
+    for (auto& name : names) name = fold_case(name);  // as some file systems see them
+    return clash(Refusal::case_clash, "again with other letters' case");
+  }
+
   Status item(const git_tree_entry* entry, const std::string& name, const std::string& path,
               std::size_t depth) {
-    switch (git_tree_entry_filemode(entry)) {
+    // As it is written: libgit2 would take a device or a pipe for a file.
+    switch (unsigned(git_tree_entry_filemode_raw(entry))) {
       case GIT_FILEMODE_TREE:
         return folder(*git_tree_entry_id(entry), path, depth + 1);
       case GIT_FILEMODE_BLOB:
+      case 0100664:  // of the first years of Git
       case GIT_FILEMODE_BLOB_EXECUTABLE:
         return is_policy_file(name) ? file(*git_tree_entry_id(entry), path) : Status();
       case GIT_FILEMODE_LINK:
-        return fail(ErrorKind::invalid,
-                    printable(path) +
-                        " is a link; a policy repository holds plain files only, put "
-                        "the file itself there");
+        return refuse(Refusal::link,
+                      printable(path) +
+                          " is a link; a policy repository holds plain files only, put "
+                          "the file itself there");
       case GIT_FILEMODE_COMMIT:
-        return fail(ErrorKind::invalid,
-                    printable(path) +
-                        " is a submodule, which knock never fetches; put the files "
-                        "themselves there");
-      case GIT_FILEMODE_UNREADABLE:
+        return refuse(Refusal::submodule,
+                      printable(path) +
+                          " is a submodule, which knock never fetches; put the files "
+                          "themselves there");
+      default:
         break;
     }
-    return fail(ErrorKind::invalid, printable(path) + " is neither a file nor a folder");
+    return refuse(Refusal::odd_entry, printable(path) + " is neither a file nor a folder");
   }
 
   Status file(const git_oid& id, const std::string& path) {
@@ -163,14 +129,12 @@ class TreeReader {
     }
     std::size_t size = 0;
     git_object_t type = GIT_OBJECT_INVALID;
-    if (git_odb_read_header(&size, &type, odb_.get(), &id) != 0)
-      return git_error(printable(path), ErrorKind::invalid);
+    if (git_odb_read_header(&size, &type, odb_.get(), &id) != 0) return unreadable(printable(path));
     if (type != GIT_OBJECT_BLOB)
-      return fail(ErrorKind::invalid, printable(path) + " is called a file, but is none");
+      return refuse(Refusal::not_a_file, printable(path) + " is called a file, but is none");
     KNOCK_CHECK(budget_.file(path, size));
     git_odb_object* raw = nullptr;
-    if (git_odb_read(&raw, odb_.get(), &id) != 0)
-      return git_error(printable(path), ErrorKind::invalid);
+    if (git_odb_read(&raw, odb_.get(), &id) != 0) return unreadable(printable(path));
     OdbObject object(raw);
     files.push_back({path,
                      {static_cast<const char*>(git_odb_object_data(object.get())),
@@ -197,17 +161,17 @@ class TreeReader {
 Result<git_oid> tree_at(const git_commit* commit, const std::string& path) {
   if (path.empty()) return *git_commit_tree_id(commit);
   git_tree* raw = nullptr;
-  if (git_commit_tree(&raw, commit) != 0)
-    return git_error("read the commit's tree", ErrorKind::invalid);
+  if (git_commit_tree(&raw, commit) != 0) return unreadable("the commit's tree");
   Tree root(raw);
   git_tree_entry* found = nullptr;
   if (git_tree_entry_bypath(&found, root.get(), path.c_str()) != 0)
-    return fail(ErrorKind::not_found,
-                fmt::format("there is no folder '{}' in this commit", printable(path)));
+    return refuse(Refusal::no_folder,
+                  fmt::format("there is no folder '{}' in this commit", printable(path)),
+                  ErrorKind::not_found);
   Handle<git_tree_entry, git_tree_entry_free> entry(found);
   if (git_tree_entry_filemode(entry.get()) != GIT_FILEMODE_TREE)
-    return fail(ErrorKind::invalid,
-                fmt::format("'{}' is no folder in this commit", printable(path)));
+    return refuse(Refusal::no_folder,
+                  fmt::format("'{}' is no folder in this commit", printable(path)));
   return *git_tree_entry_id(entry.get());
 }
 
@@ -253,7 +217,8 @@ Result<std::optional<std::string>> Mirror::commit_at(const std::string& ref) con
   Reference reference(raw);
   git_object* peeled = nullptr;
   if (git_reference_peel(&peeled, reference.get(), GIT_OBJECT_COMMIT) != 0)
-    return git_error("this ref leads to no commit", ErrorKind::invalid);
+    return refuse(Refusal::not_a_commit,
+                  "the ref leads to no commit; name a branch, or a tag of a commit");
   Object object(peeled);
   return to_text(*git_object_id(object.get()));
 }

@@ -3,9 +3,11 @@
 // only file that knows libgit2. Ids are 40 lower-case hex digits. One thread at a time per value.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "reconciler/interfaces/policy_source.h"
@@ -13,6 +15,12 @@
 struct git_repository;
 
 namespace knock::git {
+
+/// The signature that a commit carries, and the bytes that it is of.
+struct CommitSignature {
+  std::string text;  // armoured; "" when the commit carries none
+  std::string payload;
+};
 
 class Mirror {
  public:
@@ -28,6 +36,17 @@ class Mirror {
   Result<bool> leads_to(const std::string& older, const std::string& newer) const;
   /// Author, subject and time of a commit.
   Result<LineOrigin> origin(const std::string& commit) const;
+  /// The commit whose id begins so; nothing when none or several do.
+  std::optional<std::string> commit_named(const std::string& beginning) const;
+  /// What `newer` brings beyond `older`, oldest first; refused beyond `most`.
+  Result<std::vector<std::string>> commits_between(const std::string& older,
+                                                   const std::string& newer,
+                                                   std::size_t most) const;
+  Result<CommitSignature> signature(const std::string& commit) const;
+  /// Calls `changed` for every path in which the commit differs from any of its parents, some of
+  /// them more than once. With `whole`, as if it had none.
+  Status changes(const std::string& commit, bool whole,
+                 const std::function<void(const std::string& path)>& changed) const;
   /// The policy files below `path` ("" = the root) in that commit's tree. `known` are files read
   /// before, sorted by path: one that still has its blob id is copied instead of being unpacked
   /// again.

@@ -234,6 +234,10 @@ Status project_one(Context& c, const PlanUsed& fact) {
   return c.database.query("INSERT INTO plans VALUES(?,?,?)", c.seq, fact.nonce, fact.id).run();
 }
 
+Status project_one(Context& c, const PolicyAdvanced& fact) {
+  return c.database.query("INSERT INTO advances VALUES(?,?)", c.seq, fact.held ? 1 : 0).run();
+}
+
 // Told by the log alone.
 Status project_one(Context&, const ControllerStarted&) { return {}; }
 Status project_one(Context&, const PolicyRefused&) { return {}; }

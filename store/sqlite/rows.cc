@@ -367,6 +367,23 @@ Result<std::optional<Adoption>> read_adoption_of(Database& database,
                                               revision.value));
 }
 
+Result<std::optional<PolicyHold>> read_policy_hold(Database& database) {
+  auto row = database.query("SELECT seq, held FROM advances ORDER BY seq DESC LIMIT 1");
+  KNOCK_ASSIGN(bool any, row.next());
+  if (!any || row.integer(1) == 0) return std::optional<PolicyHold>();
+  KNOCK_ASSIGN(auto records, read_records(database, row.number(0) - 1, 1));
+  if (records.empty())
+    return fail(ErrorKind::internal,
+                fmt::format("record {} is missing from the log", row.number(0)));
+  const Record& record = records.front();
+  KNOCK_ASSIGN(auto fact, decode(record.fact));
+  const auto* advanced = std::get_if<PolicyAdvanced>(&fact);
+  if (advanced == nullptr)
+    return fail(ErrorKind::internal,
+                fmt::format("record {} is not what the store says it is", row.number(0)));
+  return std::optional(PolicyHold{advanced->revision, record.at, record.actor, advanced->reason});
+}
+
 Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database) {
   auto adopted = database.query("SELECT revision FROM adoptions ORDER BY seq DESC LIMIT 1");
   KNOCK_ASSIGN(bool any, adopted.next());

@@ -78,7 +78,12 @@ CREATE TABLE api_keys(
   expires INTEGER NOT NULL, hash BLOB NOT NULL, last_used INTEGER) STRICT;
 )sql";
 
-constexpr std::array kMigrations{Migration{"first", kFirst}, Migration{"api keys", kApiKeys}};
+constexpr const char* kAdvances = R"sql(
+CREATE TABLE advances(seq INTEGER PRIMARY KEY, held INTEGER NOT NULL) STRICT;
+)sql";
+
+constexpr std::array kMigrations{Migration{"first", kFirst}, Migration{"api keys", kApiKeys},
+                                 Migration{"advances", kAdvances}};
 
 Result<std::int64_t> version_of(Database& database) {
   KNOCK_ASSIGN(auto tables, database.integer("SELECT count(*) FROM sqlite_schema"));

@@ -82,6 +82,7 @@ class SqliteFactStore final : public FactStore {
   Result<std::vector<AppliedInterval>> entry_history(const EntryId& entry) const override;
   Result<std::optional<Adoption>> adoption_at(Instant at) const override;
   Result<std::optional<Adoption>> adoption_of(const PolicyRevision& revision) const override;
+  Result<std::optional<PolicyHold>> policy_hold() const override;
   Result<std::optional<AdoptedPolicy>> adopted_policy() const override;
   Status save_policy(const AdoptedPolicy& policy) override;
   Result<std::vector<Account>> accounts() const override;
@@ -578,6 +579,10 @@ Result<std::optional<Adoption>> SqliteFactStore::adoption_at(Instant at) const {
 
 Result<std::optional<Adoption>> SqliteFactStore::adoption_of(const PolicyRevision& revision) const {
   return ask([&](Database& db) { return sqlite::read_adoption_of(db, revision); });
+}
+
+Result<std::optional<PolicyHold>> SqliteFactStore::policy_hold() const {
+  return ask([](Database& db) { return sqlite::read_policy_hold(db); });
 }
 
 Result<std::optional<AdoptedPolicy>> SqliteFactStore::adopted_policy() const {

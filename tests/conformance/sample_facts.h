@@ -90,6 +90,7 @@ inline std::vector<Fact> every_fact() {
                  after(90),
                  {*Prefix::parse("198.51.100.0/24")}},
       KeyRefused{"ci-plan", "key.network", "203.0.113.7"},
+      PolicyAdvanced{PolicyRevision("8d01b7e"), PolicyRevision("9a3cb70"), true, "back", "night"},
   };
 }
 

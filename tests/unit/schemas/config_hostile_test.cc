@@ -22,6 +22,10 @@ struct Row {
 std::string with(std::string_view more) {
   return "owner: 00112233445566ff\npolicy: {dir: /etc/knock/policy}\n" + std::string(more);
 }
+/// A policy repository; keys begin in line 4, column 3.
+std::string git(std::string_view keys) {
+  return "owner: 00112233445566ff\npolicy:\n  repo: /srv/p.git\n  " + std::string(keys) + "\n";
+}
 /// One sign-in source in line 4, after "  sso: {type: oidc, " (20 characters).
 std::string oidc(std::string_view keys) {
   return with("sign_in:\n  sso: {type: oidc, " + std::string(keys) + "}\n");
@@ -134,9 +138,6 @@ std::vector<Row> reader_rows() {
       {"a kind of sign-in to come",
        with("sign_in: {s: {type: saml, zzz: 1}}\n"),
        {"config.unknown-type", "3:21"}},
-      {"signed policies only",
-       "owner: 00112233445566ff\npolicy: {dir: p, require_signed: true}\n",
-       {"config.not-supported", "2:18"}},
       {"credentials", with("credentials: {}\n"), {"config.not-supported", "3:1"}},
       {"telemetry", with("telemetry: {}\n"), {"config.not-supported", "3:1"}},
       {"audit", with("audit: {}\n"), {"config.not-supported", "3:1"}},
@@ -213,6 +214,39 @@ std::vector<Row> config_rows() {
       {"a command of nothing",
        more_oidc("client_secret: \"exec: \""),
        {"config.bad-secret", "8:20"}},
+      {"signatures of a folder",
+       "owner: 00112233445566ff\npolicy: {dir: p, require_signed: [{signers: s}]}\n",
+       {"config.policy-location", "2:18"}},
+      {"signers in the policy repository",
+       git("require_signed: [{signers: /srv/p.git/signers}]"),
+       {"config.bad-signers", "4:30"}},
+      {"a path from the machine's root",
+       git("require_signed: [{paths: [/a/**], signers: s}]"),
+       {"config.bad-signers", "4:29"}},
+      {"a path that climbs",
+       git("require_signed: [{paths: [a/../b], signers: s}]"),
+       {"config.bad-signers", "4:29"}},
+      {"two stars within a name",
+       git("require_signed: [{paths: [a**/b], signers: s}]"),
+       {"config.bad-signers", "4:29"}},
+      {"a rule that never decides",
+       git("require_signed: [{signers: s}, {paths: [a], signers: t}]"),
+       {"config.bad-signers", "4:34"}},
+      {"too many rules of signers",
+       git([] {
+         std::string text = "require_signed: [";
+         for (int i = 0; i < 101; ++i) text += "{paths: [a], signers: s},";
+         return text + "]";
+       }()),
+       {"config.bad-signers", "4:19"}},
+      {"a way to advance that is none", git("advance: never"), {"config.bad-advance", "4:12"}},
+      {"a window that is nowhere", git("advance: window"), {"config.bad-advance", "4:12"}},
+      {"a window of no days",
+       git("advance: {window: {days: monday, from: \"09:00\", to: \"16:00\", tz: UTC}}"),
+       {"config.bad-advance", "4:28"}},
+      {"a window in no time zone",
+       git("advance: {window: {days: mon, from: \"09:00\", to: \"16:00\", tz: ../x}}"),
+       {"config.bad-advance", "4:65"}},
       {"a policy from nowhere",
        "owner: 00112233445566ff\npolicy: {poll: 30s}\n",
        {"config.policy-location", "2:9"}},

@@ -191,6 +191,63 @@ TEST(ConfigLoad, RepositoriesThatGitUnderstands) {
   }
 }
 
+TEST(ConfigLoad, SignersByPath) {
+  auto result = load(R"(owner: 00112233445566ff
+policy:
+  repo: /srv/policy.git
+  require_signed:
+    - {paths: ["services/payroll/**", groups.yaml], signers: [payroll.signers, /srv/ops.gpg], revoked: krl}
+    - {signers: ops.signers}
+)");
+  ASSERT_TRUE(result.config) << to_text(result.diagnostics);
+  const auto& rules = result.config->policy.require_signed;
+  ASSERT_EQ(rules.size(), 2u);
+  EXPECT_EQ(rules[0], (SignersRule{{"services/payroll/**", "groups.yaml"},
+                                   {"/etc/knock/payroll.signers", "/srv/ops.gpg"},
+                                   "/etc/knock/krl"}));
+  EXPECT_EQ(rules[1], (SignersRule{{}, {"/etc/knock/ops.signers"}, ""}));
+  EXPECT_EQ(result.config->policy.advance.mode, Advance::Mode::automatic);
+}
+
+TEST(ConfigLoad, WaysToAdvance) {
+  auto advance = [](std::string text) {
+    auto result = load("owner: 00112233445566ff\npolicy: {dir: p, advance: " + text + "}\n");
+    EXPECT_TRUE(result.config) << to_text(result.diagnostics);
+    return result.config ? result.config->policy.advance : Advance{};
+  };
+  EXPECT_EQ(advance("auto").mode, Advance::Mode::automatic);
+  EXPECT_EQ(advance("manual").mode, Advance::Mode::manual);
+  auto one =
+      advance("{window: {days: mon-thu, from: \"09:00\", to: \"16:00\", tz: Europe/Berlin}}");
+  EXPECT_EQ(one.mode, Advance::Mode::window);
+  ASSERT_EQ(one.window.size(), 1u);
+  EXPECT_EQ(to_string(one.window[0]), "mon-thu 09:00-16:00 Europe/Berlin");
+  EXPECT_EQ(advance("{window: [{days: sat, from: \"09:00\", to: \"16:00\", tz: UTC},"
+                    " {days: mon, from: \"01:00\", to: \"02:00\", tz: UTC}]}")
+                .window.size(),
+            2u);
+}
+
+TEST(PathPattern, MatchesWholePaths) {
+  struct Row {
+    const char *pattern, *path;
+    bool matches;
+  };
+  const Row rows[] = {
+      {"a/**", "a/b", true},      {"a/**", "a/b/c.yaml", true}, {"a/**", "a", false},
+      {"a/**", "ab/c", false},    {"a/**", "A/b", false},       {"**", "a", true},
+      {"**", "a/b", true},        {"**/x", "x", true},          {"**/x", "a/b/x", true},
+      {"**/x", "a/xx", false},    {"a/**/z", "a/z", true},      {"a/**/z", "a/b/c/z", true},
+      {"a/**/z", "a/b/c", false}, {"*.yaml", "a.yaml", true},   {"*.yaml", "a/b.yaml", false},
+      {"a/*", "a/b", true},       {"a/*", "a/b/c", false},      {"a?c", "abc", true},
+      {"a?c", "a/c", false},      {"*a*b*", "xxaxxbxx", true},  {"*a*b*", "xxbxxaxx", false},
+      {"a", "a/b", false},        {"a.c", "abc", false},        {"**/b/**", "a/b/c", true},
+      {"**/b/**", "b/c", true},   {"**/b/**", "a/b", false},
+  };
+  for (const auto& row : rows)
+    EXPECT_EQ(path_matches(row.pattern, row.path), row.matches) << row.pattern << " " << row.path;
+}
+
 TEST(PlainUrl, TakesApartWhatItUnderstandsAndNothingElse) {
   auto url = parse_plain_url("HTTPS://Id.Example.org:8443/realm/x");
   ASSERT_TRUE(url);
