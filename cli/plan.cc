@@ -182,6 +182,8 @@ std::optional<LoadedPolicy> policy_from_source(const PlanFlags& flags, const Con
   if (!flags.policy.given()) tell_in_force(**source, config);
   auto context = policy_context(config, system_zones());
   context.now = SystemClock().now();
+  // What if: nothing is adopted, so what this controller lacks is no reason to say nothing.
+  if (!flags.sessions.empty()) context.surfaces_known = false;
   auto loaded = load_or_say(**source, context, code);
   if (loaded && !tests_hold_or_say(loaded->policy, now, code)) return std::nullopt;
   return loaded;
@@ -191,6 +193,19 @@ std::optional<LoadedPolicy> policy_from_source(const PlanFlags& flags, const Con
 std::optional<LoadedPolicy> policy_for_drift(const Config& config, const FactStore& store) {
   auto in_force = policy_in_force(store, policy_context(config, system_zones()));
   return in_force == nullptr ? std::nullopt : std::optional(LoadedPolicy{{}, *in_force});
+}
+
+/// Why this controller would refuse a policy that was planned all the same.
+std::vector<Finding> lacking(const LoadedPolicy& loaded, const Config& config) {
+  std::vector<Finding> out;
+  auto context = policy_context(config, system_zones());
+  auto strict = load_policy(loaded.snapshot.files, loaded.policy.revision, context);
+  for (const Diagnostic& problem : strict.diagnostics)
+    if (problem.id == "policy.no-surface")
+      out.push_back({Finding::Level::warning, "plan.no-surface", TargetName(),
+                     fmt::format("this policy would be refused, {}:{}: {}", problem.where.file,
+                                 problem.where.line, problem.summary)});
+  return out;
 }
 
 int plan(const Global& global, const PlanFlags& flags) {
@@ -224,6 +239,8 @@ int plan(const Global& global, const PlanFlags& flags) {
   if (!loaded) return code;
   auto made = local_plan(*config, **store, loaded->policy, now, *request);
   if (!made) return fail_with(made.error());
+  if (!flags.sessions.empty())
+    for (Finding& finding : lacking(*loaded, *config)) made->findings.push_back(std::move(finding));
   if (!flags.out.empty())
     if (int saved = save(*made, loaded->policy, *config, flags); saved != kDone) return saved;
   print_plan(*made, *format,
