@@ -177,8 +177,7 @@ void say_imported(const ImportedPolicy& imported) {
                       counted(imported.open_to_everybody, "rule opens ports", "rules open ports")));
   if (imported.left_out > 0)
     print(fmt::format("{} left out; each is listed in the file with its reason.\n",
-                      counted(imported.left_out, "rule is", "rules are"))); listed in the file with its reason.\n",
-                      counted(imported.left_out, "rule was", "rules were")));
+                      counted(imported.left_out, "rule is", "rules are")));
 }
 
 int init(const std::string& directory, const std::string& from) {
