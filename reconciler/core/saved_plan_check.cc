@@ -168,6 +168,17 @@ std::string to_line(const Change& change) {
   return out;
 }
 
+/// Canonical YAML on one line, or its beginning.
+std::string shortened(const std::string& yaml) {
+  constexpr std::size_t kMost = 100;
+  if (yaml.empty()) return "nothing";
+  auto text = printable(yaml);
+  if (text.size() <= kMost) return text;
+  auto end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
+
 /// Where in its files it stands is no matter.
 bool same_edit(const PolicyEdit& a, const PolicyEdit& b) {
   return std::tie(a.kind, a.section, a.name, a.before, a.after) ==
@@ -208,9 +219,9 @@ class Differences {
       auto rest = list.count - list.first.size();
       out.push_back(
           {what.first,
-           fmt::format("{}{}{}{}; {}", printable(what.second.value),
-                       what.second.empty() ? "" : ": ", join(list.first, "; "),
-                       rest > 0 ? fmt::format("; and {} more", rest) : "", kNewOrReplan)});
+           fmt::format("{}{}{}{}", printable(what.second.value), what.second.empty() ? "" : ": ",
+                       join(list.first, "; "), rest > 0 ? fmt::format("; and {} more", rest) : ""),
+           std::string(kNewOrReplan)});
     }
     return out;
   }
@@ -244,20 +255,21 @@ class Comparer {
   }
 
  private:
+  /// Elements of the policy that one plan has and the other has not, or says otherwise.
   void edits() {
-    auto names = [](const Plan& plan) {
+    auto only_in = [](const Plan& one, const Plan& other) {
       std::vector<std::string> out;
-      for (const PolicyEdit& edit : plan.edits)
-        out.push_back(fmt::format("{} {} {}", to_string(edit.kind), printable(edit.section),
-                                  printable(edit.name)));
-      return fmt::format("{}{}", counted(out.size(), "element", "elements"),
-                         out.empty() ? "" : " (" + some_of(out, kMostNames, out.size()) + ")");
+      for (const PolicyEdit& edit : one.edits)
+        if (std::none_of(other.edits.begin(), other.edits.end(),
+                         [&](const PolicyEdit& same) { return same_edit(edit, same); }))
+          out.push_back(fmt::format("{} {} {}: {} → {}", to_string(edit.kind),
+                                    printable(edit.section), printable(edit.name),
+                                    shortened(edit.before), shortened(edit.after)));
+      return out.empty() ? "nothing more" : some_of(out, kMostShown, out.size());
     };
-    differences_.add(
-        "saved-plan.policy", TargetName(),
-        fmt::format("the plan shows a change of {}, and between the same two revisions "
-                    "it is now one of {}",
-                    names(in_.shown), names(in_.now)));
+    differences_.add("saved-plan.policy", TargetName(),
+                     fmt::format("of the policy's elements the plan shows {}; now it would be {}",
+                                 only_in(in_.shown, in_.now), only_in(in_.now, in_.shown)));
   }
 
   void targets(const TargetName& name, const TargetPlan& shown, const TargetPlan& now) {
@@ -330,45 +342,51 @@ class Comparer {
 
 std::string to_text(const std::vector<PlanRefusal>& refusals) {
   std::vector<std::string> lines;
-  for (const PlanRefusal& refusal : refusals) lines.push_back(refusal.id + ": " + refusal.sentence);
+  for (const PlanRefusal& refusal : refusals)
+    lines.push_back(fmt::format("{}: {}; {}", refusal.id, refusal.sentence, refusal.next));
+  return join(lines, "\n");
+}
+
+std::string facts(const std::vector<PlanRefusal>& refusals) {
+  std::vector<std::string> lines;
+  for (const PlanRefusal& refusal : refusals)
+    lines.push_back(fmt::format("{}: {}", refusal.id, refusal.sentence));
   return join(lines, "\n");
 }
 
 std::vector<PlanRefusal> check_file(const SavedPlan& saved, const PlanPlace& place) {
   std::vector<PlanRefusal> out;
-  auto refuse = [&](const char* id, std::string sentence) {
-    out.push_back({std::string("saved-plan.") + id, std::move(sentence)});
+  auto refuse = [&](const char* id, std::string sentence, std::string_view next = kNewOne) {
+    out.push_back({std::string("saved-plan.") + id, std::move(sentence), std::string(next)});
   };
   if (saved.owner != place.owner)
-    refuse("owner", fmt::format("it was made for installation {}, and this is {}; make a new one "
-                                "here with knock plan --out",
+    refuse("owner", fmt::format("it was made for installation {}, and this is {}",
                                 saved.owner.to_string(), place.owner.to_string()));
   if (!saved.key && place.signed_only)
-    refuse("unsigned", fmt::format("it was made without the controller, and one runs now: it takes "
-                                   "what it signed itself; {}",
-                                   kNewOne));
+    refuse("unsigned",
+           "it was made without the controller, and one runs now: it takes what it signed itself");
   if (saved.key && saved.key != place.key)
-    refuse("key", fmt::format("it was signed with key {}, and this installation's key is {}; {}",
-                              name_of(saved.key), name_of(place.key), kNewOne));
+    refuse("key", fmt::format("it was signed with key {}, and this installation's key is {}",
+                              name_of(saved.key), name_of(place.key)));
   if (saved.expires <= place.now)
-    refuse("expired", fmt::format("it was good until {}, and it is {}; {}",
-                                  to_string(saved.expires), to_string(place.now), kNewOne));
+    refuse("expired", fmt::format("it was good until {}, and it is {}", to_string(saved.expires),
+                                  to_string(place.now)));
   if (place.used)
     refuse("used", fmt::format("it was applied before (nonce {}, in the log as plan.used), and a "
-                               "plan is good for one time; {}",
-                               saved.nonce, kNewOne));
+                               "plan is good for one time",
+                               saved.nonce));
   if (place.log_head < saved.plan.sequence)
     refuse("log", fmt::format("it was made at record {} of the log, and this log ends at {}: it is "
-                              "another one, or restored from a backup; {}",
-                              saved.plan.sequence, place.log_head, kNewOne));
+                              "another one, or restored from a backup",
+                              saved.plan.sequence, place.log_head));
   if (!saved.plan.scope.whole())
-    refuse("scope", fmt::format("it is not the whole plan ({}), and apply does all of it; make one "
-                                "without --target, --refresh-only, --sessions and --at",
-                                scope_text(saved.plan)));
+    refuse("scope",
+           fmt::format("it is not the whole plan ({}), and apply does all of it",
+                       scope_text(saved.plan)),
+           "make one without --target, --refresh-only, --sessions and --at");
   if (auto id = plan_id(saved.plan.to, saved.plan.targets); id != saved.plan.id)
-    refuse("id",
-           fmt::format("its id is {}, and that of its changes is {}; {}",
-                       to_hex(saved.plan.id).substr(0, 16), to_hex(id).substr(0, 16), kNewOne));
+    refuse("id", fmt::format("its id is {}, and that of its changes is {}",
+                             to_hex(saved.plan.id).substr(0, 16), to_hex(id).substr(0, 16)));
   return out;
 }
 
@@ -380,21 +398,22 @@ std::vector<PlanRefusal> check_revisions(const SavedPlan& saved, const PolicyRev
   if (shown.from != from)
     out.push_back(
         {"saved-plan.in-force",
-         fmt::format("it starts from policy {}, and {} is in force now{}; {}", name_of(shown.from),
+         fmt::format("it starts from policy {}, and {} is in force now{}", name_of(shown.from),
                      name_of(in_force),
-                     in_force == shown.to ? ", the very policy that it would put in force" : "",
-                     kNewOrReplan)});
+                     in_force == shown.to ? ", the very policy that it would put in force" : ""),
+         std::string(kNewOrReplan)});
   if (newest.revision != shown.to)
     out.push_back({"saved-plan.commit",
-                   fmt::format("it is of policy {}, and the source holds {} now; {}",
-                               name_of(shown.to), name_of(newest.revision), kNewOrReplan)});
+                   fmt::format("it is of policy {}, and the source holds {} now", name_of(shown.to),
+                               name_of(newest.revision)),
+                   std::string(kNewOrReplan)});
   else if (auto content = content_of(newest); saved.policy != content)
     out.push_back(
         {"saved-plan.policy",
          fmt::format("what was called policy {} had content {} when the plan was made, and "
-                     "has {} now; {}",
-                     name_of(shown.to), digest_name(saved.policy), digest_name(content),
-                     kNewOrReplan)});
+                     "has {} now",
+                     name_of(shown.to), digest_name(saved.policy), digest_name(content)),
+         std::string(kNewOrReplan)});
   return out;
 }
 
@@ -421,10 +440,8 @@ PlanComparison compare(const CompareInput& input) {
 
 std::vector<PlanRefusal> check_exact(const CompareInput& input, const PlanComparison& comparison) {
   auto refuse = [](std::string what) {
-    return std::vector<PlanRefusal>{
-        {"saved-plan.exact",
-         fmt::format("{}, and --exact was given; make a new plan, or apply it without --exact",
-                     what)}};
+    return std::vector<PlanRefusal>{{"saved-plan.exact", what + ", and --exact was given",
+                                     "make a new plan, or apply it without --exact"}};
   };
   if (!comparison.changes.empty()) {
     const auto& first = comparison.changes.front();

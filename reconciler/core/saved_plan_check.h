@@ -40,10 +40,13 @@ namespace knock {
 
 struct PlanRefusal {
   std::string id;
-  std::string sentence;  // which fact, both values, what to do next
+  std::string sentence;  // which fact, both values
+  std::string next;      // what to do
 };
-/// One line each: "saved-plan.used: …".
+/// One line each: "saved-plan.used: it was applied before (…); make a new one with …".
 std::string to_text(const std::vector<PlanRefusal>& refusals);
+/// The facts alone, for whoever asked to go on in spite of them.
+std::string facts(const std::vector<PlanRefusal>& refusals);
 
 /// What is known of this installation before anything is computed.
 struct PlanPlace {

@@ -36,8 +36,9 @@ std::vector<PlanRefusal> wrong_ack(const CheckedPlan& checked, const std::string
   return {
       {"saved-plan.ack",
        fmt::format("--ack names {}, the plan's hash is {}, and that of what would be done now "
-                   "is {}; look at the plan again, and name its hash",
-                   printable(ack), short_hash(checked.saved.plan.id), short_hash(checked.now.id))}};
+                   "is {}",
+                   printable(ack), short_hash(checked.saved.plan.id), short_hash(checked.now.id)),
+       "look at the plan again, and name its hash"}};
 }
 
 bool holds_something(const Plan& plan) {
@@ -135,8 +136,8 @@ Result<CarriedOut> carry_out(Reconciler& reconciler, const Actor& actor, const C
 std::string to_text(const CheckedPlan& checked, bool color) {
   std::string out = to_text(checked.since) + "\n";
   if (checked.replanned && !checked.since.refusals.empty())
-    out += "Computed again, and not what the saved plan shows:\n" +
-           to_text(checked.since.refusals) + "\n\n";
+    out += "Computed again, and not what the saved plan shows:\n" + facts(checked.since.refusals) +
+           "\n\n";
   return out + to_text(checked.now, RenderOptions{color, "", "", View::full});
 }
 

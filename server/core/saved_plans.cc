@@ -32,6 +32,17 @@ AppliedPlan::How judged(const CarriedOut& result) {
   return result.problems.empty() ? AppliedPlan::How::done : AppliedPlan::How::partly;
 }
 
+/// Somebody said that nothing else comes into force until somebody says so.
+Status not_held(const PolicyStatus& status, const Plan& plan) {
+  if (!status.hold || status.revision == plan.to) return {};
+  return fail(
+      ErrorKind::conflict,
+      fmt::format("saved-plan.held: the policy is held at {} since {} by {}; `knock advance` "
+                  "takes the newest, `knock advance --resume` follows the source again",
+                  printable(status.hold->revision.value).substr(0, 12),
+                  to_string(status.hold->since), printable(status.hold->by)));
+}
+
 }  // namespace
 
 std::string_view to_string(AppliedPlan::How how) {
@@ -69,7 +80,7 @@ Result<AppliedPlan> apply_plan(Controller& controller, const Actor& actor, const
   Reconciler& reconciler = controller.reconciler();
   PolicyKeeper& keeper = controller.policy_keeper();
   AppliedPlan out;
-  KNOCK_CHECK(keeper.with_newest(problems, [&](const SoundSnapshot& newest) -> Status {
+  auto done = keeper.with_newest(problems, [&](const SoundSnapshot& newest) -> Status {
     ApplyGround ground{controller.config().owner,
                        controller.store(),
                        controller.clock().now(),
@@ -84,12 +95,16 @@ Result<AppliedPlan> apply_plan(Controller& controller, const Actor& actor, const
       out.how = AppliedPlan::How::stopped;
       return {};
     }
+    KNOCK_CHECK(not_held(keeper.status(), out.plan.now));
     KNOCK_CHECK(use_plan(controller.store(), actor, controller.clock().now(), out.plan.saved));
     KNOCK_ASSIGN(out.result, carry_out(reconciler, actor, out.plan,
                                        [&] { return keeper.put_in_force(actor, newest); }));
     out.how = judged(out.result);
     return {};
-  }));
+  });
+  // Warnings about a sound policy are not why a plan is refused.
+  if (!done && done.error().kind != ErrorKind::invalid) problems.clear();
+  if (!done) return fail(std::move(done.error()));
   return out;
 }
 

@@ -113,6 +113,19 @@ TEST_F(SavedPlansTest, what_was_not_planned_is_not_put_in_force) {
   EXPECT_EQ(revision(), second);
 }
 
+TEST_F(SavedPlansTest, a_policy_that_somebody_holds_stays_and_the_plan_is_not_used_up) {
+  auto before = revision();
+  std::vector<Fact> held{
+      PolicyAdvanced{PolicyRevision(before), PolicyRevision(before), true, "hold", "wait"}};
+  ASSERT_TRUE(store_->append("ana", clock_.now(), held));
+  ASSERT_TRUE(controller_->policy_keeper().restore());
+  set_policy(kTwo);
+  auto file = save();
+  EXPECT_EQ(apply(file), "saved-plan.held");
+  EXPECT_EQ(revision(), before);
+  EXPECT_FALSE(*store_->plan_used(read_saved(file)->nonce));
+}
+
 TEST_F(SavedPlansTest, a_plan_runs_out) {
   set_policy(kTwo);
   auto file = save({{"good_for", "2h"}});
