@@ -16,6 +16,7 @@
 #include "net/sandbox.h"
 #include "schemas/role/spawn.h"
 #include "schemas/role/verifier_start.h"
+#include "server/front/api_gate.h"
 #include "server/front/front.h"
 #include "server/roles/links.h"
 #include "sso/verifier/run.h"
@@ -74,6 +75,7 @@ int run_front_role() {
         if (!server) return pong();
         server->post(std::move(pong));  // the thread that serves people says that it does
       });
+  server::ApiBodies bodies(start->trusted_proxies, net::HttpLimits{});
   server::Front front(core, random, {start->public_url, start->secure, start->trusted_proxies});
   net::HttpListen listen;
   listen.address = IpAddress();
@@ -81,6 +83,7 @@ int run_front_role() {
   listen.certificate_pem = start->certificate_pem;
   listen.key_pem = start->key_pem;
   listen.limits.not_counted = start->trusted_proxies;
+  listen.limits.allowance = [&](const net::HttpRequest& head) { return bodies.allowance(head); };
   auto bound = net::HttpServer::bind(listen, [&](net::HttpRequest request, net::Respond respond) {
     front.handle(std::move(request), std::move(respond));
   });

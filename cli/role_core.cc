@@ -25,7 +25,7 @@
 #include "cli/role.h"
 #include "net/http_server.h"
 #include "net/sandbox.h"
-#include "server/admin/admin_api.h"
+#include "server/admin/remote_api.h"
 #include "server/core/config_changes.h"
 #include "server/core/controller.h"
 #include "server/roles/links.h"
@@ -47,9 +47,10 @@ net::HttpListen admin_listener(const Config& config) {
 /// and later when it ends as soon as it begins.
 class FrontKeeper {
  public:
-  FrontKeeper(server::Spawner& spawner, SignIn& sign_in)
+  FrontKeeper(server::Spawner& spawner, SignIn& sign_in, RemoteApi& api)
       : spawner_(spawner),
         sign_in_(sign_in),
+        api_(api),
         thread_([this](std::stop_token stop) { keep(stop); }) {}
   ~FrontKeeper() {
     thread_.request_stop();
@@ -60,6 +61,7 @@ class FrontKeeper {
   void keep(std::stop_token stop) {
     constexpr std::chrono::milliseconds kFirstPause{200}, kLongestPause{10'000};
     constexpr std::chrono::seconds kLongLife{30};
+    constexpr Duration kPatience = Duration::seconds(10);
     auto pause = kFirstPause;
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested()) {
@@ -67,11 +69,17 @@ class FrontKeeper {
       auto begun = std::chrono::steady_clock::now();
       auto socket = spawner_.spawn(role::SpawnFront{});
       if (socket) {
-        server::FrontLink link(*socket, sign_in_, [this] {
-          std::lock_guard inner(mutex_);
-          gone_ = true;
-          ended_.notify_all();
-        });
+        server::FrontLink link(
+            *socket, sign_in_,
+            [this] {
+              std::lock_guard inner(mutex_);
+              gone_ = true;
+              ended_.notify_all();
+            },
+            kPatience,
+            [this](role::ApiCall call, RemoteApi::Answer answer) {
+              api_.handle(std::move(call), std::move(answer));
+            });
         ended_.wait(lock, stop, [&] { return gone_; });
         lock.unlock();  // the link's thread may still be telling us that it is gone
       } else {
@@ -89,6 +97,7 @@ class FrontKeeper {
 
   server::Spawner& spawner_;
   SignIn& sign_in_;
+  RemoteApi& api_;
   std::mutex mutex_;
   std::condition_variable_any ended_;
   bool gone_ = false;
@@ -215,15 +224,17 @@ int run_core_role(const Global& global) {
        provider_factory(config->owner, [&](const std::string& netns) { return pool.open(netns); }),
        &metrics, all_remarks, [&] { return roles(*config, spawner); }, system_zones(),
        [&] { return policy_source(config->policy, *config); }});
-  controller.sign_plans_with([&, folder = std::filesystem::path(config->store_path()).parent_path()] {
-    return plan_key(folder.string(), random);
-  });
+  controller.sign_plans_with(
+      [&, folder = std::filesystem::path(config->store_path()).parent_path()] {
+        return plan_key(folder.string(), random);
+      });
   AdminApi api(controller, metrics);
+  RemoteApi remote(api, controller.keys());
   admin = &api;
   if (auto started = controller.start(); !started) return core_failed(started.error());
   std::jthread admin_thread([&] { (*socket)->run(); });
   {
-    FrontKeeper front(spawner, controller.sign_in());
+    FrontKeeper front(spawner, controller.sign_in(), remote);
     log(LogLevel::info, "controller.serving", "The controller serves.",
         {{"portal", public_url(*config)},
          {"socket", config->socket},

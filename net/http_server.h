@@ -56,6 +56,14 @@ struct HttpResponse {
 using Respond = std::function<void(HttpResponse)>;
 using HttpHandler = std::function<void(HttpRequest, Respond)>;
 
+/// What the body of one request may cost, decided by its head.
+struct BodyAllowance {
+  std::size_t bytes = 0;
+  Duration time;
+  int otherwise = 413;         // the answer to a longer one
+  std::shared_ptr<void> hold;  // kept until the request was answered, or the connection ended
+};
+
 struct HttpLimits {
   std::size_t header_bytes = 16 << 10;
   std::size_t body_bytes = 64 << 10;
@@ -63,6 +71,9 @@ struct HttpLimits {
   Duration header_time = Duration::seconds(10);
   Duration body_time = Duration::seconds(10);
   Duration idle_time = Duration::seconds(60);
+  /// Unless it is empty, instead of body_bytes and body_time. Called on the server's thread, with a
+  /// request whose body is still to come.
+  std::function<BodyAllowance(const HttpRequest& head)> allowance = {};
   /// The whole of one request over TCP, from its first byte until its answer has been taken,
   /// handling included: then 408, or 503 when it was the handler that took so long. Who may use a
   /// Unix socket may also ask for long work.

@@ -131,6 +131,7 @@ void Connection::wind_down() {
 void Connection::close() {
   if (state_ == State::closed) return;
   state_ = State::closed;
+  allowance_ = {};
   ++wait_;
   error_code ignored;
   timer_.cancel();
@@ -212,11 +213,22 @@ bool Connection::accept_head(std::string_view raw) {
   if (!head) return refuse(head.error().status), false;
   is_head_request_ = head->method == "HEAD";
   keep_alive_ = keep_alive_ && head->keep_alive && !core_.draining;
-  if (head->content_length > core_.limits.body_bytes) return refuse(413), false;
+  request_ = {std::move(head->method),
+              std::move(head->target),
+              std::move(head->path),
+              std::move(head->query),
+              std::move(head->headers),
+              {},
+              peer_.address,
+              peer_.uid,
+              core_.tls};
+  allowance_ = {core_.limits.body_bytes, core_.limits.body_time, 413, nullptr};
+  if (core_.limits.allowance) allowance_ = core_.limits.allowance(request_);
+  if (head->content_length > allowance_.bytes) return refuse(allowance_.otherwise), false;
   parser_.emplace();
   parser_->eager(true);
   parser_->header_limit(std::uint32_t(raw.size()));
-  parser_->body_limit(core_.limits.body_bytes);
+  parser_->body_limit(allowance_.bytes);
   error_code problem;
   auto used = parser_->put(asio::buffer(raw.data(), raw.size()), problem);
   if (problem == http::error::need_more) problem = {};
@@ -230,16 +242,7 @@ bool Connection::accept_head(std::string_view raw) {
     if (auto moved = stream_->write(kContinue); moved.bytes != kContinue.size())
       return close(), false;
   }
-  request_ = {std::move(head->method),
-              std::move(head->target),
-              std::move(head->path),
-              std::move(head->query),
-              std::move(head->headers),
-              {},
-              peer_.address,
-              peer_.uid,
-              core_.tls};
-  give(core_.limits.body_time);
+  give(allowance_.time);
   return true;
 }
 
@@ -253,7 +256,7 @@ bool Connection::step_body() {
     auto used = parser_->put(asio::buffer(input_), problem);
     input_.erase(0, used);
     if (problem && problem != http::error::need_more) {
-      refuse(problem == http::error::body_limit ? 413 : 400);
+      refuse(problem == http::error::body_limit ? allowance_.otherwise : 400);
       return true;
     }
     if (parser_->is_done() || used > 0) return true;
@@ -301,6 +304,7 @@ void Connection::answer(HttpResponse response) {
 
 void Connection::refuse(int status) {
   parser_.reset();
+  allowance_ = {};
   ++wait_;
   keep_alive_ = false;
   output_ = serialize(plain(status), is_head_request_, false, core_.date());
@@ -331,6 +335,7 @@ bool Connection::step_write() {
 
 void Connection::next_request() {
   output_ = {};
+  allowance_ = {};
   is_head_request_ = false;
   if (!keep_alive_) {
     stream_->finish();

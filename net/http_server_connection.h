@@ -137,6 +137,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string output_;
   std::size_t written_ = 0, lingered_ = 0;
   HttpRequest request_;
+  BodyAllowance allowance_;
   std::optional<Parser> parser_;
 };
 

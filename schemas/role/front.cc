@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::uint8_t kFromFront = 1, kToFront = 33;
 constexpr std::size_t kLongestName = 64, kLongestUrl = 8192, kLongestShown = 1024;
+constexpr std::size_t kLongestMethod = 8;
 constexpr std::uint32_t kMostChoices = 64, kMostServices = 10'000, kMostPorts = 1024;
 
 // ── from front
@@ -57,6 +58,16 @@ void fields(Io& io, Part<Io, AskReady>& m) {
 template <class Io>
 void fields(Io& io, Part<Io, Pong>& m) {
   io.number(m.request);
+}
+template <class Io>
+void fields(Io& io, Part<Io, ApiCall>& m) {
+  io.number(m.request);
+  io.text(m.method, kLongestMethod);
+  io.text(m.path, kLongestName * 2);
+  io.text(m.query, kLongestParameter);
+  io.text(m.token, kLongestToken);
+  io.address(m.address);
+  io.text(m.body, kLongestApiBody);
 }
 
 // ── to front
@@ -128,6 +139,14 @@ void fields(Io& io, Part<Io, Ready>& m) {
 template <class Io>
 void fields(Io& io, Part<Io, Ping>& m) {
   io.number(m.request);
+}
+template <class Io>
+void fields(Io& io, Part<Io, ApiAnswer>& m) {
+  io.number(m.request);
+  io.number(m.status);
+  io.text(m.type, kLongestName);
+  io.number(m.retry_after);
+  io.text(m.body, kLongestApiAnswer);
 }
 
 constexpr auto kFields = [](auto& io, auto& message) { fields(io, message); };

@@ -24,6 +24,10 @@ inline constexpr std::size_t kLongestToken = 256;  // cookie, form, browser
 inline constexpr std::size_t kLongestUser = 128;
 inline constexpr std::size_t kLongestPassword = 1024;
 inline constexpr std::size_t kLongestParameter = 4096;  // state, code, issuer, error
+// Of the API. A policy of 10,000 rules is below 3 MiB; what a loader takes from a disk (64 MiB) is
+// too much to be sent by strangers and held three times over on the way.
+inline constexpr std::size_t kLongestApiBody = 8u << 20;
+inline constexpr std::size_t kLongestApiAnswer = 15u << 20;
 
 struct AskSignIns {
   std::uint64_t request = 0;
@@ -61,9 +65,17 @@ struct SignOut {
 struct AskReady {
   std::uint64_t request = 0;
 };
+/// A machine's request below /api/v1, with the token as it came: front cannot tell a good one.
+struct ApiCall {
+  std::uint64_t request = 0;
+  std::string method, path, query;
+  std::string token;
+  IpAddress address;
+  std::string body;
+};
 
-using FromFront =
-    std::variant<AskSignIns, StartOidc, FinishOidc, SignInLocal, AskMe, SignOut, AskReady, Pong>;
+using FromFront = std::variant<AskSignIns, StartOidc, FinishOidc, SignInLocal, AskMe, SignOut,
+                               AskReady, Pong, ApiCall>;
 
 struct SignInChoice {
   SignInName source;
@@ -116,8 +128,16 @@ struct Ready {
   std::string why;
 };
 
+struct ApiAnswer {
+  std::uint64_t request = 0;
+  std::uint64_t status = 0;
+  std::string type;               // of the body
+  std::uint64_t retry_after = 0;  // seconds; 0: not said
+  std::string body;
+};
+
 /// Ping comes unasked; front answers it through the thread that serves people.
-using ToFront = std::variant<SignIns, GoTo, SignedIn, Refused, Me, Ok, Ready, Ping>;
+using ToFront = std::variant<SignIns, GoTo, SignedIn, Refused, Me, Ok, Ready, Ping, ApiAnswer>;
 
 std::string encode(const FromFront& message);
 std::string encode(const ToFront& message);

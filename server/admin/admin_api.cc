@@ -14,6 +14,8 @@
 #include "schemas/role/front.h"
 #include "server/admin/json.h"
 #include "server/admin/questions_json.h"
+#include "server/admin/remote_view.h"
+#include "server/core/review.h"
 #include "server/core/saved_plans.h"
 
 namespace knock {
@@ -24,6 +26,7 @@ using net::HttpRequest;
 using net::HttpResponse;
 
 constexpr std::size_t kLongestShownName = 200, kLongestHash = 127;  // crypto_pwhash_STRBYTES - 1
+constexpr std::size_t kMostFiles = 20'000, kLongestFile = 1u << 20, kLongestPath = 512;
 
 HttpResponse reply(int status, std::string body, std::string type = "application/json") {
   HttpResponse out;
@@ -121,21 +124,36 @@ Status check_account(const std::string& user, const Account& account, const std:
   return {};
 }
 
+/// As a policy source would have read it. Paths are names here, nothing is opened; but they are
+/// shown, and a policy's own limits are per file.
+Status check_file(const PolicyFile& file) {
+  bool odd = file.path.empty() || file.path.size() > kLongestPath || file.path.front() == '/' ||
+             printable(file.path) != file.path;
+  for (auto part : split(file.path, '/')) odd |= part.empty() || part == "." || part == "..";
+  if (odd)
+    return fail(ErrorKind::invalid, "`files` holds a path that no policy has: " +
+                                        printable(file.path.substr(0, kLongestPath)));
+  if (file.content.size() > kLongestFile)
+    return fail(ErrorKind::invalid, file.path + " is larger than 1 MiB; split it");
+  return {};
+}
+
 /// One request, with what it needs at hand.
 class Call {
  public:
-  Call(Controller& controller, const HttpRequest& request, Arguments arguments)
-      : c_(controller), args_(std::move(arguments)) {
-    actor_ = request.peer_uid ? fmt::format("cli uid={}", *request.peer_uid) : "api";
-  }
+  Call(Controller& controller, const Caller& caller, Arguments arguments)
+      : c_(controller), args_(std::move(arguments)), actor_(caller.actor), key_(caller.key) {}
 
-  Result<HttpResponse> status() { return reply(200, to_json(c_.status())); }
+  Result<HttpResponse> status() { return reply(200, to_json(as_seen(c_.status(), widest()))); }
 
   Result<HttpResponse> list_sessions() {
     KNOCK_ASSIGN(auto all, args_.text_or("all", ""));
-    if (all.empty()) return reply(200, sessions_json(c_.reconciler().live_sessions()));
-    KNOCK_ASSIGN(auto sessions, c_.store().sessions(1000));
-    return reply(200, sessions_json(sessions));
+    auto sessions = c_.reconciler().live_sessions();
+    if (!all.empty()) {
+      KNOCK_ASSIGN(sessions, c_.store().sessions(1000));
+    }
+    auto document = sessions_json(sessions);
+    return reply(200, may(KeyScope::audit_read) ? document : without_address_members(document));
   }
 
   Result<HttpResponse> grant() {
@@ -167,13 +185,15 @@ class Call {
     KNOCK_ASSIGN(auto reason, args_.text_or("reason", ""));
     KNOCK_ASSIGN(auto revoked, c_.revoke(actor_, id, reason));
     c_.reconciler().wait_settled(Deadline::in(Duration::seconds(3)));
-    return reply(200, session_json(revoked.session, {}, revoked.note));
+    auto document = session_json(revoked.session, {}, revoked.note);
+    return reply(200, may(KeyScope::audit_read) ? document : without_address_members(document));
   }
 
   Result<HttpResponse> plan() {
     KNOCK_ASSIGN(auto only, targets());
     KNOCK_ASSIGN(auto format, args_.text_or("format", "json"));
     KNOCK_ASSIGN(auto color, args_.boolean_or("color", false));
+    if (key_ || args_.member("view") != nullptr) return viewed_plan(only, format, color);
     if (format == "saved") return saved_plan(only);
     auto* files = args_.member("files");
     if (files == nullptr) {
@@ -188,6 +208,32 @@ class Call {
     auto plan = c_.plan_candidate(std::move(list), PolicyRevision(revision), only, problems);
     if (!plan) return problem(plan.error(), problems);
     return plan_reply(*plan, format, color);
+  }
+
+  /// In any form and view, as one document with its review hash: what tokens get.
+  Result<HttpResponse> viewed_plan(const std::vector<TargetName>& only, const std::string& format,
+                                   bool color) {
+    for (const char* made_up : {"sessions", "at"})
+      if (args_.member(made_up) != nullptr)
+        return fail(ErrorKind::unsupported,
+                    "what-if plans (--sessions, --at) are made on the controller's own machine: "
+                    "with them, whoever may read plans could ask about anybody");
+    KNOCK_ASSIGN(auto view, asked_view());
+    KNOCK_CHECK(check_format(format));
+    Diagnostics problems;
+    auto files = candidate_files(problems);
+    if (!files) return problem(files.error(), problems);
+    auto revision = content_revision(*files);
+    KNOCK_ASSIGN(auto review, review_hash(c_.store(), *files));
+    auto plan = c_.plan_candidate(*std::move(files), revision, only, problems);
+    if (!plan) return problem(plan.error(), problems);
+    json::object out{{"text", plan_document(*plan, format, {color, "", "", view})},
+                     {"id", to_hex(plan->id)},
+                     {"review", review},
+                     {"view", to_string(view)},
+                     {"empty", plan->empty()},
+                     {"guards", plan->guards.size()}};
+    return reply(200, json::serialize(out) + "\n");
   }
 
   /// The text of a plan file, signed: of the candidate, or of what the policy source holds.
@@ -211,6 +257,8 @@ class Call {
   }
 
   Result<HttpResponse> apply() {
+    KNOCK_ASSIGN(auto reviewed, args_.text_or("reviewed", ""));
+    if (!reviewed.empty()) return apply_what_was_reviewed(reviewed);
     ApplyAsk ask;
     KNOCK_ASSIGN(ask.file, args_.text("file"));
     KNOCK_ASSIGN(ask.ack, args_.text_or("ack", ""));
@@ -220,7 +268,28 @@ class Call {
     Diagnostics problems;
     auto done = apply_plan(c_, actor_, ask, problems);
     if (!done) return problem(done.error(), problems);
-    return reply(200, applied_json(*done, color));
+    return reply(200, applied_json(*done, color, may(KeyScope::audit_read)));
+  }
+
+  Result<HttpResponse> apply_what_was_reviewed(const std::string& hash) {
+    Diagnostics problems;
+    auto done = apply_reviewed(c_, actor_, hash, problems);
+    if (!done) return problem(done.error(), problems);
+    c_.reconciler().wait_settled(Deadline::in(Duration::seconds(30)));
+    auto status = as_seen(c_.status(), widest());
+    json::array waiting;
+    std::size_t held = 0;
+    for (const TargetStatus& target : status.targets) {
+      held += target.held;
+      if (!target.ready) waiting.emplace_back(target.name.value + ": " + target.problem);
+    }
+    const char* outcome = !waiting.empty() ? "partly" : held > 0 ? "held" : "done";
+    json::object out{{"outcome", outcome},
+                     {"revision", done->revision.value},
+                     {"was_in_force", done->was_in_force},
+                     {"held", held},
+                     {"problems", std::move(waiting)}};
+    return reply(200, json::serialize(out) + "\n");
   }
 
   Result<HttpResponse> acknowledge() {
@@ -370,6 +439,46 @@ class Call {
   }
 
  private:
+  bool may(KeyScope scope) const { return !key_ || key_->has(scope); }
+  View widest() const { return key_ ? widest_view(*key_) : View::full; }
+
+  /// The narrowest, unless one is asked for that the token has.
+  Result<View> asked_view() {
+    KNOCK_ASSIGN(auto word, args_.text_or("view", std::string(to_string(View::shape))));
+    auto view = view_from(word);
+    if (!view) return fail(ErrorKind::invalid, "`view` is shape, people or full");
+    if (*view > widest())
+      return fail(ErrorKind::unauthorized,
+                  fmt::format("the view {} needs a key with {}", word,
+                              to_string(*view == View::full ? KeyScope::audit_read
+                                                            : KeyScope::plan_people)));
+    return *view;
+  }
+
+  static Status check_format(const std::string& format) {
+    for (const char* known : {"json", "text", "markdown", "html"})
+      if (format == known) return {};
+    return fail(ErrorKind::invalid, "`format` is json, text, markdown or html");
+  }
+
+  static std::string plan_document(const Plan& plan, const std::string& format,
+                                   const RenderOptions& options) {
+    std::string out;
+    Write write = [&](std::string_view piece) { out += piece; };
+    if (format == "json") write_json(plan, write, options.view);
+    if (format == "text") write_text(plan, options, write);
+    if (format == "markdown") write_markdown(plan, options, write);
+    if (format == "html") write_html(plan, options, write);
+    return out;
+  }
+
+  /// What was sent, or what the policy source holds.
+  Result<std::vector<PolicyFile>> candidate_files(Diagnostics& problems) {
+    if (auto* files = args_.member("files"); files != nullptr) return read_files(*files);
+    KNOCK_ASSIGN(auto newest, c_.policy_keeper().newest(problems));
+    return std::move(newest.snapshot.files);
+  }
+
   Result<std::optional<Duration>> key_life() {
     KNOCK_ASSIGN(auto written, args_.text_or("expires", ""));
     if (written.empty()) return std::optional<Duration>();
@@ -426,7 +535,7 @@ class Call {
     return reply(200, json::serialize(out));
   }
 
-  static std::string applied_json(const AppliedPlan& done, bool color) {
+  static std::string applied_json(const AppliedPlan& done, bool color, bool shown) {
     bool stopped = done.how == AppliedPlan::How::stopped;
     json::array guards, problems;
     for (auto& sentence : sentences(stopped ? done.plan.now.guards : done.result.guards))
@@ -437,13 +546,15 @@ class Call {
                      {"ack", done.plan.ack},
                      {"guards", std::move(guards)},
                      {"problems", std::move(problems)},
-                     {"text", to_text(done.plan, color)}};
+                     {"text", shown ? to_text(done.plan, color) : ""}};
     return json::serialize(out) + "\n";
   }
 
   static Result<std::vector<PolicyFile>> read_files(const json::value& value) {
     if (!value.is_array()) return fail(ErrorKind::invalid, "`files` is not a list");
     std::vector<PolicyFile> out;
+    if (value.as_array().size() > kMostFiles)
+      return fail(ErrorKind::invalid, fmt::format("`files` holds more than {} files", kMostFiles));
     for (const auto& item : value.as_array()) {
       auto* object = item.if_object();
       auto* path = object != nullptr ? object->if_contains("path") : nullptr;
@@ -451,6 +562,7 @@ class Call {
       if (path == nullptr || content == nullptr || !path->is_string() || !content->is_string())
         return fail(ErrorKind::invalid, "`files` holds what is not {path, content}");
       out.push_back({std::string(path->as_string()), std::string(content->as_string()), ""});
+      KNOCK_CHECK(check_file(out.back()));
     }
     return out;
   }
@@ -458,27 +570,39 @@ class Call {
   Controller& c_;
   Arguments args_;
   Actor actor_;
+  std::optional<KeyHolder> key_;
 };
 
 struct Route {
   std::string_view method, path;
   Result<HttpResponse> (Call::*call)();
+  unsigned scopes = 0;  // bits of KeyScope, one of which a token needs; none: not for tokens
 };
 
+constexpr unsigned any_of(std::initializer_list<KeyScope> scopes) {
+  unsigned out = 0;
+  for (KeyScope scope : scopes) out |= 1u << unsigned(scope);
+  return out;
+}
+constexpr unsigned kPlans =
+    any_of({KeyScope::plan_read, KeyScope::plan_people, KeyScope::audit_read});
+constexpr unsigned kApply = any_of({KeyScope::apply}), kWrite = any_of({KeyScope::session_write});
+constexpr unsigned kAudit = any_of({KeyScope::audit_read});
+
 constexpr Route kRoutes[] = {
-    {"GET", "/api/v1/status", &Call::status},
-    {"GET", "/api/v1/sessions", &Call::list_sessions},
-    {"POST", "/api/v1/sessions", &Call::grant},
-    {"POST", "/api/v1/sessions/revoke", &Call::revoke},
-    {"POST", "/api/v1/plan", &Call::plan},
-    {"POST", "/api/v1/apply", &Call::apply},
+    {"GET", "/api/v1/status", &Call::status, kPlans | kApply},
+    {"GET", "/api/v1/sessions", &Call::list_sessions, kWrite | kAudit},
+    {"POST", "/api/v1/sessions", &Call::grant, kWrite},
+    {"POST", "/api/v1/sessions/revoke", &Call::revoke, kWrite},
+    {"POST", "/api/v1/plan", &Call::plan, kPlans},
+    {"POST", "/api/v1/apply", &Call::apply, kApply},
     {"POST", "/api/v1/acknowledge", &Call::acknowledge},
     {"POST", "/api/v1/policy/look", &Call::look},
     {"POST", "/api/v1/policy/advance", &Call::advance},
     {"POST", "/api/v1/refresh", &Call::refresh},
-    {"GET", "/api/v1/why", &Call::why},
-    {"GET", "/api/v1/who", &Call::who},
-    {"GET", "/api/v1/records", &Call::records},
+    {"GET", "/api/v1/why", &Call::why, kAudit},
+    {"GET", "/api/v1/who", &Call::who, kAudit},
+    {"GET", "/api/v1/records", &Call::records, kAudit},
     {"GET", "/api/v1/keys", &Call::keys},
     {"POST", "/api/v1/keys", &Call::add_key},
     {"POST", "/api/v1/keys/rotate", &Call::rotate_key},
@@ -515,7 +639,21 @@ void AdminApi::handle(HttpRequest request, net::Respond respond) {
   ready_.notify_one();
 }
 
+std::vector<KeyScope> AdminApi::remote_scopes(std::string_view method, std::string_view path) {
+  std::vector<KeyScope> out;
+  for (const Route& route : kRoutes)
+    if (route.path == path && route.method == method)
+      for (unsigned bit = 0; bit < 32; ++bit)
+        if ((route.scopes >> bit & 1u) != 0) out.push_back(KeyScope(bit));
+  return out;
+}
+
 HttpResponse AdminApi::answer(const HttpRequest& request) {
+  auto actor = request.peer_uid ? fmt::format("cli uid={}", *request.peer_uid) : "api";
+  return answer(request, Caller{std::move(actor), std::nullopt});
+}
+
+HttpResponse AdminApi::answer(const HttpRequest& request, const Caller& caller) {
   if (request.path == "/metrics" && request.method == "GET")
     return reply(200, metrics_.text(controller_.status()), "text/plain; version=0.0.4");
   bool path_known = false;
@@ -525,7 +663,7 @@ HttpResponse AdminApi::answer(const HttpRequest& request) {
     if (route.method != request.method) continue;
     auto arguments = Arguments::of(request);
     if (!arguments) return problem(arguments.error());
-    Call call(controller_, request, std::move(*arguments));
+    Call call(controller_, caller, std::move(*arguments));
     try {
       auto done = (call.*route.call)();
       return done ? std::move(*done) : problem(done.error());

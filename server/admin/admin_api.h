@@ -4,13 +4,15 @@
 // an ErrorKind. Paths: docs/api.md.
 //
 // Who may call is the listener's matter (socket mode and SO_PEERCRED); the actor of a record is
-// "cli uid=N".
+// "cli uid=N", or "key NAME" of a token (remote_api.h).
 #pragma once
 
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -19,6 +21,12 @@
 #include "server/core/controller.h"
 
 namespace knock {
+
+/// Who asks, and what they may.
+struct Caller {
+  Actor actor;
+  std::optional<KeyHolder> key;  // absent: the admin socket, which may do everything
+};
 
 class AdminApi {
  public:
@@ -29,6 +37,10 @@ class AdminApi {
 
   /// The answer, computed on the calling thread.
   net::HttpResponse answer(const net::HttpRequest& request);
+  /// A token's scopes were held against remote_scopes() before.
+  net::HttpResponse answer(const net::HttpRequest& request, const Caller& caller);
+  /// One of these is needed to ask for this with a token; none: it is not offered to tokens.
+  static std::vector<KeyScope> remote_scopes(std::string_view method, std::string_view path);
 
  private:
   Controller& controller_;

@@ -38,7 +38,7 @@ class SignIn {
          std::function<std::string()> not_ready);
 
   using Answer = std::function<void(role::ToFront)>;
-  /// Any thread; `answer` is called exactly once, from any thread; for a Pong never.
+  /// Any thread; `answer` is called exactly once, from any thread; for a Pong and an ApiCall never.
   void handle(const role::FromFront& message, Answer answer);
 
   static SessionId id_of_cookie(std::string_view cookie);
@@ -59,7 +59,8 @@ class SignIn {
   void handle_one(const role::AskMe& ask, Answer answer);
   void handle_one(const role::SignOut& sign_out, Answer answer);
   void handle_one(const role::AskReady& ask, Answer answer);
-  void handle_one(const role::Pong&, const Answer&) {}  // the link's own
+  void handle_one(const role::Pong&, const Answer&) {}     // the link's own
+  void handle_one(const role::ApiCall&, const Answer&) {}  // the API's
 
   void open(std::uint64_t request, Session session, const Answer& answer);
   bool password_may_be_tried(const IpAddress& address);

@@ -2,11 +2,13 @@
 #include "server/front/front.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/secret.h"
 #include "base/text.h"
 #include "net/forwarded.h"
 #include "net/http_server_request.h"
+#include "server/front/api_gate.h"
 #include "server/front/assets.h"
 #include "server/front/pages.h"
 #include "server/front/same_origin.h"
@@ -50,6 +52,13 @@ bool is_source_name(std::string_view text) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '_' || c == '.';
   });
+}
+
+bool is_loopback(const IpAddress& address) {
+  static const std::array kLoopback{Prefix::of(*IpAddress::parse("127.0.0.0"), 8),
+                                    Prefix::host(*IpAddress::parse("::1"))};
+  return std::any_of(kLoopback.begin(), kLoopback.end(),
+                     [&](const Prefix& prefix) { return prefix.contains(address); });
 }
 
 /// A redirect leaves our pages: only to the web, and only where the whole of it is plain.
@@ -132,6 +141,7 @@ const std::vector<Front::Route>& Front::routes() {
       {"/health", "GET, HEAD", &Front::health},
       {"/ready", "GET, HEAD", &Front::ready},
       {kAssets, "GET, HEAD", &Front::serve_asset},
+      {"/api/v1/", "GET, POST", &Front::api},
   };
   return all;
 }
@@ -391,6 +401,49 @@ void Front::ready(const TurnPtr& turn) {
     if (ready == nullptr) return turn->text(503, "not ready: core does not answer\n");
     if (ready->ready) return turn->text(200, "ready\n");
     turn->text(503, "not ready: " + printable(ready->why) + "\n");
+  });
+}
+
+/// A token is worth what it may do: not sent in clear where others can listen, and never by a browser,
+/// whose cookies mean nothing here.
+void Front::api(const TurnPtr& turn) {
+  auto& request = turn->request;
+  auto refuse = [&](int status, std::string_view code, std::string_view detail) {
+    turn->send(api_problem(status, code, detail));
+  };
+  if (!turn->address)
+    return refuse(400, net::reason_code(turn->address_problem),
+                  "A proxy in front of this controller does not say from where you come.");
+  if (!settings_.secure && !is_loopback(*turn->address))
+    return refuse(
+        403, "tls.required",
+        "This controller is reached without TLS, so tokens are taken from its own machine "
+        "only. Give it a certificate (tls: in knock.yaml), and make a new token: this one "
+        "went over the network in clear.");
+  auto token = bearer_token(request);
+  if (!token)
+    return refuse(401, "key.missing",
+                  "A token is needed: Authorization: Bearer knock_… (knock key add makes one).");
+  auto type = request.headers.one("content-type").value_or("");
+  if (request.method == "POST" && trim(type.substr(0, type.find(';'))) != "application/json")
+    return refuse(415, "body.type", "The body must be application/json.");
+  if (request.path.size() > 128 || request.query.size() > role::kLongestParameter)
+    return refuse(414, "request.too-long", "This address is too long.");
+  role::ApiCall call{0,      request.method, request.path,           request.query,
+                     *token, *turn->address, std::move(request.body)};
+  core_.ask(std::move(call), [turn](Result<role::ToFront> answer) {
+    auto* said = answer ? std::get_if<role::ApiAnswer>(&*answer) : nullptr;
+    bool known = said != nullptr && said->status >= 200 && said->status < 600 &&
+                 (said->type == "application/json" || said->type == "application/problem+json");
+    if (!known)
+      return turn->send(api_problem(503, "core.unavailable",
+                                    "The controller did not answer; try again in a moment."));
+    HttpResponse response{int(said->status), {}, std::move(said->body)};
+    response.headers.set("Content-Type", said->type);
+    if (said->status == 401) response.headers.set("WWW-Authenticate", "Bearer realm=\"knock\"");
+    if (said->retry_after > 0)
+      response.headers.set("Retry-After", std::to_string(said->retry_after));
+    turn->send(std::move(response));
   });
 }
 

@@ -3,6 +3,7 @@
 // pages. Holds no secret and decides nothing but who may not be asked about: cross-site requests,
 // malformed ones, unknown addresses.
 //
+//   GET, POST /api/v1/…    machines with a token: handed to core as it is, answered in JSON
 //   GET  /                 signed in: what is open; else: ways to sign in         GET /me        →
 //   / POST /auth/local       user, password, form                                   GET /health
 //   alive GET  /auth/start/NAME?form=…   to the OpenID provider                         GET /ready
@@ -58,6 +59,7 @@ class Front {
   void health(const TurnPtr& turn);
   void ready(const TurnPtr& turn);
   void serve_asset(const TurnPtr& turn);
+  void api(const TurnPtr& turn);
 
   void show_sign_in(const TurnPtr& turn, int status, std::string user, std::string problem);
   void signed_in(const TurnPtr& turn, const std::string& cookie, Instant expires);

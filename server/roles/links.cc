@@ -93,27 +93,42 @@ struct FrontLink::Shared {
   }
 };
 
-FrontLink::FrontLink(int socket, SignIn& sign_in, std::function<void()> gone, Duration patience)
+/// One question of front's; false when it is not what a front says.
+namespace {
+void answer_call(role::ApiCall call, const FrontLink::Api& api,
+                 const std::function<void(role::ToFront)>& answer) {
+  if (api) return api(std::move(call), answer);
+  answer(role::ApiAnswer{call.request, 404, "application/problem+json", 0, "{}"});
+}
+}  // namespace
+
+FrontLink::FrontLink(int socket, SignIn& sign_in, std::function<void()> gone, Duration patience,
+                     Api api)
     : shared_(std::make_shared<Shared>()) {
   std::unique_lock lock(shared_->mutex);
   shared_->link = std::make_unique<net::FrameLink>(
-      socket,
-      net::FrameLink::Events{[&sign_in, shared = std::weak_ptr(shared_)](std::string_view body) {
-                               auto question = role::decode_from_front(body);
-                               if (!question) return false;
-                               if (const auto* pong = std::get_if<role::Pong>(&*question)) {
-                                 if (auto alive = shared.lock()) alive->pong = pong->request;
-                                 return true;
-                               }
-                               sign_in.handle(*question, [shared](role::ToFront answer) {
-                                 if (auto alive = shared.lock()) alive->send(answer);
-                               });
-                               return true;
-                             },
-                             [shared = std::weak_ptr(shared_), gone = std::move(gone)] {
-                               if (auto alive = shared.lock()) alive->ended = true;
-                               if (gone) gone();
-                             }});
+      socket, net::FrameLink::Events{[&sign_in, api = std::move(api),
+                                      shared = std::weak_ptr(shared_)](std::string_view body) {
+                                       auto question = role::decode_from_front(body);
+                                       if (!question) return false;
+                                       if (const auto* pong = std::get_if<role::Pong>(&*question)) {
+                                         if (auto alive = shared.lock())
+                                           alive->pong = pong->request;
+                                         return true;
+                                       }
+                                       auto answer = [shared](role::ToFront said) {
+                                         if (auto alive = shared.lock()) alive->send(said);
+                                       };
+                                       if (auto* call = std::get_if<role::ApiCall>(&*question))
+                                         answer_call(std::move(*call), api, answer);
+                                       else
+                                         sign_in.handle(*question, answer);
+                                       return true;
+                                     },
+                                     [shared = std::weak_ptr(shared_), gone = std::move(gone)] {
+                                       if (auto alive = shared.lock()) alive->ended = true;
+                                       if (gone) gone();
+                                     }});
   lock.unlock();
   watching_ = std::jthread([this, beat = Duration{patience.ms / kBeats}](
                                const std::stop_token& stop) { watch(stop, beat); });

@@ -49,11 +49,13 @@ class SocketCore final : public CoreChannel {
 /// Core's end: front's questions go to SignIn, answers go back. A question that is out of shape
 /// ends the link: front is not what it was. `gone` is called once when that happens or front ends.
 /// So does a ping that is not answered within `patience`: front hangs, and whoever made the link
-/// asks for another.
+/// asks for another. Without `api`, machines are told that there is none.
 class FrontLink {
  public:
+  /// Calls back once, on any thread.
+  using Api = std::function<void(role::ApiCall, std::function<void(role::ToFront)>)>;
   FrontLink(int socket, SignIn& sign_in, std::function<void()> gone,
-            Duration patience = Duration::seconds(10));
+            Duration patience = Duration::seconds(10), Api api = {});
   ~FrontLink();
 
  private:

@@ -11,7 +11,9 @@
 #include <random>
 #include <thread>
 
+#include "base/random.h"
 #include "base/text.h"
+#include "schemas/key/api_key.h"
 
 namespace knock::test {
 namespace {
@@ -178,6 +180,49 @@ TEST_F(Captured, GuessesNoCookieAndSignsNobodyOut) {
   EXPECT_EQ(front_->refusal(role::AskMe{0, in->cookie, address(kAlice)}), "session.none");
 }
 
+TEST_F(Captured, InventsNoTokenAndUsesAStolenOneOnlyForItsScope) {
+  auto call = [&](const std::string& token, const std::string& method, const std::string& path,
+                  const char* from = kAlice, const std::string& body = "") {
+    auto answer = front_->ask_for<role::ApiAnswer>(
+        role::ApiCall{0, method, path, "", token, address(from), body});
+    return answer ? int(answer->status) : 0;
+  };
+  const std::string grant = R"({"user":"mallory","from":"198.51.100.13","ttl":"1h",)"
+                            R"("reason":"x","groups":["admins"]})";
+  // Nothing, made up, and shaped like a real one.
+  SystemRandom random;
+  for (const std::string& token :
+       {std::string(), std::string("knock_"), std::string("cli uid=0"), std::string(256, 'k'),
+        std::string(make_token(random).token.reveal())})
+    for (const char* path : {"/api/v1/status", "/api/v1/keys", "/api/v1/sessions", "/metrics", ""})
+      EXPECT_EQ(call(token, "POST", path, kAlice, grant), 401) << path;
+
+  // A real one passes through front, which is captured: then it is worth its scope, from anywhere
+  // that front says, and not a bit more.
+  auto made = knock().knock({"-q", "key", "add", "ci", "--scope", "plan:read", "--from", kAlice});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  auto token = made.out.substr(0, kTokenLength);
+  EXPECT_EQ(call(token, "GET", "/api/v1/status"), 200);
+  EXPECT_EQ(call(token, "GET", "/api/v1/status", kStranger), 403);
+  EXPECT_EQ(call(token, "POST", "/api/v1/sessions", kAlice, grant), 403);
+  EXPECT_EQ(call(token, "POST", "/api/v1/apply", kAlice, "{}"), 403);
+  EXPECT_EQ(call(token, "GET", "/api/v1/records"), 403);
+  for (const char* path : {"/api/v1/keys", "/api/v1/users", "/api/v1/policy/look", "/metrics"})
+    EXPECT_EQ(call(token, "POST", path, kAlice, "{}"), 404) << path;
+  EXPECT_EQ(knock().knock({"key", "revoke", "ci"}).exit_code, 0);
+  EXPECT_EQ(call(token, "GET", "/api/v1/status"), 401);
+
+  // Too large for the wire: the end of the link, and not of core.
+  front_->send(role::encode(
+      role::FromFront(role::ApiCall{1, "POST", "/api/v1/plan", "", token, address(kAlice),
+                                    std::string(role::kLongestApiBody + 1, ' ')})));
+  EXPECT_TRUE(front_->ended());
+  next_link();
+  EXPECT_EQ(sessions(), "[]");
+  EXPECT_EQ(world_->reach(kStranger, kSsh), Reached::timeout);
+  EXPECT_EQ(knock().knock({"audit", "verify"}).exit_code, 0);
+}
+
 std::string framed(std::string_view body) {
   std::string out;
   for (int shift : {24, 16, 8, 0}) out += char(body.size() >> shift);
@@ -225,7 +270,8 @@ TEST_F(Captured, WhatIsOutOfShapeEndsTheLinkAndNothingElse) {
       role::FinishOidc{0, "state", "code", "issuer", "error", kBrowser, address(kStranger)},
       role::AskMe{0, in->cookie, address(kAlice)},
       role::SignOut{0, in->cookie, std::string(43, 'f')},
-      role::AskReady{}};
+      role::AskReady{},
+      role::ApiCall{0, "POST", "/api/v1/plan", "a=b", "knock_", address(kAlice), "{}"}};
   int ended = 0;
   for (int i = 0; i < 400 && ended < 6; ++i) {
     auto frame = role::encode(kinds[random() % std::size(kinds)]);

@@ -228,6 +228,38 @@ TEST(HttpServer, AnswersHostileRequestsAndCloses) {
   EXPECT_EQ(HttpProbe::tcp(server.port()).ask(get("/")).status, 200);
 }
 
+TEST(HttpServer, AHeadMayBeAllowedALongerBodyAndHoldsItsPlaceUntilTheAnswer) {
+  auto listen = loopback();
+  listen.limits.body_bytes = 10;
+  auto place = std::make_shared<int>(0);
+  listen.limits.allowance = [&](const HttpRequest& head) {
+    EXPECT_EQ(head.body, "");
+    if (head.path == "/long") return BodyAllowance{100, Duration::seconds(5), 413, place};
+    return BodyAllowance{10, Duration::seconds(5), 503, nullptr};
+  };
+  std::atomic<long> held{0};
+  RunningServer server(listen, [&](HttpRequest request, const Respond& respond) {
+    held = place.use_count();
+    echo(std::move(request), respond);
+  });
+  auto to = [](const std::string& path, std::size_t bytes) {
+    return "POST " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(bytes) +
+           "\r\n\r\n" + std::string(bytes, 'b');
+  };
+  auto probe = HttpProbe::tcp(server.port());
+  EXPECT_EQ(probe.ask(to("/long", 100)).status, 200);
+  EXPECT_EQ(held, 2) << "while it is handled";
+  EXPECT_EQ(probe.ask(to("/short", 10)).status, 200);
+  EXPECT_EQ(held, 1) << "the next request does not have it";
+  EXPECT_EQ(probe.ask(to("/short", 11)).status, 503);
+  EXPECT_EQ(HttpProbe::tcp(server.port()).ask(to("/long", 101)).status, 413);
+  EXPECT_EQ(HttpProbe::tcp(server.port())
+                .ask("POST /short HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n" +
+                     std::string(11, 'b') + "\r\n0\r\n\r\n")
+                .status,
+            503);
+}
+
 TEST(HttpServer, ReadsChunksAndIgnoresTrailers) {
   RunningServer server(loopback(), [](HttpRequest request, const Respond& respond) {
     HttpResponse response;

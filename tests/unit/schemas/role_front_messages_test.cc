@@ -22,7 +22,8 @@ std::vector<FromFront> from_front() {
           AskMe{5, "cookie", *IpAddress::parse("192.0.2.1")},
           SignOut{6, "cookie", "form"},
           AskReady{UINT64_MAX},
-          Pong{7}};
+          Pong{7},
+          ApiCall{8, "POST", "/api/v1/plan", "a=b", "knock_x", kAddress, "{}"}};
 }
 
 std::vector<ToFront> to_front() {
@@ -48,7 +49,8 @@ std::vector<ToFront> to_front() {
           me,
           Ok{6, "Recorded later."},
           Ready{7, true, ""},
-          Ping{UINT64_MAX}};
+          Ping{UINT64_MAX},
+          ApiAnswer{8, 429, "application/problem+json", 60, "{}"}};
 }
 
 std::vector<ToVerifier> to_verifier() {

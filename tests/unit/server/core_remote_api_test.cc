@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a token gets over the public listener, and what it does not. Whoever calls here speaks as a
+// front does, captured or not.
+#include <gmock/gmock.h>
+
+#include <boost/json.hpp>
+#include <filesystem>
+#include <future>
+
+#include "server/admin/remote_api.h"
+#include "server/core/review.h"
+#include "store/directory/directory_source.h"
+#include "tests/unit/server/core_fixture.h"
+
+namespace knock::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kPolicy = "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}}\n";
+constexpr const char* kOther =
+    "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}, web: {idp: web, from: [corp]}}\n";
+
+class RemoteTest : public CoreFixture {
+ protected:
+  RemoteTest() {
+    std::filesystem::create_directory(folder_.path() + "/policy");
+    write_file(folder_.path() + "/policy/main.yaml", kPolicy);
+    source_ = open_directory_source(folder_.path() + "/policy").value();
+    controller_ = std::make_unique<Controller>(
+        ControllerParts{config_,
+                        *store_,
+                        *source_,
+                        verifier_,
+                        wall_,
+                        random_,
+                        [](const Target&, TargetMoved) -> Result<std::unique_ptr<Provider>> {
+                          return fail(ErrorKind::unsupported, "no targets here");
+                        },
+                        nullptr,
+                        {}});
+    EXPECT_TRUE(controller_->start());
+    EXPECT_TRUE(controller_->policy_keeper().look("test"));
+    api_ = std::make_unique<AdminApi>(*controller_, metrics_, 1);
+    remote_ = std::make_unique<RemoteApi>(*api_, controller_->keys());
+  }
+  ~RemoteTest() override {
+    remote_.reset();
+    controller_->stop();
+  }
+
+  std::string key(const std::string& name, std::vector<std::string> scopes,
+                  std::vector<std::string> from = {}) {
+    auto made = controller_->keys().add("test", {name, std::move(scopes), std::move(from)});
+    EXPECT_TRUE(made) << made.error().text();
+    return std::string(made->token.reveal());
+  }
+  role::ApiAnswer call(const std::string& token, const std::string& method, const std::string& path,
+                       const std::string& body = "", const std::string& query = "") {
+    auto said = std::make_shared<std::promise<role::ToFront>>();
+    auto coming = said->get_future();
+    remote_->handle({7, method, "/api/v1" + path, query, token, address("203.0.113.7"), body},
+                    [said](role::ToFront answer) { said->set_value(std::move(answer)); });
+    auto answer = std::get<role::ApiAnswer>(coming.get());
+    EXPECT_EQ(answer.request, 7u);
+    return answer;
+  }
+  static std::string candidate(const std::string& content, const std::string& more = "") {
+    boost::json::object body{
+        {"files", {boost::json::object{{"path", "main.yaml"}, {"content", content}}}}};
+    auto text = boost::json::serialize(body);
+    text.insert(text.size() - 1, more);
+    return text;
+  }
+  static std::string member(const role::ApiAnswer& answer, const char* name) {
+    auto value = boost::json::parse(answer.body);
+    auto* found = value.as_object().if_contains(name);
+    return found != nullptr && found->is_string() ? std::string(found->as_string()) : "";
+  }
+
+  SteadyWall wall_{clock_, Instant{}};
+  std::unique_ptr<PolicySource> source_;
+  std::unique_ptr<Controller> controller_;
+  Metrics metrics_;
+  std::unique_ptr<AdminApi> api_;
+  std::unique_ptr<RemoteApi> remote_;
+};
+
+/// Every path of the API against every scope: a token reaches what its scope names, and no more.
+TEST_F(RemoteTest, each_scope_opens_its_paths_and_no_other) {
+  struct Row {
+    const char *method, *path, *scopes;
+  };
+  const Row rows[] = {
+      {"GET", "/status", "plan:read plan:people audit:read apply"},
+      {"GET", "/sessions", "session:write audit:read"},
+      {"POST", "/sessions", "session:write"},
+      {"POST", "/sessions/revoke", "session:write"},
+      {"POST", "/plan", "plan:read plan:people audit:read"},
+      {"POST", "/apply", "apply"},
+      {"GET", "/why", "audit:read"},
+      {"GET", "/who", "audit:read"},
+      {"GET", "/records", "audit:read"},
+      // Never with a token.
+      {"POST", "/acknowledge", ""},
+      {"POST", "/policy/look", ""},
+      {"POST", "/refresh", ""},
+      {"GET", "/keys", ""},
+      {"POST", "/keys", ""},
+      {"POST", "/keys/rotate", ""},
+      {"POST", "/keys/revoke", ""},
+      {"GET", "/users", ""},
+      {"POST", "/users", ""},
+      {"POST", "/users/remove", ""},
+      {"GET", "/../metrics", ""},
+      {"GET", "/nothing", ""},
+  };
+  for (const char* scope : {"plan:read", "plan:people", "apply", "session:write", "audit:read"}) {
+    std::string name(scope);
+    std::replace(name.begin(), name.end(), ':', '-');
+    auto token = key(name, {scope});
+    for (const auto& row : rows) {
+      clock_.advance(Duration::seconds(2));  // past the limits of address and token
+      auto status = call(token, row.method, row.path, row.method[0] == 'P' ? "{}" : "").status;
+      bool allowed = (" " + std::string(row.scopes) + " ").find(" " + std::string(scope) + " ") !=
+                     std::string::npos;
+      if (*row.scopes == '\0')
+        EXPECT_EQ(status, 404u) << scope << " " << row.path;
+      else if (allowed)
+        EXPECT_TRUE(status != 403 && status != 401) << scope << " " << row.path << " " << status;
+      else
+        EXPECT_EQ(status, 403u) << scope << " " << row.path;
+    }
+  }
+}
+
+TEST_F(RemoteTest, without_a_good_token_nothing_is_answered_and_paths_are_not_told_apart) {
+  for (const char* path : {"/status", "/plan", "/keys", "/nothing"})
+    for (const std::string& token : {std::string(), std::string("knock_"), std::string(4096, 'x'),
+                                     std::string(make_token(random_).token.reveal())}) {
+      clock_.advance(Duration::seconds(1));
+      auto answer = call(token, "GET", path);
+      EXPECT_EQ(answer.status, 401u) << path;
+      EXPECT_EQ(member(answer, "code"), "key.unknown");
+    }
+}
+
+TEST_F(RemoteTest, a_plan_is_seen_as_far_as_the_scope_goes) {
+  struct Row {
+    const char *scope, *view;
+    unsigned status;
+  };
+  const Row rows[] = {
+      {"plan:read", "", 200},           {"plan:read", "shape", 200}, {"plan:read", "people", 403},
+      {"plan:read", "full", 403},       {"plan:people", "", 200},    {"plan:people", "people", 200},
+      {"plan:people", "full", 403},     {"audit:read", "full", 200}, {"audit:read", "people", 200},
+      {"plan:read", "everything", 400},
+  };
+  int n = 0;
+  for (const auto& row : rows) {
+    auto token = key("k" + std::to_string(n++), {row.scope});
+    std::string view = *row.view != '\0' ? R"(,"view":")" + std::string(row.view) + "\"" : "";
+    auto answer = call(token, "POST", "/plan", candidate(kOther, R"(,"format":"markdown")" + view));
+    EXPECT_EQ(answer.status, row.status) << row.scope << " " << row.view << answer.body;
+    if (row.status == 200)
+      EXPECT_EQ(member(answer, "view"), *row.view != '\0' ? row.view : "shape");
+  }
+}
+
+TEST_F(RemoteTest, people_who_are_not_signed_in_cannot_be_made_up_through_a_token) {
+  auto token = key("reader", {"plan:read", "plan:people", "audit:read"});
+  auto answer = call(token, "POST", "/plan", candidate(kOther, R"(,"sessions":[])"));
+  EXPECT_EQ(answer.status, 501u);
+  EXPECT_EQ(
+      call(token, "POST", "/plan", candidate(kOther, R"(,"at":"2026-11-21T10:04:11Z")")).status,
+      501u);
+}
+
+TEST_F(RemoteTest, candidates_that_are_no_policy_are_refused_with_their_problems) {
+  auto token = key("reader", {"plan:read"});
+  auto bad = call(token, "POST", "/plan", candidate("knock: 1\ngrups: {}\n"));
+  EXPECT_EQ(bad.status, 400u);
+  EXPECT_THAT(bad.body, HasSubstr("main.yaml"));
+  EXPECT_THAT(bad.body, HasSubstr("groups"));
+  for (const char* path :
+       {"", "/etc/passwd", "../x.yaml", "a//b.yaml", "a/./b.yaml", "a\\u0000.yaml", "a\\nb.yaml"}) {
+    clock_.advance(Duration::seconds(2));
+    EXPECT_EQ(call(token, "POST", "/plan",
+                   R"({"files":[{"path":")" + std::string(path) + R"(","content":"knock: 1\n"}]})")
+                  .status,
+              400u)
+        << path;
+  }
+  EXPECT_EQ(
+      call(token, "POST", "/plan", candidate("knock: 1\n# " + std::string(1 << 20, 'x') + "\n"))
+          .status,
+      400u);
+}
+
+TEST_F(RemoteTest, addresses_are_for_audit_read_alone) {
+  GrantRequest grant{"bob", address("203.0.113.9"), Duration::hours(1), "why", {GroupName("dba")}};
+  auto session = controller_->grant("test", grant);
+  ASSERT_TRUE(session) << session.error().text();
+  auto writer = key("writer", {"session:write"}), auditor = key("auditor", {"audit:read"});
+  EXPECT_THAT(call(writer, "GET", "/sessions").body, HasSubstr(session->id.value));
+  EXPECT_THAT(call(writer, "GET", "/sessions").body, Not(HasSubstr("203.0.113.9")));
+  EXPECT_THAT(call(auditor, "GET", "/sessions").body, HasSubstr("203.0.113.9"));
+  auto revoked = call(writer, "POST", "/sessions/revoke",
+                      R"({"session":")" + session->id.value + R"(","reason":"done"})");
+  EXPECT_EQ(revoked.status, 200u) << revoked.body;
+  EXPECT_THAT(revoked.body, Not(HasSubstr("203.0.113.9")));
+  auto last = store_->records(0, 1000).value();
+  EXPECT_EQ(last.back().actor, "key writer");
+}
+
+TEST_F(RemoteTest, exactly_what_was_reviewed_is_applied) {
+  auto reader = key("reader", {"plan:read"}), merger = key("merger", {"apply"});
+  auto apply = [&](const std::string& hash) {
+    return call(merger, "POST", "/apply", R"({"reviewed":")" + hash + "\"}");
+  };
+  auto review = member(call(reader, "POST", "/plan", candidate(kOther)), "review");
+  ASSERT_EQ(review.size(), 64u);
+  // The change is merged, and somebody else's with it.
+  write_file(folder_.path() + "/policy/main.yaml", std::string(kOther) + "# and more\n");
+  auto other = apply(review);
+  EXPECT_EQ(other.status, 409u) << other.body;
+  EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 1u);
+  EXPECT_EQ(apply(std::string(64, '0')).status, 409u);
+  // Merged as it was reviewed.
+  write_file(folder_.path() + "/policy/main.yaml", kOther);
+  auto done = apply(review);
+  EXPECT_EQ(done.status, 200u) << done.body;
+  EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 2u);
+  // Again is nothing, and back needs another review.
+  EXPECT_THAT(apply(review).body, HasSubstr("\"was_in_force\":true"));
+  write_file(folder_.path() + "/policy/main.yaml", kPolicy);
+  EXPECT_EQ(apply(review).status, 409u);
+}
+
+TEST_F(RemoteTest, more_than_can_wait_are_told_to_come_again) {
+  auto token = key("reader", {"plan:read"});
+  std::atomic<int> busy = 0, answered = 0;
+  constexpr int kAll = 50;
+  std::promise<void> all;
+  for (int i = 0; i < kAll; ++i)
+    remote_->handle(
+        {1, "POST", "/api/v1/plan", "", token, address("203.0.113.7"), candidate(kOther)},
+        [&](role::ToFront answer) {
+          if (std::get<role::ApiAnswer>(answer).status == 503) ++busy;
+          if (++answered == kAll) all.set_value();
+        });
+  all.get_future().wait();
+  EXPECT_GT(busy, 0);
+  EXPECT_LT(busy, kAll);
+}
+
+TEST(ReviewHash, tells_contents_apart_and_nothing_else) {
+  std::vector<PolicyFile> none, a{{"a.yaml", "1", ""}, {"b.yaml", "2", ""}},
+      turned{{"b.yaml", "2", "x"}, {"a.yaml", "1", "y"}},
+      moved{{"a.yaml", "12", ""}, {"b.yaml", "", ""}},
+      joined{{"a.yaml1", "", ""}, {"b.yaml", "2", ""}};
+  EXPECT_EQ(content_revision(a), content_revision(turned));
+  EXPECT_NE(content_revision(a), content_revision(moved));
+  EXPECT_NE(content_revision(a), content_revision(joined));
+  EXPECT_NE(review_hash(none, a), review_hash(a, a));
+  EXPECT_NE(review_hash(moved, a), review_hash(a, moved));
+}
+
+}  // namespace
+}  // namespace knock::test
