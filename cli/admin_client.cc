@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <boost/json.hpp>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
 
 #include "base/text.h"
+#include "cli/server.h"
 
 namespace knock::cli {
 namespace {
@@ -51,6 +53,16 @@ Error error_of(long status, const std::string& body) {
 }  // namespace
 
 AdminClient AdminClient::of(const Global& global) {
+  if (!global.server.empty()) {
+    AdminClient out{std::string()};
+    auto server = server_address(global.server);
+    auto token = token_from_environment();
+    if (!server) out.problem_ = server.error();
+    if (server && !token) out.problem_ = token.error();
+    if (server) out.server_ = *server;
+    if (token) out.token_ = std::move(*token);
+    return out;
+  }
   if (!global.socket.empty()) return AdminClient(global.socket);
   std::error_code ignored;
   if (std::filesystem::exists(global.config_file, ignored))
@@ -63,6 +75,7 @@ AdminClient AdminClient::of(const Global& global) {
 }
 
 bool AdminClient::reachable() const {
+  if (!server_.empty() || problem_) return true;  // nobody else is meant
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_.size() >= sizeof address.sun_path) return false;
@@ -76,23 +89,36 @@ bool AdminClient::reachable() const {
 
 Result<std::string> AdminClient::send(const std::string& method, const std::string& path,
                                       const std::string& body) const {
+  if (problem_) return fail(*problem_);
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
       curl_slist_append(nullptr, "Content-Type: application/json"), curl_slist_free_all);
-  std::string answer, url = "http://knock" + path;
-  curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+  std::string answer, url = (server_.empty() ? "http://knock" : server_) + path;
+  if (server_.empty()) {
+    curl_easy_setopt(curl.get(), CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+    curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");
+  } else {
+    auto bearer = "Authorization: Bearer " + std::string(token_.reveal());
+    headers.reset(curl_slist_append(headers.release(), bearer.c_str()));
+    if (server_.starts_with("http:")) curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");
+    if (const char* authorities = std::getenv("KNOCK_CA"); authorities != nullptr)
+      curl_easy_setopt(curl.get(), CURLOPT_CAINFO, authorities);
+  }
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, method.c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "*");
   curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, 60L);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, collect);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &answer);
   if (method == "POST") {
-    curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, long(body.size()));
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, body.c_str());
   }
   auto code = curl_easy_perform(curl.get());
+  if (code != CURLE_OK && !server_.empty())
+    return fail(ErrorKind::unavailable, "no controller answers at " + server_ + " (" +
+                                            curl_easy_strerror(code) +
+                                            "); a private authority is named by KNOCK_CA=FILE");
   if (code != CURLE_OK)
     return fail(ErrorKind::unavailable,
                 "no controller answers at " + socket_ + " (" + curl_easy_strerror(code) +

@@ -4,9 +4,11 @@
 
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "cli/command.h"
 
 namespace knock::cli {
@@ -15,7 +17,8 @@ class AdminClient {
  public:
   explicit AdminClient(std::string socket) : socket_(std::move(socket)) {}
 
-  /// The one that the flags and the configuration name. Does not connect.
+  /// The one that the flags and the configuration name: with --server one elsewhere, which is asked
+  /// with a token. Does not connect; what is wrong with the flags every call answers.
   static AdminClient of(const Global& global);
   /// Something listens there.
   bool reachable() const;
@@ -32,6 +35,9 @@ class AdminClient {
   Result<std::string> send(const std::string& method, const std::string& path,
                            const std::string& body) const;
   std::string socket_;
+  std::string server_;  // "" = by the socket
+  Secret token_;
+  std::optional<Error> problem_;
 };
 
 }  // namespace knock::cli

@@ -14,6 +14,7 @@
 #include "cli/local.h"
 #include "cli/local_plan.h"
 #include "cli/registry.h"
+#include "cli/server.h"
 #include "reconciler/core/render.h"
 #include "reconciler/loop/reconciler.h"
 #include "server/core/apply_saved.h"
@@ -26,7 +27,7 @@ namespace {
 
 struct ApplyFlags {
   PolicyFlags policy;
-  std::string file, ack;
+  std::string file, ack, reviewed;
   bool auto_approve = false, exact = false, replan = false;
 };
 
@@ -298,6 +299,9 @@ void add_apply(Commands& commands) {
   command->add_option("file", flags->file, "A plan saved by `knock plan --out`");
   command->add_option("--ack", flags->ack, "Let the held changes of this plan go (its hash)");
   command->add_flag("--auto-approve", flags->auto_approve, "Do not ask");
+  command->add_option("--reviewed", flags->reviewed,
+                      "Put the newest policy in force if it has this review hash, as `knock plan "
+                      "--server` told it; refuse otherwise");
   auto* exact = command->add_flag(
       "--exact", flags->exact, "Refuse a saved plan when anything is different, sessions included");
   command
@@ -308,6 +312,15 @@ void add_apply(Commands& commands) {
     if (flags->file.empty() && (flags->exact || flags->replan))
       return fail_with(kUsage, "--exact and --replan say how to apply a saved plan; name its file");
     auto client = AdminClient::of(commands.global);
+    if (!flags->reviewed.empty()) {
+      if (!flags->file.empty() || flags->policy.given() || !flags->ack.empty())
+        return fail_with(kUsage, "--reviewed says all there is to say; leave the other flags out");
+      return apply_reviewed(commands.global, flags->reviewed);
+    }
+    if (!commands.global.server.empty() && flags->file.empty())
+      return fail_with(kUsage,
+                       "with --server, say what was reviewed: --reviewed HASH, or a plan "
+                       "file");
     return client.reachable() ? remote_apply(commands.global, *flags, client)
                               : local_apply(commands.global, *flags);
   });

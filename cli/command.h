@@ -20,6 +20,7 @@ namespace knock::cli {
 
 struct Global {
   std::string config_file = "/etc/knock/knock.yaml";
+  std::string server;  // a controller elsewhere; "" = this machine's
   std::string socket;  // "" = the one the configuration names, or the default
   bool json = false;
   bool quiet = false;

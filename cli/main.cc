@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/role.h"
+#include "cli/server.h"
 #include "cli/suggest.h"
 
 int main(int argc, char** argv) {
@@ -16,6 +17,8 @@ int main(int argc, char** argv) {
   app.add_option("--config", global.config_file, "The controller's configuration")
       ->capture_default_str();
   app.add_option("--socket", global.socket, "The admin socket of a running controller");
+  app.add_option("--server", global.server,
+                 "Ask a controller elsewhere, by its https address; the token is KNOCK_TOKEN");
   app.add_flag("--json", global.json, "Answer in JSON");
   app.add_flag("-q,--quiet", global.quiet, "Say nothing but the answer");
   app.add_flag("-v,--verbose", global.verbose, "Say more");
@@ -24,9 +27,10 @@ int main(int argc, char** argv) {
   app.footer("Start here: knock init\nDocs: docs/cli.md");
 
   Commands commands{app, global, {}};
-  for (auto add : {add_init, add_validate, add_fmt, add_test, add_plan, add_apply, add_advance, add_show,
-                   add_serve, add_status, add_session, add_user, add_key, add_why, add_who, add_audit,
-                   add_schema, add_migrate, add_completion, add_version, add_role})
+  for (auto add :
+       {add_init, add_validate, add_fmt,    add_test,    add_plan,       add_apply,   add_advance,
+        add_show, add_serve,    add_status, add_session, add_user,       add_key,     add_why,
+        add_who,  add_audit,    add_schema, add_migrate, add_completion, add_version, add_role})
     add(commands);
   try {
     app.parse(argc, argv);
@@ -39,5 +43,9 @@ int main(int argc, char** argv) {
     print(app.help());
     return app.get_subcommands().empty() && argc == 1 ? kDone : kUsage;
   }
+  if (auto chosen = app.get_subcommands();
+      !global.server.empty() && !chosen.empty() && !asks_a_server(chosen.front()->get_name()))
+    return fail_with(kUsage, "--server is for plan, apply, status, why, who and session; `" +
+                                 chosen.front()->get_name() + "` works on this machine");
   return commands.chosen();
 }

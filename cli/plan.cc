@@ -15,6 +15,7 @@
 #include "cli/local.h"
 #include "cli/local_plan.h"
 #include "cli/plan_view.h"
+#include "cli/server.h"
 #include "schemas/plan/codec.h"
 #include "schemas/session/codec.h"
 #include "server/core/apply_saved.h"
@@ -208,6 +209,18 @@ std::vector<Finding> lacking(const LoadedPolicy& loaded, const Config& config) {
   return out;
 }
 
+/// By a controller elsewhere; what it does not do for a token is said, and not done in another way.
+int plan_elsewhere(const Global& global, const PlanFlags& flags, bool view_given) {
+  if (flags.what_if() || flags.refresh_only || !flags.out.empty())
+    return fail_with(kUsage,
+                     "--sessions, --at, --refresh-only and --out are for the controller's own "
+                     "machine; with --server there are --policy, --repo, --target, --format and "
+                     "--view");
+  ServerPlanFlags asked{flags.policy, flags.targets, flags.view, flags.detailed};
+  if (!view_given) asked.view.view = "shape";  // what every token for plans may see
+  return server_plan(global, asked);
+}
+
 int plan(const Global& global, const PlanFlags& flags) {
   auto format = format_of(global, flags.view);
   if (!format) return fail_with(kUsage, "--json is --format json; leave one of them out");
@@ -269,7 +282,11 @@ void add_plan(Commands& commands) {
   command->add_flag("--refresh-only", flags->refresh_only,
                     "Only what differs on the targets and was not us");
   command->add_flag("--detailed-exitcode", flags->detailed, "Exit 2 when there are changes");
-  commands.run(command, [&commands, flags] { return plan(commands.global, *flags); });
+  commands.run(command, [&commands, flags, command] {
+    if (!commands.global.server.empty())
+      return plan_elsewhere(commands.global, *flags, command->count("--view") > 0);
+    return plan(commands.global, *flags);
+  });
 }
 
 }  // namespace knock::cli

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/server.h"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <cstdlib>
+#include <memory>
+
+#include "base/ip.h"
+#include "base/prefix.h"
+#include "base/text.h"
+#include "cli/admin_client.h"
+#include "cli/json_view.h"
+#include "schemas/key/api_key.h"
+#include "schemas/role/front.h"
+
+namespace knock::cli {
+namespace {
+
+/// A part of a URL, as libcurl will read it too.
+std::string part_of(CURLU* url, CURLUPart part) {
+  char* text = nullptr;
+  if (curl_url_get(url, part, &text, 0) != CURLUE_OK) return "";
+  std::string out(text);
+  curl_free(text);
+  return out;
+}
+
+bool is_this_machine(std::string host) {
+  if (host == "localhost") return true;
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  auto address = IpAddress::parse(host);
+  return address && (Prefix::of(*IpAddress::parse("127.0.0.0"), 8).contains(*address) ||
+                     *address == *IpAddress::parse("::1"));
+}
+
+Result<boost::json::array> files_of(const PolicyFlags& flags) {
+  Config nothing;
+  KNOCK_ASSIGN(auto source, policy_source(location_of(flags, nothing), nothing));
+  KNOCK_ASSIGN(auto revision, source->poll(Deadline::in(Duration::seconds(60))));
+  KNOCK_ASSIGN(auto snapshot, source->read(revision));
+  boost::json::array files;
+  std::size_t bytes = 0;
+  for (const PolicyFile& file : snapshot.files) {
+    bytes += file.path.size() + file.content.size();
+    files.push_back(boost::json::object{{"path", file.path}, {"content", file.content}});
+  }
+  if (bytes > role::kLongestApiBody)
+    return fail(ErrorKind::invalid,
+                fmt::format("this policy has {} bytes, and a controller takes at most {} over the "
+                            "network; plan it on the controller's own machine",
+                            bytes, role::kLongestApiBody));
+  return files;
+}
+
+int say_failed(const Error& error) {
+  bool unsound = error.message.find("policy has errors") != std::string::npos ||
+                 error.message.find("policy's tests fail") != std::string::npos;
+  return fail_with(unsound ? int(kPolicyInvalid) : code_for(error), error.text());
+}
+
+}  // namespace
+
+Result<std::string> server_address(const std::string& written) {
+  auto refuse = [&](const std::string& why) {
+    return fail(ErrorKind::invalid, "--server " + printable(written) + ": " + why);
+  };
+  std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
+  if (curl_url_set(url.get(), CURLUPART_URL, written.c_str(), CURLU_DISALLOW_USER) != CURLUE_OK)
+    return refuse("this is no address; write https://knock.example.org");
+  auto scheme = part_of(url.get(), CURLUPART_SCHEME), host = part_of(url.get(), CURLUPART_HOST);
+  if (!part_of(url.get(), CURLUPART_QUERY).empty() ||
+      !part_of(url.get(), CURLUPART_FRAGMENT).empty())
+    return refuse("an address ends before ? and #");
+  if (scheme != "https" && !(scheme == "http" && is_this_machine(host)))
+    return refuse("a token goes over https only; http is for this very machine");
+  auto out = written;
+  while (out.ends_with('/')) out.pop_back();
+  return out;
+}
+
+Result<Secret> token_from_environment() {
+  const char* token = std::getenv("KNOCK_TOKEN");
+  if (token == nullptr || *token == '\0')
+    return fail(ErrorKind::unauthorized,
+                "KNOCK_TOKEN is not set: make a token on the controller's machine (knock key add "
+                "NAME --scope plan:read) and give it to this job as a secret variable");
+  if (!hash_of_token(token))
+    return fail(ErrorKind::unauthorized,
+                fmt::format("KNOCK_TOKEN holds {} characters that are no token of knock's: one is "
+                            "knock_ and 48 more; was it cut, or quoted twice?",
+                            std::string_view(token).size()));
+  return Secret(token);
+}
+
+bool asks_a_server(std::string_view command) {
+  constexpr std::array<std::string_view, 6> kThese{"plan", "apply", "status",
+                                                   "why",  "who",   "session"};
+  return std::find(kThese.begin(), kThese.end(), command) != kThese.end();
+}
+
+int server_plan(const Global& global, const ServerPlanFlags& flags) {
+  auto format = format_of(global, flags.view);
+  if (!format) return fail_with(kUsage, "--json is --format json; leave one of them out");
+  boost::json::object body{
+      {"format", *format}, {"view", flags.view.view}, {"color", global.colored()}};
+  boost::json::array targets;
+  for (const auto& name : flags.targets) targets.emplace_back(name);
+  if (!targets.empty()) body["targets"] = std::move(targets);
+  if (flags.policy.given()) {
+    auto files = files_of(flags.policy);
+    if (!files) return fail_with(files.error());
+    body["files"] = std::move(*files);
+  }
+  auto answer = AdminClient::of(global).post("/api/v1/plan", body);
+  if (!answer) return say_failed(answer.error());
+  const auto& document = member(*answer, "text");
+  if (!document.is_string()) return fail_with(kError, "the controller's answer holds no plan");
+  print(document.as_string());
+  auto review = text(*answer, "review");
+  if (*format == "markdown")
+    print(
+        fmt::format("\nReview hash `{0}`: `knock apply --reviewed {0}` does exactly this policy "
+                    "change, and nothing else.\n<!-- knock-review: {0} -->\n",
+                    review));
+  else
+    say(global, "Review hash " + review);
+  return flags.detailed && !truth(*answer, "empty") ? kChanges : kDone;
+}
+
+int apply_reviewed(const Global& global, const std::string& hash) {
+  auto answer = AdminClient::of(global).post("/api/v1/apply", {{"reviewed", hash}});
+  if (!answer)
+    return answer.error().kind == ErrorKind::conflict ? fail_with(kStalePlan, answer.error().text())
+                                                      : say_failed(answer.error());
+  auto revision = text(*answer, "revision");
+  if (truth(*answer, "was_in_force")) {
+    print(fmt::format("{} was in force already; nothing was done.\n", revision));
+    return kDone;
+  }
+  int code = kDone;
+  for (const auto& problem : list(*answer, "problems"))
+    code = fail_with(kPartly, printable(std::string_view(problem.as_string())));
+  if (auto held = number(*answer, "held"); held > 0)
+    code = fail_with(kGuarded,
+                     fmt::format("in force, but a guard holds {}; on the controller's machine, "
+                                 "knock plan shows what, and knock apply --ack HASH says yes",
+                                 counted(std::size_t(held), "change", "changes")));
+  if (code == kDone) print(fmt::format("{} is in force, as it was reviewed.\n", revision));
+  return code;
+}
+
+}  // namespace knock::cli

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that ask a controller elsewhere (--server): where it is, and by which token. The token
+// comes from the environment only: arguments are seen by every user of a machine, and kept by shells.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "cli/command.h"
+#include "cli/local.h"
+#include "cli/plan_view.h"
+
+namespace knock::cli {
+
+/// https, or http to this very machine; no user, query or fragment. Without a slash at its end.
+Result<std::string> server_address(const std::string& written);
+/// KNOCK_TOKEN; an error says how to get one.
+Result<Secret> token_from_environment();
+
+/// Commands that --server is for; the others would silently do something else.
+bool asks_a_server(std::string_view command);
+
+struct ServerPlanFlags {
+  PolicyFlags policy;  // the candidate; nothing given: what the controller's own source holds
+  std::vector<std::string> targets;
+  ViewFlags view;
+  bool detailed = false;
+};
+int server_plan(const Global& global, const ServerPlanFlags& flags);
+/// Puts in force what has this review hash, through whatever controller the flags name.
+int apply_reviewed(const Global& global, const std::string& hash);
+
+}  // namespace knock::cli
