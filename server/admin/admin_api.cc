@@ -11,6 +11,7 @@
 #include "reconciler/core/render.h"
 #include "schemas/json/strict_json.h"
 #include "schemas/plan/codec.h"
+#include "schemas/plan/view.h"
 #include "schemas/role/front.h"
 #include "server/admin/json.h"
 #include "server/admin/questions_json.h"
@@ -267,8 +268,12 @@ class Call {
     KNOCK_ASSIGN(auto color, args_.boolean_or("color", false));
     Diagnostics problems;
     auto done = apply_plan(c_, actor_, ask, problems);
-    if (!done) return problem(done.error(), problems);
-    return reply(200, applied_json(*done, color, may(KeyScope::audit_read)));
+    if (!done) {
+      Error error = done.error();
+      error.message = as_may_be_seen(std::move(error.message));
+      return problem(error, problems);
+    }
+    return reply(200, applied_json(*done, color));
   }
 
   Result<HttpResponse> apply_what_was_reviewed(const std::string& hash) {
@@ -535,18 +540,23 @@ class Call {
     return reply(200, json::serialize(out));
   }
 
-  static std::string applied_json(const AppliedPlan& done, bool color, bool shown) {
+  /// What differs between two plans is told by the addresses it is about.
+  std::string as_may_be_seen(std::string text) const {
+    return may(KeyScope::audit_read) ? text : without_addresses(text);
+  }
+
+  std::string applied_json(const AppliedPlan& done, bool color) const {
     bool stopped = done.how == AppliedPlan::How::stopped;
     json::array guards, problems;
     for (auto& sentence : sentences(stopped ? done.plan.now.guards : done.result.guards))
-      guards.emplace_back(std::move(sentence));
-    for (const auto& one : done.result.problems) problems.emplace_back(one);
+      guards.emplace_back(as_may_be_seen(std::move(sentence)));
+    for (const auto& one : done.result.problems) problems.emplace_back(as_may_be_seen(one));
     json::object out{{"outcome", to_string(done.how)},
                      {"id", to_hex(done.plan.saved.plan.id)},
                      {"ack", done.plan.ack},
                      {"guards", std::move(guards)},
                      {"problems", std::move(problems)},
-                     {"text", shown ? to_text(done.plan, color) : ""}};
+                     {"text", may(KeyScope::audit_read) ? to_text(done.plan, color) : ""}};
     return json::serialize(out) + "\n";
   }
 
