@@ -299,7 +299,7 @@ class Page {
                           : removed ? "−"
                                     : "~") +
               cell("", fmt::format("<b>{}</b>", safe(words_.edit_name(edit))), "name") +
-              cell("", place_html(words_.place(edit.origin))) + cell("", text) + "</tr>\n";
+              cell("", place_html(words_.place(edit.origin)), "where") + cell("", text) + "</tr>\n";
     }
     out_ += "</tbody>\n</table></div>\n";
   }

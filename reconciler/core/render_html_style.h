@@ -47,7 +47,7 @@ th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px 
 th{color:var(--dim);font-weight:600;font-size:.82rem}
 td.nowrap,.mono{white-space:nowrap}
 td{min-width:5rem}
-td.name{min-width:9rem}
+td.name,td.where{min-width:9.5rem}
 .sign{font-family:ui-monospace,monospace;font-weight:700;width:1.5rem}
 td.sign,td:empty{min-width:0}
 tr.add{background:var(--add-bg)}
@@ -76,7 +76,7 @@ table,tbody,tr,td{display:block;width:auto}
 tr{border:1px solid var(--line);border-radius:.5rem;margin:.5rem 0;padding:.3rem .2rem}
 td{border:0;padding:.12rem .6rem}
 td:empty{display:none}
-td,td.name{min-width:0}
+td,td.name,td.where{min-width:0}
 td[data-label]::before{content:attr(data-label);color:var(--dim);font-size:.78rem;margin-right:.5rem}
 td.nowrap,.mono{white-space:normal}
 td.sign{float:left;width:auto}
