@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "agents/nftables/ruleset.h"
 #include "base/time.h"
+#include "schemas/nftables/ruleset.h"
 
 namespace knock::cli {
 

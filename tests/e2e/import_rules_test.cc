@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "agents/nftables/ruleset.h"
+#include "schemas/nftables/ruleset.h"
 #include "tests/support/netns.h"
 #include "tests/support/requirement.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes as what `nft -j list ruleset` prints. Whatever is read from it makes a policy file that
 // loads beside the starter's targets, and that opens nothing to everybody.
-#include "agents/nftables/ruleset.h"
+#include "schemas/nftables/ruleset.h"
 
 #include <cstdint>
 #include <cstdio>

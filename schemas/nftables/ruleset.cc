@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agents/nftables/ruleset.h"
+#include "schemas/nftables/ruleset.h"
 
 #include <fmt/format.h>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Somebody's own rules, as `nft -j list ruleset` prints them. What the real program prints is tested
 // in tests/e2e/import_rules_test.cc; here is what it should never print, and what only JSON can say.
-#include "agents/nftables/ruleset.h"
-
 #include <gtest/gtest.h>
+
+#include "schemas/nftables/ruleset.h"
 
 namespace knock {
 namespace {
