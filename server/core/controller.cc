@@ -108,8 +108,8 @@ std::string Controller::not_ready() const {
   if (reconciler_.policy() == nullptr) {
     auto policy = keeper_.status();
     if (policy.problem.empty() && policy.waiting)
-      policy.problem = policy.waiting->revision.value.substr(0, 12) + " waits for " +
-                       policy.waiting->needs;
+      policy.problem =
+          policy.waiting->revision.value.substr(0, 12) + " waits for " + policy.waiting->needs;
     return "no policy is in force" + (policy.problem.empty() ? "" : ": " + policy.problem);
   }
   return "";

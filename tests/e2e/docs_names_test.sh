@@ -36,7 +36,7 @@ done
 # Each line that operators may meet in the log, and the page that explains it: every id is written out where it is logged, has a
 # heading of its own, and no heading is left of a line that is gone.
 logged=$(find "${sources[@]:0:11}" -name '*.cc' -exec sh -c 'tr "\n" " " <"$1"; echo' _ {} \; |
-  grep -oE '\blog\( *LogLevel::[a-z]+, *[^ ,]+' | sed 's/.*, *//' | sort -u)
+  grep -oE '\blog\([^",;()]*LogLevel::[a-z]+, *[^ ,]+' | sed 's/.*, *//' | sort -u)
 [ -n "$logged" ] || missing "the search for log lines" "any"
 for id in $logged; do
   case $id in

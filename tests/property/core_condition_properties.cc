@@ -541,7 +541,7 @@ TEST(CoreConditions, ExplanationIsTheDecision) {
           RC_ASSERT(said.rule == reach->rule);
           RC_ASSERT(said.until == reach->until);
           RC_ASSERT(said.chain.size() >= 3u);
-          RC_ASSERT(said.chain.back().starts_with("until " + to_string(reach->until)));
+          RC_ASSERT(said.chain.back().sentence.starts_with("until " + to_string(reach->until)));
           continue;
         }
         RC_ASSERT(!said.missing.empty() && !said.smallest_change.empty());
