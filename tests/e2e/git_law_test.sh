@@ -21,11 +21,19 @@ port=$((20000 + $$ % 20000))
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=Ana GIT_AUTHOR_EMAIL=ana@example.org
 export GIT_COMMITTER_NAME=Ana GIT_COMMITTER_EMAIL=ana@example.org
 
-# expect EXIT PATTERN COMMAND…: that exit code, and a line of output or of the errors that matches.
+# expect EXIT PATTERN COMMAND…: that exit code, and a line of output or of the errors that matches. A status may take a
+# moment to come true.
 expect() {
-  local wanted=$1 pattern=$2 code=0
+  local wanted=$1 pattern=$2 code tries=1
   shift 2
-  "$knock" --config "$folder/knock.yaml" "$@" >"$folder/out" 2>"$folder/err" || code=$?
+  [ "$1" != status ] || tries=200
+  while :; do
+    code=0
+    "$knock" --config "$folder/knock.yaml" "$@" >"$folder/out" 2>"$folder/err" || code=$?
+    tries=$((tries - 1))
+    if [ "$tries" -le 0 ] || { [ "$code" = "$wanted" ] && grep -qE -- "$pattern" "$folder/out" "$folder/err"; }; then break; fi
+    sleep 0.1
+  done
   if [ "$code" != "$wanted" ] || ! grep -qE -- "$pattern" "$folder/out" "$folder/err"; then
     echo "knock $*: exit $code, expected $wanted and a line like: $pattern"
     sed 's/^/    /' "$folder/out" "$folder/err"

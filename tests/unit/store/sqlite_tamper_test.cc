@@ -78,12 +78,15 @@ class SqliteTamper : public ::testing::Test {
     longer.action = Action::extend;
     longer.until = after(90);
     longer.causes[0].until = after(90);
-    std::vector<Fact> facts = test::every_fact();  // 1 … 15
+    const std::vector<Fact> all = test::every_fact();
+    std::vector<Fact> facts(all.begin(), all.begin() + 15);  // 1 … 15
     facts.push_back(ChangeApplied{9, TargetName("edge-fw"), PolicyRevision("p1"), change});
     ASSERT_TRUE((*store)->append("core", kNoon, facts));
     std::vector<Fact> more{ChangeApplied{10, TargetName("edge-fw"), PolicyRevision("p2"), longer},
                            ChangeIntended{11, TargetName("edge-fw"), PolicyRevision("p2"), longer}};
     ASSERT_TRUE((*store)->append("core", after(1), more));
+    std::vector<Fact> rest(all.begin() + 15, all.end());  // from 19 on
+    ASSERT_TRUE((*store)->append("core", after(2), rest));
     records_ = *(*store)->head();
     ASSERT_EQ(check_of(**store).why, "");
   }
