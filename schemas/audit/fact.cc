@@ -127,6 +127,12 @@ std::string render(const std::vector<T>& values) {
   return out += ']';
 }
 
+std::string render(const std::map<std::string, std::vector<std::string>>& claims) {
+  Members members;
+  for (const auto& [claim, values] : claims) members[claim] = render(values);
+  return object_of(members);
+}
+
 std::string render(const SessionEnd& end) {
   return object_of({{"at", render(end.at)}, {"cause", render(end.cause)}});
 }
@@ -202,6 +208,17 @@ void read(ObjectReader& in, std::string_view key, EndCause& out) {
 }
 void read(ObjectReader& in, std::string_view key, std::vector<std::string>& out) {
   out = in.texts(key);
+}
+
+void read(ObjectReader& in, std::string_view key,
+          std::map<std::string, std::vector<std::string>>& out) {
+  const auto* value = in.member(key);
+  const auto* object = value != nullptr ? value->if_object() : nullptr;
+  if (object == nullptr) return in.refuse("type", key, "must be an object of lists");
+  ObjectReader claims(*value, std::string(key));
+  for (const auto& member : *object)
+    out.emplace(std::string(member.key()), claims.texts(member.key()));
+  if (auto status = claims.finish(); !status) in.adopt(std::move(status.error()));
 }
 
 template <class T>

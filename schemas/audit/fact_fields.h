@@ -64,11 +64,14 @@ void members(C& c, For<C, SessionOpened>& f) {
   c.shown("created", session.created);
   c.shown("expires", session.expires);
   c.shown("authenticated", session.authenticated);
+  c.shown("mfa_at", session.mfa_at);
   c.shown("end", session.end);
   c.personal("issuer", session.principal.issuer);
   c.personal("subject", session.principal.subject);
   c.personal("name", session.principal.name);
   c.personal("groups", session.groups);
+  c.personal("claims", session.claims);
+  c.personal("acr", session.acr);
   c.personal("address", session.address);
   c.personal("reason", session.reason);
 }

@@ -9,6 +9,8 @@
 // wire.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -29,6 +31,11 @@ class Put {
   void number(std::uint64_t v) { out_.u64(v); }
   void flag(bool v) { out_.boolean(v); }
   void instant(Instant v) { out_.instant(v); }
+  template <class T, class Each>
+  void maybe(const std::optional<T>& v, Each each) {
+    out_.boolean(v.has_value());
+    if (v) each(*this, *v);
+  }
   void address(const IpAddress& v) { out_.address(v); }
   void text(const std::string& v, std::size_t) { out_.text(v); }
   /// Text for people's eyes: cut at the limit rather than refused at the other end.
@@ -43,6 +50,14 @@ class Put {
     out_.u8(std::uint8_t(v.protocol));
     out_.u16(v.first);
     out_.u16(v.last);
+  }
+  template <class T, class Each>
+  void map(const std::map<std::string, T>& v, std::uint32_t, std::size_t longest, Each each) {
+    out_.u32(std::uint32_t(v.size()));
+    for (const auto& [key, value] : v) {
+      text(key, longest);
+      each(*this, value);
+    }
   }
   template <class T, class Each>
   void list(const std::vector<T>& v, std::uint32_t, std::size_t, Each each) {
@@ -61,6 +76,11 @@ class Get {
   void number(std::uint64_t& v) { v = in_.u64(); }
   void flag(bool& v) { v = in_.boolean(); }
   void instant(Instant& v) { v = in_.instant(); }
+  template <class T, class Each>
+  void maybe(std::optional<T>& v, Each each) {
+    v.reset();
+    if (in_.boolean()) each(*this, v.emplace());
+  }
   void address(IpAddress& v) { v = in_.address(); }
   void text(std::string& v, std::size_t longest) { v = in_.text(longest); }
   void shown(std::string& v, std::size_t longest) { v = in_.text(longest); }
@@ -75,6 +95,16 @@ class Get {
     v = {Protocol(protocol), in_.u16(), in_.u16()};
     bool known = protocol == std::uint8_t(Protocol::tcp) || protocol == std::uint8_t(Protocol::udp);
     if (!known || v.first == 0 || v.last < v.first) in_.spoil();
+  }
+  /// Keys in ascending order, each once.
+  template <class T, class Each>
+  void map(std::map<std::string, T>& v, std::uint32_t most, std::size_t longest, Each each) {
+    v.clear();
+    for (auto left = in_.count(most, 4); left > 0; --left) {
+      auto key = in_.text(longest);
+      demand(v.empty() || v.rbegin()->first < key);
+      each(*this, v[std::move(key)]);
+    }
   }
   /// `smallest`: bytes of the smallest element, so that a small frame cannot ask for a large list.
   template <class T, class Each>

@@ -10,7 +10,8 @@ constexpr std::uint8_t kToVerifier = 65, kFromVerifier = 97;
 constexpr std::size_t kLongestName = 64, kLongestUrl = 8192, kLongestShown = 1024;
 constexpr std::size_t kLongestToken = 256, kLongestHash = 512, kLongestPassword = 1024;
 constexpr std::size_t kLongestCode = 4096, kLongestIdentity = 2048, kLongestGroup = 512;
-constexpr std::uint32_t kMostGroups = 10'000;
+constexpr Duration kLongestAge = Duration::hours(24 * 3660);
+constexpr std::uint32_t kMostGroups = 10'000, kMostValues = 100;
 
 // ── to the verifier
 
@@ -26,6 +27,14 @@ void fields(Io& io, Part<Io, MakeUrl>& m) {
   io.name(m.source, kLongestName);
   io.text(m.redirect_uri, kLongestUrl);
   for (auto* text : {&m.state, &m.nonce, &m.challenge}) io.text(*text, kLongestToken);
+  io.maybe(m.max_age, [](auto& each, auto& age) {
+    auto ms = std::uint64_t(age.ms);
+    each.number(ms);
+    if constexpr (Io::kReads) {
+      each.demand(ms <= std::uint64_t(kLongestAge.ms));
+      age.ms = std::int64_t(ms);
+    }
+  });
 }
 template <class Io>
 void fields(Io& io, Part<Io, ExchangeCode>& m) {
@@ -37,6 +46,8 @@ void fields(Io& io, Part<Io, ExchangeCode>& m) {
   io.text(m.nonce, kLongestToken);
   io.text(m.issuer, kLongestCode);
   io.instant(m.now);
+  io.list(m.claims, kMostClaims, 4,
+          [](auto& each, auto& claim) { each.text(claim, kLongestClaim); });
 }
 
 template <class Io>
@@ -65,6 +76,12 @@ void fields(Io& io, Part<Io, Proven>& m) {
   io.list(m.groups, kMostGroups, 4,
           [](auto& each, auto& group) { each.text(group, kLongestGroup); });
   io.instant(m.authenticated);
+  io.map(m.claims, kMostClaims, kLongestClaim, [](auto& each, auto& values) {
+    each.list(values, kMostValues, 4,
+              [](auto& one, auto& value) { one.text(value, kLongestGroup); });
+  });
+  io.text(m.acr, kLongestGroup);
+  io.maybe(m.mfa_at, [](auto& each, auto& at) { each.instant(at); });
   if constexpr (Io::kReads) io.demand(!m.issuer.empty() && !m.subject.empty());
 }
 template <class Io>

@@ -4,7 +4,10 @@
 // its start; core names them by index.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -16,6 +19,9 @@
 #include "schemas/role/ping.h"
 
 namespace knock::role {
+
+/// Of one sign-in.
+inline constexpr std::size_t kMostClaims = 256, kLongestClaim = 512;
 
 /// hash "" spends the same time as a real one and answers no, so that unknown users cannot be told
 /// apart.
@@ -29,6 +35,8 @@ struct MakeUrl {
   std::uint64_t request = 0;
   SignInName source;
   std::string redirect_uri, state, nonce, challenge;  // PKCE S256 challenge
+  /// How long ago the sign-in at the provider may have been; nothing: as long as it likes.
+  std::optional<Duration> max_age;
 };
 struct ExchangeCode {
   std::uint64_t request = 0;
@@ -36,6 +44,7 @@ struct ExchangeCode {
   std::string redirect_uri, code, pkce_verifier, nonce,
       issuer;  // issuer: the callback's `iss`, may be empty
   Instant now;
+  std::vector<std::string> claims;  // wanted besides groups: those that policy names, no others
 };
 using ToVerifier = std::variant<CheckPassword, MakeUrl, ExchangeCode, Ping>;
 
@@ -52,6 +61,9 @@ struct Proven {
   std::string issuer, subject, name;
   std::vector<std::string> groups;  // sorted
   Instant authenticated;
+  std::map<std::string, std::vector<std::string>> claims;  // Session::claims
+  std::string acr;
+  std::optional<Instant> mfa_at;
 };
 /// code: "token.signature", "provider.unreachable", …; docs/events.md lists them. Never holds a
 /// secret.

@@ -52,7 +52,7 @@ PolicyContext policy_context(const Config& config, std::shared_ptr<const ZoneSou
   PolicyContext context;
   context.zones = std::move(zones);
   // A policy that needs another is refused by name.
-  context.surfaces = {Surface::path};
+  context.surfaces = {Surface::claims, Surface::mfa, Surface::path};
   context.surfaces_known = true;
   context.sign_ins_known = true;
   for (const OidcSettings& oidc : config.oidc) context.sign_ins.push_back(oidc.name);

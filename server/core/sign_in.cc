@@ -52,6 +52,30 @@ std::string sign_out_remark(const EndedSession& ended) {
          "few seconds. If it matters to you, ask them.";
 }
 
+/// The claims that some rule asks for, sorted: others are never asked of a token, nor kept.
+std::vector<std::string> claims_named(const Policy* policy) {
+  std::vector<std::string> out;
+  if (policy == nullptr) return out;
+  for (const AllowRule& rule : policy->allow)
+    for (const ClaimCondition& claim : rule.claims)
+      if (claim.claim.size() <= role::kLongestClaim) out.push_back(claim.claim);
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  // Beyond what a message holds nobody could sign in at all; rules that ask for more are not met.
+  if (out.size() > role::kMostClaims) out.resize(role::kMostClaims);
+  return out;
+}
+
+/// The freshest sign-in that some rule asks for: the provider asks for the factors again when its
+/// own sign-in is older, or its word would never meet that rule.
+std::optional<Duration> freshest_factor(const Policy* policy) {
+  std::optional<Duration> out;
+  if (policy == nullptr) return out;
+  for (const AllowRule& rule : policy->allow)
+    if (rule.mfa_max_age && (!out || *rule.mfa_max_age < *out)) out = rule.mfa_max_age;
+  return out;
+}
+
 std::string_view salt_of(std::string_view state) { return state.substr(0, state.find('.')); }
 
 }  // namespace
@@ -235,6 +259,7 @@ void SignIn::handle_one(const role::StartOidc& start, Answer answer) {
   auto about = begun(0, salt_of(ask.state));
   ask.nonce = about.nonce;
   ask.challenge = base64url(as_bytes(sha256(about.pkce_verifier)));
+  ask.max_age = freshest_factor(reconciler_.policy().get());
   verifier_.ask(std::move(ask), [=, this, request = start.request,
                                  source = start.source](Result<role::FromVerifier> result) {
     if (!result) return refuse(request, source, "provider.verifier", "", address, answer);
@@ -316,6 +341,8 @@ void SignIn::handle_one(const role::FinishOidc& finish, Answer answer) {
   ask.nonce = pending->nonce;
   ask.issuer = finish.issuer;
   ask.now = clock_.now();
+  auto claims = claims_named(reconciler_.policy().get());
+  ask.claims = claims;
   verifier_.ask(std::move(ask), [=, this, request = finish.request, from = finish.address,
                                  settings = pending->source](Result<role::FromVerifier> result) {
     const SignInName& source = settings->name;
@@ -338,6 +365,11 @@ void SignIn::handle_one(const role::FinishOidc& finish, Answer answer) {
     session.groups = proven->groups;
     session.address = from;
     session.authenticated = std::min(proven->authenticated, clock_.now());
+    for (const auto& claim : claims)
+      if (auto said = proven->claims.find(claim); said != proven->claims.end())
+        session.claims.emplace(claim, said->second);
+    session.acr = proven->acr;
+    if (proven->mfa_at) session.mfa_at = std::min(*proven->mfa_at, clock_.now());
     session.expires = clock_.now() + settings->max_session;
     open(request, std::move(session), answer);
   });

@@ -148,19 +148,24 @@ Verdict<std::shared_ptr<const KeySet>> OidcClient::keys(net::HttpClient& http,
 Verdict<std::string> OidcClient::authorization_url(net::HttpClient& http,
                                                    std::string_view redirect_uri,
                                                    std::string_view state, std::string_view nonce,
-                                                   std::string_view challenge, Deadline deadline) {
+                                                   std::string_view challenge,
+                                                   std::optional<Duration> max_age,
+                                                   Deadline deadline) {
   auto about = discovery(http, deadline);
   if (!about) return tl::unexpected(about.error());
   auto& endpoint = (*about)->authorization_endpoint;
-  return endpoint + (endpoint.find('?') == endpoint.npos ? "?" : "&") +
-         net::encode_form({{"response_type", "code"},
-                           {"client_id", settings_.client_id},
-                           {"redirect_uri", std::string(redirect_uri)},
-                           {"scope", join(settings_.scopes, " ")},
-                           {"state", std::string(state)},
-                           {"nonce", std::string(nonce)},
-                           {"code_challenge", std::string(challenge)},
-                           {"code_challenge_method", "S256"}});
+  std::vector<std::pair<std::string, std::string>> query{
+      {"response_type", "code"},
+      {"client_id", settings_.client_id},
+      {"redirect_uri", std::string(redirect_uri)},
+      {"scope", join(settings_.scopes, " ")},
+      {"state", std::string(state)},
+      {"nonce", std::string(nonce)},
+      {"code_challenge", std::string(challenge)},
+      {"code_challenge_method", "S256"}};
+  // With it the token must say when the sign-in was (OpenID Connect Core section 3.1.2.1).
+  if (max_age) query.emplace_back("max_age", std::to_string(max_age->ms / 1000));
+  return endpoint + (endpoint.find('?') == endpoint.npos ? "?" : "&") + net::encode_form(query);
 }
 
 Verdict<std::string> OidcClient::token(net::HttpClient& http, const Discovery& about,
@@ -212,6 +217,7 @@ Verdict<IdToken> OidcClient::exchange(net::HttpClient& http, const CodeExchange&
   if (!token_text) return tl::unexpected(token_text.error());
   auto expected = expected_;
   expected.nonce = code.nonce;
+  expected.claims = code.claims;
   auto key_set = keys(http, **about, nullptr, deadline);
   if (!key_set) return tl::unexpected(key_set.error());
   auto verdict = verify_id_token(*token_text, **key_set, expected, now);

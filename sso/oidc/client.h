@@ -30,7 +30,8 @@ inline constexpr Duration kKeyRefetch = Duration::seconds(60);
 
 struct CodeExchange {
   std::string redirect_uri, code, pkce_verifier, nonce;
-  std::string issuer;  // the callback's `iss`; empty when there was none
+  std::string issuer;                    // the callback's `iss`; empty when there was none
+  std::vector<std::string> claims = {};  // Expectations::claims
 };
 
 class OidcClient {
@@ -43,7 +44,8 @@ class OidcClient {
   /// Where to send the browser. Codes: provider.*, discovery.*.
   Verdict<std::string> authorization_url(net::HttpClient& http, std::string_view redirect_uri,
                                          std::string_view state, std::string_view nonce,
-                                         std::string_view challenge, Deadline deadline);
+                                         std::string_view challenge,
+                                         std::optional<Duration> max_age, Deadline deadline);
 
   /// A code for an ID token that passed every check at `now`. Codes: callback.issuer, code.refused,
   /// provider.*, discovery.*, keys.*, token.*.

@@ -194,6 +194,46 @@ std::vector<std::string> groups_of(const Work& work) {
   return out;
 }
 
+std::optional<std::string> plain_value(const json::value& value) {
+  if (value.is_bool()) return value.as_bool() ? "true" : "false";
+  if (value.is_int64()) return std::to_string(value.as_int64());
+  if (value.is_uint64()) return std::to_string(value.as_uint64());
+  if (!value.is_string() || value.as_string().size() > kLongestValue) return std::nullopt;
+  return std::string(value.as_string());
+}
+
+/// Nothing: it is not said in a way that a rule could be compared with.
+std::optional<std::vector<std::string>> values_of(const Work& work, std::string_view claim) {
+  auto* said = work.claims.if_contains(claim);
+  if (said == nullptr) return std::nullopt;
+  std::vector<std::string> out;
+  if (auto* list = said->if_array()) {
+    if (list->size() > kMostValues) return std::nullopt;
+    for (auto& each : *list) {
+      auto value = plain_value(each);
+      if (!value) return std::nullopt;
+      out.push_back(std::move(*value));
+    }
+  } else if (auto value = plain_value(*said)) {
+    out.push_back(std::move(*value));
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  if (out.empty()) return std::nullopt;
+  return out;
+}
+
+std::optional<Instant> second_factor(const Work& work) {
+  auto* methods = work.claims.if_contains("amr");
+  auto* list = methods != nullptr ? methods->if_array() : nullptr;
+  auto when = time(work, "auth_time");
+  if (list == nullptr || !when) return std::nullopt;
+  bool shown = std::any_of(list->begin(), list->end(), [](const json::value& method) {
+    return method.is_string() && method.as_string() == "mfa";
+  });
+  return shown ? std::optional(std::min(*when, work.now)) : std::nullopt;
+}
+
 IdToken take(const Work& work) {
   IdToken out;
   out.issuer = text(work, "iss").value_or("");
@@ -204,6 +244,11 @@ IdToken take(const Work& work) {
   out.expires = time(work, "exp").value_or(Instant{});
   // A clock ahead of ours must not make a sign-in younger than it can be.
   out.authenticated = std::min(time(work, "auth_time").value_or(out.issued), work.now);
+  for (const auto& claim : work.expected->claims)
+    if (auto values = values_of(work, claim)) out.claims.emplace(claim, std::move(*values));
+  auto acr = text(work, "acr").value_or("");
+  if (acr.size() <= kLongestValue) out.acr = acr;
+  out.mfa_at = second_factor(work);
   return out;
 }
 

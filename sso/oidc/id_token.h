@@ -3,6 +3,8 @@
 // section 3.1.3.7.) Pure: the keys, what we expect and the time are arguments. Any thread.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +20,8 @@ namespace knock::sso {
 inline constexpr Duration kClockSkew = Duration::seconds(60);
 inline constexpr std::size_t kMostGroups = 5000;
 inline constexpr std::size_t kLongestGroup = 512;  // bytes
+inline constexpr std::size_t kMostValues = 100;    // of a claim
+inline constexpr std::size_t kLongestValue = 256;  // bytes
 
 struct Expectations {
   std::string issuer;
@@ -25,6 +29,7 @@ struct Expectations {
   std::string nonce;  // ours, of this very sign-in; never empty
   std::string groups_claim = "groups";
   std::vector<Algorithm> algorithms;
+  std::vector<std::string> claims;  // to be handed on besides; others are read by nobody
 };
 
 struct IdToken {
@@ -33,6 +38,13 @@ struct IdToken {
   std::vector<std::string> groups;  // sorted, each once; empty when the claim is absent
   Instant issued, expires;
   Instant authenticated;  // auth_time; when the token was issued if there is none
+  /// Of the claims asked for, those that are text, true, false or a whole number, or a list of at
+  /// most kMostValues of these: as text, sorted, each once. One of another shape is not there.
+  std::map<std::string, std::vector<std::string>> claims;
+  std::string acr;  // empty when it is absent, or longer than a claim's value may be
+  /// When a second factor was shown: auth_time, when the token has one and `amr` holds "mfa"
+  /// (RFC 8176). Without auth_time nobody knows how long ago it was.
+  std::optional<Instant> mfa_at;
 };
 
 /// Codes: those of verify_jws, and token.payload, token.issuer, token.audience,

@@ -31,7 +31,7 @@ role::FromVerifier check(const role::CheckPassword& ask) {
 role::FromVerifier make_url(OidcClient& client, net::HttpClient& http, const role::MakeUrl& ask,
                             Deadline deadline) {
   auto url = client.authorization_url(http, ask.redirect_uri, ask.state, ask.nonce, ask.challenge,
-                                      deadline);
+                                      ask.max_age, deadline);
   if (!url) return not_proven(ask.request, std::move(url.error()));
   if (url->size() > kLongestUrl)
     return not_proven(ask.request,
@@ -41,11 +41,19 @@ role::FromVerifier make_url(OidcClient& client, net::HttpClient& http, const rol
 
 role::FromVerifier exchange(OidcClient& client, net::HttpClient& http,
                             const role::ExchangeCode& ask, Deadline deadline) {
-  CodeExchange code{ask.redirect_uri, ask.code, ask.pkce_verifier, ask.nonce, ask.issuer};
+  CodeExchange code{ask.redirect_uri, ask.code,   ask.pkce_verifier,
+                    ask.nonce,        ask.issuer, ask.claims};
   auto who = client.exchange(http, code, ask.now, deadline);
   if (!who) return not_proven(ask.request, std::move(who.error()));
-  return role::Proven{ask.request,          std::move(who->issuer), std::move(who->subject),
-                      std::move(who->name), std::move(who->groups), who->authenticated};
+  return role::Proven{ask.request,
+                      std::move(who->issuer),
+                      std::move(who->subject),
+                      std::move(who->name),
+                      std::move(who->groups),
+                      who->authenticated,
+                      std::move(who->claims),
+                      std::move(who->acr),
+                      who->mfa_at};
 }
 
 /// `work` with its answer, whatever it throws: an exception here is out of memory or a fault of

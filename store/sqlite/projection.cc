@@ -29,10 +29,11 @@ Status project_one(Context& c, const SessionOpened& fact) {
   auto end_at = s.end ? std::optional(s.end->at.ms) : std::nullopt;
   auto end_cause = s.end ? std::optional(to_string(s.end->cause)) : std::nullopt;
   return c.database
-      .query("INSERT INTO sessions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c.seq, s.id.value,
+      .query("INSERT INTO sessions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c.seq, s.id.value,
              s.principal.issuer, s.principal.subject, s.principal.name, s.source.value,
              to_string(s.proof), texts_to_json(s.groups), s.address.to_string(), s.created.ms,
-             s.expires.ms, s.authenticated.ms, s.reason, end_at, end_cause)
+             s.expires.ms, s.authenticated.ms, s.reason, end_at, end_cause,
+             claims_to_json(s.claims), s.acr, s.mfa_at ? std::optional(s.mfa_at->ms) : std::nullopt)
       .run();
 }
 

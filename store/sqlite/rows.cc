@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <tuple>
 
 #include "base/text.h"
@@ -17,7 +18,7 @@ namespace {
 
 #define KNOCK_SESSION_COLUMNS                                                                   \
   "id, issuer, subject, name, source, proof, groups, address, created, expires, authenticated," \
-  " reason, end_at, end_cause"
+  " reason, end_at, end_cause, claims, acr, mfa_at"
 
 /// A value that should be well-formed because we wrote it.
 template <class T>
@@ -27,6 +28,32 @@ Result<T> kept(std::optional<T> value, std::string_view table, std::string_view 
               fmt::format("the table {} holds \"{}\", which knock never wrote; run `knock audit "
                           "verify`",
                           table, printable(text)));
+}
+
+Result<std::vector<std::string>> texts_of(const boost::json::value& value) {
+  std::vector<std::string> out;
+  auto* list = value.if_array();
+  if (list == nullptr) return fail(ErrorKind::invalid, "json.type: must be a list");
+  for (const auto& element : *list) {
+    auto* string = element.if_string();
+    if (string == nullptr) return fail(ErrorKind::invalid, "json.type: must hold strings");
+    out.emplace_back(string->data(), string->size());
+  }
+  return out;
+}
+
+using Claims = std::map<std::string, std::vector<std::string>>;
+
+Result<Claims> claims_from_json(std::string_view text) {
+  KNOCK_ASSIGN(auto value, parse_strict(text));
+  auto* object = value.if_object();
+  if (object == nullptr) return fail(ErrorKind::invalid, "json.type: must be an object");
+  Claims out;
+  for (const auto& member : *object) {
+    KNOCK_ASSIGN(auto values, texts_of(member.value()));
+    out.emplace(std::string(member.key()), std::move(values));
+  }
+  return out;
 }
 
 Result<Session> session_of(const Query& row) {
@@ -45,6 +72,9 @@ Result<Session> session_of(const Query& row) {
     KNOCK_ASSIGN(auto cause, kept(end_cause_from(row.text(13)), "sessions", row.text(13)));
     s.end = SessionEnd{Instant{row.integer(12)}, cause};
   }
+  KNOCK_ASSIGN(s.claims, claims_from_json(row.text(14)));
+  s.acr = row.text(15);
+  if (!row.is_null(16)) s.mfa_at = Instant{row.integer(16)};
   return s;
 }
 
@@ -169,17 +199,19 @@ std::string texts_to_json(const std::vector<std::string>& texts) {
   return out += ']';
 }
 
+std::string claims_to_json(const Claims& claims) {
+  std::string out = "{";
+  for (const auto& [claim, values] : claims) {
+    if (out.size() > 1) out += ',';
+    append_json_string(out, claim);
+    out += ':' + texts_to_json(values);
+  }
+  return out += '}';
+}
+
 Result<std::vector<std::string>> texts_from_json(std::string_view text) {
   KNOCK_ASSIGN(auto value, parse_strict(text));
-  std::vector<std::string> out;
-  auto* list = value.if_array();
-  if (list == nullptr) return fail(ErrorKind::invalid, "json.type: must be a list");
-  for (const auto& element : *list) {
-    auto* string = element.if_string();
-    if (string == nullptr) return fail(ErrorKind::invalid, "json.type: must hold strings");
-    out.emplace_back(string->data(), string->size());
-  }
-  return out;
+  return texts_of(value);
 }
 
 Result<std::vector<Record>> read_records(Database& database, std::uint64_t after,

@@ -3,6 +3,7 @@
 // time.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,9 @@ namespace knock::sqlite {
 
 std::string texts_to_json(const std::vector<std::string>& texts);
 Result<std::vector<std::string>> texts_from_json(std::string_view text);
+
+/// Session::claims; "{}" when there are none.
+std::string claims_to_json(const std::map<std::string, std::vector<std::string>>& claims);
 
 /// Records with seq > after, in order.
 Result<std::vector<Record>> read_records(Database& database, std::uint64_t after,

@@ -82,8 +82,16 @@ constexpr const char* kAdvances = R"sql(
 CREATE TABLE advances(seq INTEGER PRIMARY KEY, held INTEGER NOT NULL) STRICT;
 )sql";
 
+// What older records do not say was not said: a replay of them gives these values too.
+constexpr const char* kSaidAtSignIn = R"sql(
+ALTER TABLE sessions ADD COLUMN claims TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE sessions ADD COLUMN acr TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN mfa_at INTEGER;
+)sql";
+
 constexpr std::array kMigrations{Migration{"first", kFirst}, Migration{"api keys", kApiKeys},
-                                 Migration{"advances", kAdvances}};
+                                 Migration{"advances", kAdvances},
+                                 Migration{"said at sign-in", kSaidAtSignIn}};
 
 Result<std::int64_t> version_of(Database& database) {
   KNOCK_ASSIGN(auto tables, database.integer("SELECT count(*) FROM sqlite_schema"));

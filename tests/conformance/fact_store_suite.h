@@ -194,6 +194,9 @@ TEST_P(FactStoreSuite, ReadsFromOtherThreadsWhileAppending) {
 TEST_P(FactStoreSuite, ASessionLivesAndEnds) {
   auto session = sample_session("s-1", "dora", "2001:db8::7", kNoon, after(60));
   session.reason = "on call";
+  session.claims = {{"department", {"eng", "ops"}}, {"none", {}}};
+  session.acr = "urn:gold";
+  session.mfa_at = kNoon - Duration::minutes(3);
   write(kNoon, {SessionOpened{session}});
   auto live = store_->live_sessions(after(59));
   ASSERT_TRUE(live);
@@ -210,6 +213,9 @@ TEST_P(FactStoreSuite, ASessionLivesAndEnds) {
   EXPECT_EQ(got.expires, session.expires);
   EXPECT_EQ(got.authenticated, session.authenticated);
   EXPECT_EQ(got.reason, session.reason);
+  EXPECT_EQ(got.claims, session.claims);
+  EXPECT_EQ(got.acr, session.acr);
+  EXPECT_EQ(got.mfa_at, session.mfa_at);
   EXPECT_EQ(got.end, std::nullopt);
   EXPECT_TRUE(store_->live_sessions(after(60))->empty()) << "the deadline itself is too late";
 

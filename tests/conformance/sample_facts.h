@@ -65,6 +65,9 @@ inline Change full_change() {
 inline std::vector<Fact> every_fact() {
   auto session = sample_session("s-1", "dora", "203.0.113.7", Instant{kNoon.ms + 42}, after(60));
   session.reason = "pager";
+  session.claims = {{"department", {"eng", "ops \"x\""}}, {"site", {"berlin"}}};
+  session.acr = "urn:gold";
+  session.mfa_at = Instant{kNoon.ms - 5};
   auto change = full_change();
   return {
       ControllerStarted{"0.1.0", "front core apply"},

@@ -55,15 +55,31 @@ std::vector<ToFront> to_front() {
 
 std::vector<ToVerifier> to_verifier() {
   return {CheckPassword{1, "$argon2id$…", "secret"},
-          MakeUrl{2, SignInName("corp"), "https://k.example/auth/callback", "s", "n", "c"},
-          ExchangeCode{3, SignInName("corp"), "https://k.example/auth/callback", "code", "v", "n",
-                       "", Instant{-5}},
+          MakeUrl{2, SignInName("corp"), "https://k.example/auth/callback", "s", "n", "c",
+                  Duration::minutes(15)},
+          ExchangeCode{3,
+                       SignInName("corp"),
+                       "https://k.example/auth/callback",
+                       "code",
+                       "v",
+                       "n",
+                       "",
+                       Instant{-5},
+                       {"department", "site"}},
           Ping{4}};
 }
 
 std::vector<FromVerifier> from_verifier() {
   return {PasswordChecked{1, true}, UrlMade{2, "https://idp.example/"},
-          Proven{3, "https://idp.example", "sub", "Ana", {"a", "b"}, Instant{7}},
+          Proven{3,
+                 "https://idp.example",
+                 "sub",
+                 "Ana",
+                 {"a", "b"},
+                 Instant{7},
+                 {{"department", {"eng", "ops"}}, {"site", {}}},
+                 "gold",
+                 Instant{5}},
           NotProven{4, "token.signature", "no key fits"}, Pong{5}};
 }
 
@@ -148,6 +164,19 @@ TEST(RoleMessages, AreRefusedBeyondTheirBounds) {
     return !decode_from_verifier(encode(message).substr(4)).has_value();
   };
   EXPECT_TRUE(refused_from_verifier(Proven{1, "", "sub", "n", {}, {}}));
+  using Values = std::vector<std::string>;
+  auto with_claims = [](std::map<std::string, Values> claims) {
+    return Proven{1, "iss", "sub", "n", {}, {}, std::move(claims), "", {}};
+  };
+  EXPECT_FALSE(refused_from_verifier(with_claims({{"a", {"b"}}})));
+  EXPECT_TRUE(refused_from_verifier(with_claims({{"a", Values(101, "v")}})));
+  EXPECT_TRUE(refused_from_verifier(with_claims({{"a", {std::string(513, 'v')}}})));
+  EXPECT_TRUE(refused_from_verifier(with_claims({{std::string(513, 'c'), {}}})));
+  std::map<std::string, Values> many;
+  for (int i = 0; i < 257; ++i) many[std::to_string(i)] = {};
+  EXPECT_TRUE(refused_from_verifier(with_claims(many)));
+  EXPECT_TRUE(
+      refused_from_verifier(Proven{1, "iss", "sub", "n", {}, {}, {}, std::string(513, 'a'), {}}));
   EXPECT_TRUE(refused_from_verifier(Proven{1, "iss", "", "n", {}, {}}));
   EXPECT_TRUE(refused_from_verifier(Proven{1, "iss", "sub", "n", {std::string(513, 'g')}, {}}));
 }

@@ -38,6 +38,47 @@ TEST_F(SignInTest, a_state_serves_once_for_its_browser_and_its_time) {
   EXPECT_EQ(code(finish(late, kBrowser)), "state.unknown");
 }
 
+TEST_F(SignInTest, what_a_policy_names_is_kept_and_nothing_else) {
+  auto sign_in = [&]() -> Session {
+    auto state = begin(kBrowser);
+    auto said = proven();
+    said.claims = {{"birthday", {"1990-01-01"}}, {"department", {"ops"}}, {"site", {"berlin"}}};
+    said.acr = "gold";
+    said.mfa_at = clock_.now() + Duration::hours(1);  // a verifier that was taken over
+    verifier_.next = said;
+    auto answer = finish(state, kBrowser);
+    auto* in = std::get_if<role::SignedIn>(&answer);
+    EXPECT_NE(in, nullptr) << code(answer);
+    return in == nullptr ? Session{} : **store_->session(SignIn::id_of_cookie(in->cookie));
+  };
+  auto session = sign_in();
+  EXPECT_TRUE(session.claims.empty()) << "no policy, so none is asked for";
+  EXPECT_TRUE(verifier_.last<role::ExchangeCode>().claims.empty());
+  EXPECT_EQ(session.acr, "gold");
+  EXPECT_EQ(session.mfa_at, clock_.now());
+
+  auto load = load_policy(
+      {{"p.yaml",
+        "knock: 1\ngroups: {g: {idp: g}}\nservices: {ssh: {ports: [tcp/22], targets: [t]}}\n"
+        "targets: {t: {type: nftables}}\nallow:\n"
+        "  a: {who: [g], to: [ssh], ttl: 1h, claims: {site: [berlin], department: [ops]}}\n"
+        "  b: {who: [g], to: [ssh], ttl: 1h, claims: {department: [eng]}, mfa_max_age: 1h}\n"
+        "  c: {who: [g], to: [ssh], ttl: 1h, mfa_max_age: 10m}\n",
+        ""}},
+      PolicyRevision("r1"), {});
+  ASSERT_TRUE(load.policy) << to_text(load.diagnostics);
+  loop_->resume(std::make_shared<const Policy>(std::move(*load.policy)));
+  session = sign_in();
+  EXPECT_EQ(verifier_.last<role::ExchangeCode>().claims,
+            (std::vector<std::string>{"department", "site"}));
+  EXPECT_EQ(verifier_.asked[verifier_.asked.size() - 2].index(),
+            role::ToVerifier(role::MakeUrl{}).index());
+  EXPECT_EQ(std::get<role::MakeUrl>(verifier_.asked[verifier_.asked.size() - 2]).max_age,
+            Duration::minutes(10));
+  using Claims = std::map<std::string, std::vector<std::string>>;
+  EXPECT_EQ(session.claims, (Claims{{"department", {"ops"}}, {"site", {"berlin"}}}));
+}
+
 TEST_F(SignInTest, no_byte_of_a_state_can_be_changed) {
   auto state = begin(kBrowser);
   verifier_.next = proven();

@@ -111,6 +111,59 @@ TEST(IdToken, authentication_time_and_names) {
   EXPECT_EQ(of({{"name", "\"" + std::string(201, 'x') + "\""}}).name, "alice");
 }
 
+TEST(IdToken, only_the_claims_that_are_asked_for_and_in_a_shape_that_can_be_compared) {
+  auto want = expected();
+  want.claims = {"absent", "department", "empty", "float", "flag",   "level",
+                 "long",   "many",       "mixed", "null",  "object", "one"};
+  std::string many = "[\"0\"";
+  for (std::size_t i = 0; i < kMostValues; ++i) many += ",\"0\"";
+  Claims claims{{"department", "[\"ops\",\"eng\",\"ops\"]"},
+                {"one", "\"z\\u00e9\""},
+                {"flag", "true"},
+                {"level", "[7,-7,18446744073709551615]"},
+                {"empty", "[]"},
+                {"float", "1.5"},
+                {"null", "null"},
+                {"object", "{\"a\":1}"},
+                {"mixed", "[\"a\",[\"b\"]]"},
+                {"long", "\"" + std::string(kLongestValue + 1, 'x') + "\""},
+                {"many", many + "]"},
+                {"birthday", "\"1990-01-01\""}};
+  auto verdict = verify_id_token(token(claims), keys(), want, kNow);
+  ASSERT_TRUE(verdict) << verdict.error().why;
+  using Said = std::map<std::string, std::vector<std::string>>;
+  EXPECT_EQ(verdict->claims, (Said{{"department", {"eng", "ops"}},
+                                   {"flag", {"true"}},
+                                   {"level", {"-7", "18446744073709551615", "7"}},
+                                   {"one", {"z\xc3\xa9"}}}));
+  EXPECT_TRUE(verify_id_token(token(claims), keys(), expected(), kNow)->claims.empty());
+}
+
+TEST(IdToken, how_strong_the_sign_in_was) {
+  auto of = [](const Claims& claims) {
+    return verify_id_token(token(claims), keys(), expected(), kNow).value();
+  };
+  EXPECT_EQ(of({{"acr", "\"urn:gold\""}}).acr, "urn:gold");
+  EXPECT_EQ(of({{"acr", "2"}}).acr, "") << "a text, by the standard";
+  EXPECT_EQ(of({{"acr", "\"" + std::string(kLongestValue + 1, 'x') + "\""}}).acr, "");
+  struct Row {
+    const char* name;
+    const char* amr;
+    const char* auth_time;
+    std::optional<Instant> want;
+  };
+  for (auto [name, amr, auth_time, want] :
+       {Row{"a second factor", "[\"pwd\",\"mfa\"]", "1799999000",
+            Instant::from_seconds(1'799'999'000)},
+        Row{"one factor", "[\"pwd\"]", "1799999000", {}},
+        Row{"one factor that is often the second", "[\"otp\"]", "1799999000", {}},
+        Row{"nobody knows when", "[\"mfa\"]", "", {}},
+        Row{"not a list", "\"mfa\"", "1799999000", {}}, Row{"numbers", "[1]", "1799999000", {}},
+        Row{"nothing said", "", "1799999000", {}},
+        Row{"a clock ahead of ours", "[\"mfa\"]", "1800000050", kNow}})
+    EXPECT_EQ(of({{"amr", amr}, {"auth_time", auth_time}}).mfa_at, want) << name;
+}
+
 TEST(IdToken, groups_come_from_the_configured_claim) {
   auto want = expected();
   want.groups_claim = "https://corp.example/roles";

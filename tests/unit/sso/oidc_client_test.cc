@@ -66,7 +66,7 @@ struct OidcClientTest : ::testing::Test, World {};
 
 TEST_F(OidcClientTest, the_address_for_the_browser) {
   auto url = client()->authorization_url(provider, "https://knock.example/cb", "st", "no", "ch",
-                                         Deadline::in(Duration::seconds(5)));
+                                         std::nullopt, Deadline::in(Duration::seconds(5)));
   ASSERT_TRUE(url) << url.error().why;
   EXPECT_EQ(
       *url,
@@ -74,6 +74,13 @@ TEST_F(OidcClientTest, the_address_for_the_browser) {
       "auth?p=1&response_type=code&client_id=knock%20id&redirect_uri=https%3A%2F%2Fknock.example"
       "%2Fcb&scope=openid%20profile%20email&state=st&nonce=no&code_challenge=ch&code_challenge_"
       "method=S256");
+}
+
+TEST_F(OidcClientTest, a_fresh_sign_in_is_asked_for_where_a_rule_wants_it) {
+  auto url = client()->authorization_url(provider, "https://knock.example/cb", "st", "no", "ch",
+                                         Duration::minutes(15), Deadline::in(Duration::seconds(5)));
+  ASSERT_TRUE(url) << url.error().why;
+  EXPECT_TRUE(url->ends_with("&max_age=900")) << *url;
 }
 
 TEST_F(OidcClientTest, a_code_becomes_a_person) {

@@ -321,6 +321,33 @@ TEST_F(SqliteTamper, ANewerFormatIsRefused) {
   }
 }
 
+/// As the first version wrote it: a session of that time says nothing about claims and factors.
+TEST_F(SqliteTamper, AnOlderFormatIsBroughtUpToDateAndIsStillWhole) {
+  auto path = folder_.path() + "/older.db";
+  {
+    auto store = open_sqlite(path, SqliteMode::create_or_open, random_);
+    ASSERT_TRUE(store) << store.error().text();
+    std::vector<Fact> facts{
+        SessionOpened{test::sample_session("s-1", "dora", "203.0.113.7", kNoon, kNoon)}};
+    ASSERT_TRUE((*store)->append("core", kNoon, facts));
+  }
+  {
+    Raw old(path);
+    for (const char* step :
+         {"DROP TABLE IF EXISTS api_keys", "DROP TABLE IF EXISTS advances",
+          "ALTER TABLE sessions DROP COLUMN claims", "ALTER TABLE sessions DROP COLUMN acr",
+          "ALTER TABLE sessions DROP COLUMN mfa_at", "DELETE FROM migrations WHERE version > 1"})
+      EXPECT_TRUE(old.run(step)) << step;
+  }
+  EXPECT_FALSE(open_sqlite(path, SqliteMode::read_only, random_)) << "a reader changes nothing";
+  auto store = open_sqlite(path, SqliteMode::create_or_open, random_);
+  ASSERT_TRUE(store) << store.error().text();
+  EXPECT_TRUE(check_of(**store).good) << check_of(**store).why;
+  auto sessions = (*store)->sessions(100);
+  ASSERT_TRUE(sessions) << sessions.error().text();
+  EXPECT_FALSE(sessions->empty());
+}
+
 TEST_F(SqliteTamper, AForeignLockIsAConflictNotTheEnd) {
   auto path = copy();
   auto store = open_sqlite(path, SqliteMode::create_or_open, random_);
