@@ -103,7 +103,7 @@ TEST_F(Said, AMarkOnTheFirewallLeadsBackAlsoWhenTheControllerIsGone) {
   auto alice = sign_in("alice", kAlice);
   ASSERT_TRUE(w.opens(kAlice, kSsh));
   auto table = w.table();
-  auto at = table.find("knock:1:");
+  auto at = table.find("knock:1:", std::min(table.find(kAlice), table.size()));
   ASSERT_NE(at, table.npos) << table;
   auto mark = table.substr(at, 52);
   auto stands = knock().knock({"why", mark});

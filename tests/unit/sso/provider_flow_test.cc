@@ -59,7 +59,8 @@ struct ProviderFlow : ::testing::Test {
     out.code.nonce = random.token(16);
     auto state = random.token(16);
     auto challenge = base64url(as_bytes(sha256(out.code.pkce_verifier)));
-    auto url = with.authorization_url(*http, redirect, state, out.code.nonce, challenge, std::nullopt, soon());
+    auto url = with.authorization_url(*http, redirect, state, out.code.nonce, challenge,
+                                      std::nullopt, soon());
     if (!url) {
       ADD_FAILURE() << url.error().why;
       return out;
@@ -227,8 +228,8 @@ TEST_F(ProviderFlow, a_provider_that_fails) {
 
 TEST_F(ProviderFlow, somebody_who_left_cannot_sign_in) {
   auto one = client("knock", "RS256");
-  auto url =
-      one->authorization_url(*http, kCallback, "s", "n", base64url(as_bytes(sha256("v"))), std::nullopt, soon());
+  auto url = one->authorization_url(*http, kCallback, "s", "n", base64url(as_bytes(sha256("v"))),
+                                    std::nullopt, soon());
   ASSERT_TRUE(url);
   auto back = provider->sign_in(*url, "leaver", kCallback);
   EXPECT_TRUE(query_parameter(back, "code").empty()) << back;

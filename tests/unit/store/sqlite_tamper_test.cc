@@ -229,7 +229,9 @@ TEST_F(SqliteTamper, ProjectionsMustBeAReplayOfTheLog) {
       {"DELETE FROM sessions WHERE seq = 4", 4},
       {"INSERT INTO sessions SELECT 99, 's-99', issuer, subject, name, source, proof, groups, "
        "address,"
-       " created, expires, authenticated, reason, end_at, end_cause FROM sessions WHERE seq = 4",
+       " created, expires, authenticated, reason, end_at, end_cause, claims, acr, mfa_at FROM "
+       "sessions"
+       " WHERE seq = 4",
        99},
       {"DELETE FROM intents", 18},
       {"UPDATE applied SET until = until + 1 WHERE seq = 16", 16},
