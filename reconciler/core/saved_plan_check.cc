@@ -338,12 +338,24 @@ class Comparer {
   Differences differences_;
 };
 
+/// Only these compare plans; the others are about the file, the time and revisions.
+bool tells_of_people(const PlanRefusal& refusal) {
+  return refusal.id == "saved-plan.policy" || refusal.id == "saved-plan.target" ||
+         refusal.id == "saved-plan.guard" || refusal.id == "saved-plan.exact";
+}
+
+std::string as_seen(const PlanRefusal& refusal, View view) {
+  if (view == View::full || !tells_of_people(refusal)) return refusal.sentence;
+  if (view == View::people) return without_addresses(refusal.sentence);
+  return "it differs in what names people, and this token shows none (plan:people)";
+}
+
 }  // namespace
 
-std::string to_text(const std::vector<PlanRefusal>& refusals) {
+std::string to_text(const std::vector<PlanRefusal>& refusals, View view) {
   std::vector<std::string> lines;
   for (const PlanRefusal& refusal : refusals)
-    lines.push_back(fmt::format("{}: {}; {}", refusal.id, refusal.sentence, refusal.next));
+    lines.push_back(fmt::format("{}: {}; {}", refusal.id, as_seen(refusal, view), refusal.next));
   return join(lines, "\n");
 }
 

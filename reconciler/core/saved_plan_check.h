@@ -43,8 +43,10 @@ struct PlanRefusal {
   std::string sentence;  // which fact, both values
   std::string next;      // what to do
 };
-/// One line each: "saved-plan.used: it was applied before (…); make a new one with …".
-std::string to_text(const std::vector<PlanRefusal>& refusals);
+/// One line each: "saved-plan.used: it was applied before (…); make a new one with …". What policy,
+/// targets and sessions differ in names people and addresses, and is told as far as the view shows
+/// them.
+std::string to_text(const std::vector<PlanRefusal>& refusals, View view = View::full);
 /// The facts alone, for whoever asked to go on in spite of them.
 std::string facts(const std::vector<PlanRefusal>& refusals);
 

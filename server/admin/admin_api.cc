@@ -266,10 +266,11 @@ class Call {
     KNOCK_ASSIGN(ask.exact, args_.boolean_or("exact", false));
     KNOCK_ASSIGN(ask.replan, args_.boolean_or("replan", false));
     KNOCK_ASSIGN(auto color, args_.boolean_or("color", false));
+    ask.view = widest();
     Diagnostics problems;
     auto done = apply_plan(c_, actor_, ask, problems);
     if (!done) {
-      Error error = done.error();
+      Error error = done.error();  // also of targets, whose problems name addresses
       error.message = as_may_be_seen(std::move(error.message));
       return problem(error, problems);
     }

@@ -15,8 +15,8 @@ namespace {
 
 constexpr Duration kPatience = Duration::seconds(20);
 
-tl::unexpected<Error> refused(const std::vector<PlanRefusal>& refusals) {
-  return fail(ErrorKind::conflict, to_text(refusals));
+tl::unexpected<Error> refused(const std::vector<PlanRefusal>& refusals, View view) {
+  return fail(ErrorKind::conflict, to_text(refusals, view));
 }
 
 std::string short_hash(const Digest& id) { return to_hex(id).substr(0, 16); }
@@ -68,23 +68,24 @@ Result<CheckedPlan> check_saved(const ApplyGround& ground, const ApplyAsk& ask) 
   KNOCK_ASSIGN(auto head, ground.store.head());
   auto refusals =
       check_file(out.saved, {ground.owner, ground.now, head, used, ground.key, ground.signed_only});
-  if (!refusals.empty()) return refused(refusals);
+  if (!refusals.empty()) return refused(refusals, ask.view);
   if (!ask.replan) {
     refusals = check_revisions(
         out.saved, ground.in_force ? ground.in_force->revision : PolicyRevision(), ground.newest);
-    if (!refusals.empty()) return refused(refusals);
+    if (!refusals.empty()) return refused(refusals, ask.view);
   }
   KNOCK_ASSIGN(out.now, ground.plan());
   KNOCK_ASSIGN(auto known, known_sessions(ground.store, out.now.as_of));
   bool to_shown = names_plan(ask.ack, out.saved.plan.id), to_now = names_plan(ask.ack, out.now.id);
-  if (!ask.ack.empty() && !to_shown && !to_now) return refused(wrong_ack(out, ask.ack));
+  if (!ask.ack.empty() && !to_shown && !to_now) return refused(wrong_ack(out, ask.ack), ask.view);
   CompareInput input{out.saved.plan, out.now,     ground.in_force.get(), ground.newest,
                      known,          ground.keep, to_shown || to_now};
   out.since = compare(input);
   out.replanned = ask.replan;
-  if (!ask.replan && !out.since.refusals.empty()) return refused(out.since.refusals);
+  if (!ask.replan && !out.since.refusals.empty()) return refused(out.since.refusals, ask.view);
   if (ask.exact)
-    if (refusals = check_exact(input, out.since); !refusals.empty()) return refused(refusals);
+    if (refusals = check_exact(input, out.since); !refusals.empty())
+      return refused(refusals, ask.view);
   // A yes to what the plan showed is none to what is held beyond that.
   bool enough = to_now || (to_shown && out.since.held_beyond == 0);
   out.acknowledged = enough;

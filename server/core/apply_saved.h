@@ -19,10 +19,11 @@ inline constexpr Duration kPlanLife = Duration::hours(1),
                           kLongestPlanLife = Duration::hours(24 * 7);
 
 struct ApplyAsk {
-  std::string file;     // its content
-  std::string ack;      // a plan's id, or at least 12 leading digits; may be empty
-  bool exact = false;   // no difference at all
-  bool replan = false;  // what would be done now, whatever the plan shows
+  std::string file;        // its content
+  std::string ack;         // a plan's id, or at least 12 leading digits; may be empty
+  bool exact = false;      // no difference at all
+  bool replan = false;     // what would be done now, whatever the plan shows
+  View view = View::full;  // what whoever asks may see, of refusals
 };
 
 struct ApplyGround {

@@ -465,5 +465,24 @@ TEST(SavedPlanCheck, NamesFromOutsideAreMadePrintable) {
   }
 }
 
+// A token that may only apply learns that something differs, and not about whom.
+TEST(SavedPlanRefusals, SayAsMuchAsTheViewShows) {
+  for (const char* id : {"policy", "target", "guard", "exact"}) {
+    std::vector<PlanRefusal> refusals{
+        {std::string("saved-plan.") + id, "adds bob at 192.0.2.7/32", "look again"}};
+    EXPECT_EQ(to_text(refusals),
+              std::string("saved-plan.") + id + ": adds bob at 192.0.2.7/32; look again");
+    auto people = to_text(refusals, View::people), shape = to_text(refusals, View::shape);
+    EXPECT_NE(people.find("bob"), people.npos);
+    EXPECT_EQ(people.find("192.0.2.7"), people.npos) << people;
+    EXPECT_EQ(shape.find("bob"), shape.npos) << shape;
+    EXPECT_EQ(shape.find("192.0.2.7"), shape.npos) << shape;
+    EXPECT_TRUE(shape.starts_with(std::string("saved-plan.") + id)) << shape;
+    EXPECT_TRUE(shape.ends_with("; look again")) << shape;
+  }
+  std::vector<PlanRefusal> used{{"saved-plan.used", "it was applied before", "make a new one"}};
+  EXPECT_EQ(to_text(used, View::shape), to_text(used));
+}
+
 }  // namespace
 }  // namespace knock
