@@ -24,6 +24,7 @@ using Handle = std::unique_ptr<T, Deleter<T, Free>>;
 
 using Object = Handle<git_object, git_object_free>;
 using Reference = Handle<git_reference, git_reference_free>;
+using Transaction = Handle<git_transaction, git_transaction_free>;
 using Commit = Handle<git_commit, git_commit_free>;
 using Tree = Handle<git_tree, git_tree_free>;
 using Odb = Handle<git_odb, git_odb_free>;

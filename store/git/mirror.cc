@@ -226,9 +226,15 @@ Result<std::optional<std::string>> Mirror::commit_at(const std::string& ref) con
 Status Mirror::point(const std::string& ref, const std::string& commit) const {
   auto id = parse_id(commit);
   if (!id) return fail(ErrorKind::invalid, "not a commit id: " + printable(commit));
-  git_reference* raw = nullptr;
-  int code = git_reference_create(&raw, repository_.get(), ref.c_str(), &*id, 1, nullptr);
-  Reference reference(raw);
+  // git_reference_create() would sign with the time of day in the machine's zone, and ask for that
+  // zone on any thread; nobody reads who moved this ref.
+  git_signature nobody{const_cast<char*>("knock"), const_cast<char*>("knock"), {0, 0, '+'}};
+  git_transaction* raw = nullptr;
+  int code = git_transaction_new(&raw, repository_.get());
+  Transaction move(raw);
+  if (code == 0) code = git_transaction_lock_ref(raw, ref.c_str());
+  if (code == 0) code = git_transaction_set_target(raw, ref.c_str(), &*id, &nobody, nullptr);
+  if (code == 0) code = git_transaction_commit(raw);
   if (code != 0) return git_error("note the accepted commit");
   return {};
 }
