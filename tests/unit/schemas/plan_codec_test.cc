@@ -3,10 +3,12 @@
 #include <sys/mman.h>
 
 #include <functional>
+#include <set>
 
 #include "base/text.h"
 #include "schemas/json/strict_json.h"
 #include "schemas/plan/codec.h"
+#include "tests/support/source_ids.h"
 #include "tests/unit/schemas/plan_samples.h"
 
 namespace knock {
@@ -235,16 +237,17 @@ std::string without_signature() {
 /// The same under a later minor version.
 std::string later(std::string_view text) { return replaced_header(text, "\"1.7\""); }
 
-TEST(SavedPlan, EachCheckHasItsReason) {
+struct Row {
+  const char* name;
+  std::string text;
+  const char* want;
+};
+
+std::vector<Row> all_rows() {
   const auto good = forged({std::string(kHeader), std::string(kTarget), std::string(kChange)});
   const auto sealed = good.substr(0, good.rfind("{\"line\":\"end\""));
   const std::string deep = std::string(40, '[') + std::string(40, ']');
-  struct Row {
-    const char* name;
-    std::string text;
-    const char* want;
-  };
-  const Row rows[] = {
+  return {
       {"good", good, ""},
       {"nothing", "", "saved-plan.foreign"},
       {"another file", "knock: 1\n", "saved-plan.foreign"},
@@ -407,7 +410,10 @@ TEST(SavedPlan, EachCheckHasItsReason) {
       {"later minor: reasons still", later(with_change("\"sign-in\"", "\"full-moon\"")),
        "saved-plan.reason"},
   };
-  for (const auto& row : rows) {
+}
+
+TEST(SavedPlan, EachCheckHasItsReason) {
+  for (const auto& row : all_rows()) {
     SCOPED_TRACE(row.name);
     auto plan = read_saved(row.text);
     auto message = plan ? "" : plan.error().message;
@@ -416,6 +422,23 @@ TEST(SavedPlan, EachCheckHasItsReason) {
       EXPECT_EQ(plan.error().kind, ErrorKind::invalid);
     }
   }
+}
+
+/// The reader's own reasons, and those of what it reads lines and members with.
+TEST(SavedPlan, EveryReasonHasARow) {
+  const std::string prefix = "saved-plan.";
+  auto reasons = test::ids_in(
+      {"schemas/plan/saved_plan.cc", "schemas/plan/change_codec.cc", "schemas/plan/plan_parts.cc",
+       "schemas/json/object_reader.cc", "schemas/json/object_reader.h"},
+      R"re(\brefuse\(\s*"([a-z-]+)")re", prefix);
+  for (auto& more : test::ids_in({"schemas/json/strict_json.cc", "schemas/plan/change_codec.cc"},
+                                 R"re("json\.([a-z-]+):)re", prefix))
+    reasons.insert(more);
+  EXPECT_GT(reasons.size(), 15u) << "the reasons are written in another way";
+  std::set<std::string> seen{"saved-plan.size"};  // below
+  for (const auto& row : all_rows())
+    if (*row.want != '\0') seen.insert(row.want);
+  EXPECT_EQ(seen, reasons);
 }
 
 TEST(SavedPlan, WhatIsTooLargeIsNotEvenRead) {
