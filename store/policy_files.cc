@@ -136,8 +136,6 @@ Status finish_policy_files(std::vector<PolicyFile>& files) {
   auto same = std::adjacent_find(folded.begin(), folded.end(),
                                  [](const auto& a, const auto& b) { return a.first == b.first; });
   if (same == folded.end()) return {};
-  if (same->second == std::next(same)->second)
-    return refuse(Refusal::twice, printable(same->second) + " is there twice");
   return refuse(Refusal::case_clash,
                 fmt::format("{} and {} differ only in the case of letters; rename one",
                             printable(same->second), printable(std::next(same)->second)));

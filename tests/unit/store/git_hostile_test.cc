@@ -69,8 +69,9 @@ const Row kTreeRows[] = {
      [](auto& r) { lines(r, {r.file("A.yaml", good(r)), r.file("a.yaml", good(r))}); }},
     {"case of folders", "tree.case-clash",
      [](auto& r) {
-       auto sub = r.tree({r.file("x.yaml", good(r))});
-       lines(r, {r.folder("A", sub), r.folder("a", sub)});
+       // No two files of them clash, so that only the walk over folders can tell.
+       lines(r, {r.folder("A", r.tree({r.file("x.yaml", good(r))})),
+                 r.folder("a", r.tree({r.file("y.yaml", good(r))}))});
      }},
     {"twice", "tree.twice",
      [](auto& r) {
