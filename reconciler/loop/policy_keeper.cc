@@ -178,9 +178,13 @@ Status PolicyKeeper::with_newest(Diagnostics& problems,
   return use(found);
 }
 
+Status PolicyKeeper::not_held() const {
+  if (!status().hold) return {};
+  return fail(ErrorKind::conflict, "the policy is " + waits_for() + "; nothing was done");
+}
+
 Status PolicyKeeper::put_in_force(const Actor& actor, const SoundSnapshot& chosen) {
-  if (status().hold)
-    return fail(ErrorKind::conflict, "the policy is " + waits_for() + "; nothing was done");
+  KNOCK_CHECK(not_held());
   return adopt(actor, chosen);
 }
 

@@ -57,6 +57,10 @@ class PolicyKeeper {
   /// The same, handed to `use` while nobody else looks: what `use` says about it stays true until it
   /// returns. The only caller of put_in_force().
   Status with_newest(Diagnostics& problems, const std::function<Status(const SoundSnapshot&)>& use);
+  /// From within `use`: the files of an older revision of the same history.
+  Result<PolicySnapshot> read(const PolicyRevision& revision) { return source_.read(revision); }
+  /// `conflict` while somebody holds the policy where it is; within `use` it stays true.
+  Status not_held() const;
   /// From within `use` alone. `conflict` while somebody holds the policy where it is.
   Status put_in_force(const Actor& actor, const SoundSnapshot& chosen);
   /// Puts in force what somebody names, recorded with the actor: something newer, whatever the

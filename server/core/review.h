@@ -26,8 +26,9 @@ struct ReviewedApply {
   bool was_in_force = false;  // before anybody asked: nothing was done
   PolicyRevision revision;
 };
-/// Puts the newest policy of the source in force when it is the reviewed one. Errors: `conflict`:
-/// it is another one, or another is in force than at the review; `invalid`: the policy is unsound.
+/// Puts the newest policy of the source in force when it is the reviewed one; a review counts once,
+/// which is durable before anything is done. Errors: `conflict`: it is another one, or another is
+/// in force than at the review, or the review was applied before; `invalid`: the policy is unsound.
 Result<ReviewedApply> apply_reviewed(Controller& controller, const Actor& actor,
                                      const std::string& hash, Diagnostics& problems);
 

@@ -1,41 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A policy change reviewed by a job elsewhere: tokens, a remote plan as markdown, and the apply of exactly what was
-# reviewed.  ci_review_test.sh KNOCK
+# What a job elsewhere gets with its token, and what it does not; the job file for any shell; the end of a token. The whole
+# way of a change is reviewing_a_policy_change_test.sh.  ci_review_test.sh KNOCK
 # Over loopback, with the real controller; its policy has no targets, so nothing on this machine is touched.
 set -euo pipefail
 knock=$1
-folder=$(mktemp -d)
-chmod 0755 "$folder"
-serve=
-finish() {
-  if [ -n "$serve" ]; then
-    kill "$serve" 2>/dev/null || true
-    wait "$serve" 2>/dev/null || true
-  fi
-  rm -rf "$folder"
-}
-trap finish EXIT
-status=0
-port=$((20000 + $$ % 20000))
+tests=$(dirname "$(readlink -f "$0")")
+# shellcheck source=tests/e2e/controller.sh
+. "$tests/controller.sh"
 server=http://127.0.0.1:$port
-
-# say_failed TEXT: what was seen instead.
-say_failed() {
-  echo "$1"
-  sed 's/^/    /' "$folder/out" "$folder/err"
-  status=1
-}
-# expect EXIT PATTERN COMMAND…: that exit code, and a line of output or of the errors that matches.
-expect() {
-  local wanted=$1 pattern=$2 code=0
-  shift 2
-  "$@" >"$folder/out" 2>"$folder/err" || code=$?
-  if [ "$code" != "$wanted" ] || ! grep -qE -- "$pattern" "$folder/out" "$folder/err"; then
-    say_failed "$*: exit $code, expected $wanted and a line like: $pattern"
-  fi
-}
-here() { "$knock" --config "$folder/knock.yaml" "$@"; }
 # as TOKEN COMMAND…: as a job elsewhere, which has no configuration.
 as() {
   local token=$1
@@ -62,13 +35,9 @@ mkdir "$folder/state"
 reader=$(here -q key add ci-plan --scope plan:read)
 [[ $reader =~ ^knock_[A-Za-z0-9_-]{48}$ ]] || { echo "not a token: $reader"; exit 1; }
 
-here serve >"$folder/log" 2>&1 &
-serve=$!
-for _ in $(seq 200); do
-  if here status >/dev/null 2>&1 && as "$reader" status >/dev/null 2>&1; then break; fi
-  kill -0 "$serve" || { cat "$folder/log"; exit 1; }
-  sleep 0.1
-done
+start
+# The portal is a process of its own and comes up beside the controller.
+expect_soon 0 '^policy ' as "$reader" status
 applier=$(here -q key add ci-apply --scope apply --from 127.0.0.0/8 --expires 7d)
 elsewhere=$(here -q key add elsewhere --scope plan:read --from 192.0.2.0/24)
 
@@ -106,20 +75,16 @@ mkdir "$folder/job/bad" && mv "$folder/job/bad.yaml" "$folder/job/bad/policy.yam
 expect 3 'policy.yaml:2:' as "$reader" plan --policy bad
 
 # The job file for any shell is the same in fewer words.
-job_script=$(dirname "$(readlink -f "$0")")/../../examples/ci/plain.sh
+job_script=$tests/../../examples/ci/plain.sh
 script() { env -C "$folder/job" PATH="$(dirname "$knock"):$PATH" KNOCK_SERVER="$server" KNOCK_TOKEN="$1" "$job_script" "${@:2}"; }
 expect 0 "knock-review: $review" script "$reader" plan policies
 expect 1 'nothing was reviewed' script "$applier" apply policies/policy.yaml
 expect 64 'comment.md' script "$applier" help
 
-# ---- merged together with something that nobody reviewed ----
+# ---- merged, and applied by the same script ----
 cp "$folder/job/policies/policy.yaml" "$folder/policies/policy.yaml"
-echo '  admins: {idp: admins, from: [local]}' >>"$folder/policies/policy.yaml"
-expect 5 'what was reviewed is not what would be done' as "$applier" apply --reviewed "$review"
-# ---- merged as it was reviewed ----
-cp "$folder/job/policies/policy.yaml" "$folder/policies/policy.yaml"
-expect 0 'is in force, as it was reviewed' as "$applier" apply --reviewed "$review"
-expect 0 'was in force already' script "$applier" apply ../comment.md
+expect 0 'is in force, as it was reviewed' script "$applier" apply ../comment.md
+expect 5 'review.used' as "$applier" apply --reviewed "$review"
 
 # ---- the end of a token ----
 expect 0 'ci-plan +plan:read +anywhere .* 20[0-9-]+T' here key list

@@ -232,10 +232,39 @@ TEST_F(RemoteTest, exactly_what_was_reviewed_is_applied) {
   auto done = apply(review);
   EXPECT_EQ(done.status, 200u) << done.body;
   EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 2u);
-  // Again is nothing, and back needs another review.
-  EXPECT_THAT(apply(review).body, HasSubstr("\"was_in_force\":true"));
+  // A review counts once, and back needs one of its own.
+  auto second = apply(review);
+  EXPECT_EQ(second.status, 409u);
+  EXPECT_THAT(second.body, HasSubstr("review.used"));
   write_file(folder_.path() + "/policy/main.yaml", kPolicy);
+  auto back = member(call(reader, "POST", "/plan", "{}"), "review");
   EXPECT_EQ(apply(review).status, 409u);
+  EXPECT_EQ(apply(back).status, 200u);
+  EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 1u);
+  // The same change once more has the same hash, and is another change.
+  write_file(folder_.path() + "/policy/main.yaml", kOther);
+  EXPECT_EQ(member(call(reader, "POST", "/plan", "{}"), "review"), review);
+  EXPECT_EQ(apply(review).status, 409u);
+  EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 1u);
+}
+
+TEST_F(RemoteTest, what_is_in_force_already_is_no_proof_that_it_was_reviewed) {
+  auto reader = key("reader", {"plan:read"}), merger = key("merger", {"apply"});
+  auto review = member(call(reader, "POST", "/plan", candidate(kOther)), "review");
+  auto records = store_->records(0, 1000).value().size();
+  auto early = call(merger, "POST", "/apply", R"({"reviewed":")" + review + "\"}");
+  EXPECT_EQ(early.status, 409u) << "before the merge: " << early.body;
+  EXPECT_THAT(early.body, HasSubstr("review.other"));
+  // The first policy of all came from nothing, and is what a review of it from nothing says.
+  auto first =
+      review_hash(std::vector<PolicyFile>(), std::vector<PolicyFile>{{"main.yaml", kPolicy, ""}});
+  EXPECT_THAT(call(merger, "POST", "/apply", R"({"reviewed":")" + first + "\"}").body,
+              HasSubstr("\"was_in_force\":true"));
+  EXPECT_EQ(store_->records(0, 1000).value().size(), records);
+  for (const char* no_hash : {"0", "sha256:00", "--"})
+    EXPECT_EQ(
+        call(merger, "POST", "/apply", R"({"reviewed":")" + std::string(no_hash) + "\"}").status,
+        400u);
 }
 
 TEST_F(RemoteTest, more_than_can_wait_are_told_to_come_again) {
