@@ -406,7 +406,8 @@ TEST(SavedPlanCheck, EveryRefusalHasARow) {
   auto all = test::ids_in(source, R"re("(saved-plan\.[a-z-]+)")re", "");
   for (auto& more : test::ids_in(source, R"re(\brefuse\(\s*"([a-z-]+)")re", "saved-plan."))
     all.insert(more);
-  EXPECT_EQ(named, all);
+  EXPECT_GT(all.size(), 10u) << "the ids are written in another way";
+  for (const auto& id : all) EXPECT_TRUE(named.contains(id)) << id << " has no row";
 }
 
 TEST(SavedPlanCheck, ARefusalNamesBothValuesAndWhatToDo) {

@@ -438,7 +438,7 @@ TEST(SavedPlan, EveryReasonHasARow) {
   std::set<std::string> seen{"saved-plan.size"};  // below
   for (const auto& row : all_rows())
     if (*row.want != '\0') seen.insert(row.want);
-  EXPECT_EQ(seen, reasons);
+  for (const auto& reason : reasons) EXPECT_TRUE(seen.contains(reason)) << reason << " has no row";
 }
 
 TEST(SavedPlan, WhatIsTooLargeIsNotEvenRead) {
