@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/owned_fd.h"
 #include "base/text.h"
 #include "store/policy_files.h"
 
@@ -23,20 +24,6 @@ tl::unexpected<Error> cannot(std::string_view what, const std::string& path, int
   return fail(number == ENOENT ? ErrorKind::not_found : ErrorKind::unavailable,
               fmt::format("cannot {} {}: {}", what, printable(path), std::strerror(number)));
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Status below(const std::string& folder, std::vector<std::string>& out) {
   std::error_code problem;
@@ -115,7 +102,7 @@ Result<std::vector<std::string>> policy_paths(const std::vector<std::string>& pa
 }
 
 Result<std::string> read_policy_path(const std::string& path) {
-  Descriptor fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  OwnedFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (fd.get() < 0) return cannot("read", path);
   std::string content(kMaxPolicyFileBytes + 1, '\0');
   std::size_t size = 0;
@@ -144,7 +131,7 @@ Status replace_policy_file(const std::string& path, std::string_view before,
   // A leading dot: no reader of the folder takes it for policy.
   auto name = fs::path(path).filename().string();
   auto next = (fs::path(path).parent_path() / ("." + name + ".XXXXXX")).string();
-  Descriptor fd(::mkostemp(next.data(), O_CLOEXEC));
+  OwnedFd fd(::mkostemp(next.data(), O_CLOEXEC));
   if (fd.get() < 0) return cannot("write beside", path);
   auto written = write_beside(fd.get(), next, info, after);
   if (written && ::rename(next.c_str(), path.c_str()) != 0) written = cannot("replace", path);

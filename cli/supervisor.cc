@@ -35,8 +35,6 @@
 namespace knock::cli {
 namespace {
 
-using net::OwnedFd;
-
 tl::unexpected<Error> system_error(const char* what) {
   return fail(ErrorKind::internal, std::string(what) + ": " + std::strerror(errno));
 }

@@ -26,6 +26,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/owned_fd.h"
 #include "base/text.h"
 #include "net/child_process.h"
 
@@ -36,36 +37,15 @@ constexpr const char* kUsualPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 constexpr Duration kDeathAfterKill = Duration::seconds(5);
 constexpr int kReadsAfterEnd = 64;  // 4 MiB; a pipe holds at most 1 MiB
 
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() { close(); }
-  int get() const { return fd_; }
-  bool open() const { return fd_ >= 0; }
-  void close() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_ = -1;
-};
-
 tl::unexpected<Error> system_error(std::string_view what, int number = errno) {
   return fail(ErrorKind::internal, fmt::format("{}: {}", what, std::strerror(number)));
 }
 
 /// A parent that runs without standard streams would get 0…2 for ours, and the child's dup2 calls
 /// would then overwrite one with the other.
-Fd above_standard(Fd fd) {
+OwnedFd above_standard(OwnedFd fd) {
   if (fd.get() > 2 || !fd.open()) return fd;
-  return Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+  return OwnedFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
 }
 
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
@@ -116,13 +96,13 @@ Result<std::string> locate(const std::string& program, const std::string& path) 
                   program, path));
 }
 
-Result<Fd> input_file(const std::string& input) {
+Result<OwnedFd> input_file(const std::string& input) {
   if (input.empty()) {
-    Fd null = above_standard(Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+    OwnedFd null = above_standard(OwnedFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
     if (!null.open()) return system_error("open /dev/null");
     return null;
   }
-  Fd file = above_standard(Fd(::memfd_create("input", MFD_CLOEXEC)));
+  OwnedFd file = above_standard(OwnedFd(::memfd_create("input", MFD_CLOEXEC)));
   if (!file.open()) return system_error("memfd_create");
   for (std::size_t done = 0; done < input.size();) {
     auto n = ::write(file.get(), input.data() + done, input.size() - done);
@@ -135,13 +115,13 @@ Result<Fd> input_file(const std::string& input) {
 }
 
 struct Pipe {
-  Fd read, write;
+  OwnedFd read, write;
 };
 
 Result<Pipe> output_pipe() {
   std::array<int, 2> ends{-1, -1};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return system_error("pipe2");
-  Pipe pipe{above_standard(Fd(ends[0])), above_standard(Fd(ends[1]))};
+  Pipe pipe{above_standard(OwnedFd(ends[0])), above_standard(OwnedFd(ends[1]))};
   if (!pipe.read.open() || !pipe.write.open()) return system_error("fcntl");
   if (::fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK) != 0) return system_error("fcntl");
   return pipe;
@@ -272,11 +252,11 @@ class Child {
     ::poll(&item, watch() >= 0 ? 1 : 0, watch() >= 0 ? int(deadline.left().ms) : 5);
   }
   pid_t pid_;
-  Fd watch_;
+  OwnedFd watch_;
 };
 
 struct Stream {
-  Fd fd;
+  OwnedFd fd;
   std::string* into;
   std::size_t limit;
   bool truncated = false;
@@ -290,7 +270,7 @@ void drain(Stream& stream, int reads) {
     auto n = ::read(stream.fd.get(), buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
-    if (n <= 0) return stream.fd.close();
+    if (n <= 0) return stream.fd.reset();
     auto room = std::min(std::size_t(n), stream.limit - stream.into->size());
     stream.into->append(buffer.data(), room);
     stream.truncated |= room < std::size_t(n);
@@ -319,14 +299,14 @@ Result<Finished> run(const Command& command, Deadline deadline) {
   if (deadline.passed())
     return fail(ErrorKind::timeout,
                 fmt::format("{}: no time was left to start it", command.argv[0]));
-  KNOCK_ASSIGN(Fd in, input_file(command.input));
+  KNOCK_ASSIGN(OwnedFd in, input_file(command.input));
   KNOCK_ASSIGN(Pipe out, output_pipe());
   KNOCK_ASSIGN(Pipe err, output_pipe());
   KNOCK_ASSIGN(pid_t pid, spawn(command, in.get(), out.write.get(), err.write.get()));
   Child child(pid);
-  in.close();
-  out.write.close();
-  err.write.close();
+  in.reset();
+  out.write.reset();
+  err.write.reset();
 
   Finished finished;
   std::array<Stream, 2> streams{Stream{std::move(out.read), &finished.out, command.output_bytes},

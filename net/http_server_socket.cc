@@ -149,18 +149,6 @@ Result<ListeningSocket> listen_unix(const HttpListen& listen) {
 
 }  // namespace
 
-OwnedFd& OwnedFd::operator=(OwnedFd&& other) noexcept {
-  if (this != &other) {
-    reset();
-    fd_ = std::exchange(other.fd_, -1);
-  }
-  return *this;
-}
-
-void OwnedFd::reset() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
-
 Result<ListeningSocket> listen_on(const HttpListen& listen) {
   if (listen.address.has_value() != listen.unix_path.empty())
     return fail(ErrorKind::invalid, "listen: give either an address or a Unix socket's path");

@@ -5,27 +5,11 @@
 #include <sys/types.h>
 
 #include <string>
-#include <utility>
 
+#include "base/owned_fd.h"
 #include "net/http_server.h"
 
 namespace knock::net {
-
-/// A descriptor that closes itself.
-class OwnedFd {
- public:
-  OwnedFd() = default;
-  explicit OwnedFd(int fd) : fd_(fd) {}
-  OwnedFd(OwnedFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  OwnedFd& operator=(OwnedFd&& other) noexcept;
-  ~OwnedFd() { reset(); }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-  void reset();
-
- private:
-  int fd_ = -1;
-};
 
 struct ListeningSocket {
   OwnedFd fd;

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/owned_fd.h"
 #include "base/text.h"
 #include "net/child_process.h"
 
@@ -39,30 +40,15 @@ Result<Secret> from_environment(const std::string& name) {
   return checked(value);
 }
 
-class File {
- public:
-  explicit File(const std::string& path)
-      : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)) {}
-  ~File() {
-    if (fd_ >= 0) close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 Result<Secret> from_file(const std::string& path) {
-  File file(path);
-  if (file.fd() < 0)
+  OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file.open())
     return fail(errno == ENOENT   ? ErrorKind::not_found
                 : errno == EACCES ? ErrorKind::unauthorized
                                   : ErrorKind::internal,
                 std::strerror(errno));
   struct stat about;
-  if (fstat(file.fd(), &about) != 0) return fail(ErrorKind::internal, std::strerror(errno));
+  if (fstat(file.get(), &about) != 0) return fail(ErrorKind::internal, std::strerror(errno));
   if (S_ISDIR(about.st_mode))
     return fail(ErrorKind::invalid, "it is a folder: name the file in it");
   if ((about.st_mode & S_IROTH) != 0)
@@ -73,7 +59,7 @@ Result<Secret> from_file(const std::string& path) {
                    '\0');  // a secret of the longest kind, its line end, and one byte too many
   std::size_t used = 0;
   for (ssize_t n;
-       used < text.size() && (n = read(file.fd(), text.data() + used, text.size() - used)) != 0;) {
+       used < text.size() && (n = read(file.get(), text.data() + used, text.size() - used)) != 0;) {
     if (n < 0 && errno != EINTR) return fail(ErrorKind::internal, std::strerror(errno));
     if (n > 0) used += std::size_t(n);
   }

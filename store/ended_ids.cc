@@ -12,6 +12,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/owned_fd.h"
+
 namespace knock {
 namespace {
 
@@ -26,21 +28,6 @@ tl::unexpected<Error> cannot(std::string_view what, const std::string& path) {
                           "written: {}",
                           what, path, std::strerror(code)));
 }
-
-class OwnFd {
- public:
-  explicit OwnFd(int fd) : fd_(fd) {}
-  ~OwnFd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  OwnFd(const OwnFd&) = delete;
-  OwnFd& operator=(const OwnFd&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 std::string with_checksum(std::string checked) {
   checked.resize(kChecked, '\0');
@@ -158,7 +145,7 @@ EndedIdsFound parse(std::string_view bytes) {
 Digest ended_id_of(const SessionId& id) { return sha256("knock ended\n" + id.value); }
 
 Result<EndedIdsFound> EndedIds::read(const std::string& path, uid_t owner) {
-  OwnFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  OwnedFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (fd.get() < 0 && errno == ENOENT) return EndedIdsFound{};
   if (fd.get() < 0) return cannot("open", path);
   KNOCK_CHECK(check_owner(fd.get(), path, owner));
@@ -169,7 +156,7 @@ Result<EndedIdsFound> EndedIds::read(const std::string& path, uid_t owner) {
 Result<std::unique_ptr<EndedIds>> EndedIds::make(const std::string& path, const std::string& mark) {
   auto next = path + ".new";
   (void)unlink(next.c_str());  // of a process that was killed here
-  OwnFd fd(::open(next.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  OwnedFd fd(::open(next.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (fd.get() < 0) return cannot("make", path);
   auto filled = [&]() -> Status {
     if (int code = posix_fallocate(fd.get(), 0, off_t(kSize)); code != 0) {
@@ -183,7 +170,7 @@ Result<std::unique_ptr<EndedIds>> EndedIds::make(const std::string& path, const 
     if (fsync(fd.get()) != 0) return cannot("make durable", path);
     if (rename(next.c_str(), path.c_str()) != 0) return cannot("put in place", path);
     auto folder = std::filesystem::path(path).parent_path();
-    OwnFd in(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    OwnedFd in(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (in.get() < 0 || fsync(in.get()) != 0) return cannot("make durable", path);
     return {};
   }();
@@ -196,7 +183,7 @@ Result<std::unique_ptr<EndedIds>> EndedIds::make(const std::string& path, const 
 
 Result<std::unique_ptr<EndedIds>> EndedIds::open(const std::string& path,
                                                  const EndedIdsFound& found) {
-  OwnFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  OwnedFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (fd.get() < 0) return cannot("open", path);
   if (fchmod(fd.get(), 0600) != 0) return cannot("make private", path);
   KNOCK_ASSIGN(auto bytes, read_all(fd.get(), path));

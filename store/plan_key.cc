@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/owned_fd.h"
 #include "base/text.h"
 
 namespace knock {
@@ -29,24 +30,9 @@ tl::unexpected<Error> unfit(ErrorKind kind, const std::string& path, std::string
                                 printable(path), why));
 }
 
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (fd_ >= 0) close(fd_);
-  }
-  bool good() const { return fd_ >= 0; }
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-Result<Secret> content_of(const File& file, const std::string& path) {
+Result<Secret> content_of(const OwnedFd& file, const std::string& path) {
   struct stat info{};
-  if (fstat(file.fd(), &info) != 0) return cannot("read", path);
+  if (fstat(file.get(), &info) != 0) return cannot("read", path);
   if (!S_ISREG(info.st_mode)) return unfit(ErrorKind::invalid, path, "is no file");
   if (info.st_uid != geteuid())
     return unfit(
@@ -57,7 +43,7 @@ Result<Secret> content_of(const File& file, const std::string& path) {
                  fmt::format("has mode {:o}, so others than its owner may have used it",
                              info.st_mode & 07777));
   std::string text(kMostBytes, '\0');
-  auto got = read(file.fd(), text.data(), text.size());
+  auto got = read(file.get(), text.data(), text.size());
   if (got < 0) return cannot("read", path);
   text.resize(std::size_t(got));
   return Secret(std::move(text));
@@ -74,14 +60,14 @@ Result<Ed25519Key> key_from(const Secret& content, const std::string& path) {
   return Ed25519Key(std::move(kept));
 }
 
-Status write_whole(const File& file, std::string_view text, const std::string& path) {
+Status write_whole(const OwnedFd& file, std::string_view text, const std::string& path) {
   while (!text.empty()) {
-    auto written = write(file.fd(), text.data(), text.size());
+    auto written = write(file.get(), text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return cannot("written", path);
     text.remove_prefix(std::size_t(written));
   }
-  if (fsync(file.fd()) != 0) return cannot("written", path);
+  if (fsync(file.get()) != 0) return cannot("written", path);
   return {};
 }
 
@@ -90,8 +76,8 @@ Status make_file(const std::string& folder, const Ed25519Key& key, Random& rando
   auto path = path_in(folder);
   auto fresh = path + "." + random.token(8);
   {
-    File file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!file.good()) return cannot("written", fresh);
+    OwnedFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file.open()) return cannot("written", fresh);
     Secret text(std::string(kHead) + base64url(key.seed().reveal()) + "\n");
     if (auto written = write_whole(file, text.reveal(), fresh); !written) {
       unlink(fresh.c_str());
@@ -104,8 +90,8 @@ Status make_file(const std::string& folder, const Ed25519Key& key, Random& rando
   unlink(fresh.c_str());
   errno = problem;
   if (!linked) return cannot("written", path);
-  File directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.good() || fsync(directory.fd()) != 0) return cannot("written", folder);
+  OwnedFd directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.open() || fsync(directory.get()) != 0) return cannot("written", folder);
   return {};
 }
 
@@ -113,10 +99,10 @@ Status make_file(const std::string& folder, const Ed25519Key& key, Random& rando
 
 Result<std::optional<Ed25519Key>> known_plan_key(const std::string& folder) {
   auto path = path_in(folder);
-  File file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!file.good() && errno == ENOENT) return std::optional<Ed25519Key>();
-  if (!file.good() && errno == ELOOP) return unfit(ErrorKind::invalid, path, "is a link");
-  if (!file.good()) return cannot("read", path);
+  OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file.open() && errno == ENOENT) return std::optional<Ed25519Key>();
+  if (!file.open() && errno == ELOOP) return unfit(ErrorKind::invalid, path, "is a link");
+  if (!file.open()) return cannot("read", path);
   KNOCK_ASSIGN(auto content, content_of(file, path));
   KNOCK_ASSIGN(auto key, key_from(content, path));
   return std::optional(std::move(key));

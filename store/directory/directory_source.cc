@@ -81,7 +81,7 @@ class DirectorySource final : public PolicySource {
     return out;
   }
 
-  Result<Held> one(const directory::Fd& root, const directory::Found& file) const {
+  Result<Held> one(const OwnedFd& root, const directory::Found& file) const {
     auto known = std::lower_bound(
         held_.begin(), held_.end(), file.path,
         [](const Held& held, const std::string& path) { return held.found.path < path; });

@@ -102,7 +102,7 @@ class Walk {
   }
 
   Status subfolder(int fd, const std::string& name, const std::string& path, std::size_t depth) {
-    Fd inner(::openat(fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    OwnedFd inner(::openat(fd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!inner.open()) return system_error(path);
     auto before = found.size();
     KNOCK_CHECK(folder(inner.get(), path, depth + 1));
@@ -121,7 +121,7 @@ class Walk {
           fmt::format("{} is a link to a folder; policy lies in plain folders, move it here",
                       printable(path)));
     if (!is_policy_file(name)) return {};
-    Fd target(open_beneath(root_, path, O_PATH));
+    OwnedFd target(open_beneath(root_, path, O_PATH));
     if (!target.open() && (errno == EXDEV || errno == ELOOP))
       return fail(ErrorKind::invalid,
                   fmt::format("{} is a link that leaves the policy folder (or leads in a circle); "
@@ -152,25 +152,21 @@ class Walk {
 
 }  // namespace
 
-Fd::~Fd() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-Result<Fd> open_root(const std::string& directory) {
-  Fd root(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+Result<OwnedFd> open_root(const std::string& directory) {
+  OwnedFd root(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root.open()) return system_error(directory);
   return root;
 }
 
-Result<std::vector<Found>> list(const Fd& root) {
+Result<std::vector<Found>> list(const OwnedFd& root) {
   Walk walk(root.get());
   KNOCK_CHECK(walk.folder(root.get(), "", 0));
   std::sort(walk.found.begin(), walk.found.end());
   return std::move(walk.found);
 }
 
-Result<std::string> read(const Fd& root, const Found& file) {
-  Fd fd(open_beneath(root.get(), file.path, O_RDONLY | O_NONBLOCK));
+Result<std::string> read(const OwnedFd& root, const Found& file) {
+  OwnedFd fd(open_beneath(root.get(), file.path, O_RDONLY | O_NONBLOCK));
   if (!fd.open())
     return errno == ENOENT || errno == EAGAIN ? Result<std::string>(changed(file.path))
                                               : Result<std::string>(system_error(file.path));

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/owned_fd.h"
 #include "base/result.h"
 
 namespace knock::directory {
@@ -25,25 +26,11 @@ struct Found {
   friend auto operator<=>(const Found&, const Found&) = default;
 };
 
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  ~Fd();
-  int get() const { return fd_; }
-  bool open() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
-
-Result<Fd> open_root(const std::string& directory);
+Result<OwnedFd> open_root(const std::string& directory);
 /// Every policy file below, sorted by path, within the limits of store/policy_files.h.
-Result<std::vector<Found>> list(const Fd& root);
+Result<std::vector<Found>> list(const OwnedFd& root);
 /// The whole content, when it still is the file that was listed; `conflict` when it changed
 /// meanwhile.
-Result<std::string> read(const Fd& root, const Found& file);
+Result<std::string> read(const OwnedFd& root, const Found& file);
 
 }  // namespace knock::directory

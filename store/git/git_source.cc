@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/owned_fd.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "store/git/blame.h"
@@ -33,9 +34,9 @@ class FolderLock {
  public:
   static Result<FolderLock> take(const std::string& file, Deadline deadline) {
     FolderLock lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (lock.fd_ < 0)
+    if (!lock.fd_.open())
       return fail(ErrorKind::unavailable, fmt::format("{}: {}", file, std::strerror(errno)));
-    while (::flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) {
+    while (::flock(lock.fd_.get(), LOCK_EX | LOCK_NB) != 0) {
       if (deadline.passed())
         return fail(ErrorKind::timeout,
                     file + ": another knock process was fetching the whole time; try again");
@@ -43,16 +44,10 @@ class FolderLock {
     }
     return lock;
   }
-  FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-  ~FolderLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
 
  private:
   explicit FolderLock(int fd) : fd_(fd) {}
-  int fd_;
+  OwnedFd fd_;
 };
 
 Status make_folder(const fs::path& folder) {

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/owned_fd.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "net/child_process.h"
@@ -25,20 +26,6 @@ constexpr std::string_view kSshArmour = "-----BEGIN SSH SIGNATURE-----";
 constexpr std::string_view kPgpArmour = "-----BEGIN PGP SIGNATURE-----";
 constexpr std::string_view kKeysBegin = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 constexpr std::string_view kKeysEnd = "-----END PGP PUBLIC KEY BLOCK-----";
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 tl::unexpected<Error> no_file(const std::string& file, std::string_view why) {
   return refuse(Refusal::signers_unreadable,
@@ -59,7 +46,7 @@ Status check_owner(const std::string& file, const struct stat& info) {
 }
 
 Result<std::string> contents(const std::string& file) {
-  Descriptor fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  OwnedFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info{};
   if (fd.get() < 0 || ::fstat(fd.get(), &info) != 0) return no_file(file, std::strerror(errno));
   if (!S_ISREG(info.st_mode)) return no_file(file, "it is no file");
@@ -157,7 +144,7 @@ Result<std::string> Signers::write(const std::string& name, const std::string& c
   auto path = folder_ + "/" + name;
   if (::mkdir(folder_.c_str(), 0700) != 0 && errno != EEXIST)
     return fail(ErrorKind::unavailable, fmt::format("{}: {}", folder_, std::strerror(errno)));
-  Descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  OwnedFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (fd.get() < 0 || ::write(fd.get(), content.data(), content.size()) != ssize_t(content.size()))
     return fail(ErrorKind::unavailable, fmt::format("{}: {}", path, std::strerror(errno)));
   return path;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/owned_fd.h"
 #include "base/text.h"
 #include "store/tzdata/tzif.h"
 
@@ -19,34 +20,19 @@ namespace {
 
 constexpr std::size_t kLargestFile = 1 << 20;
 
-class File {
- public:
-  explicit File(const std::string& path)
-      : descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  ~File() {
-    if (descriptor_ >= 0) close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int descriptor() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
 Result<std::string> read_file(const std::string& path) {
-  File file(path);
-  if (file.descriptor() < 0)
+  OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.open())
     return fail(errno == ENOENT || errno == ENOTDIR ? ErrorKind::not_found : ErrorKind::unavailable,
                 fmt::format("{}: {}", path, std::strerror(errno)));
   struct stat about{};
-  if (fstat(file.descriptor(), &about) != 0 || !S_ISREG(about.st_mode) ||
+  if (fstat(file.get(), &about) != 0 || !S_ISREG(about.st_mode) ||
       std::size_t(about.st_size) > kLargestFile)
     return fail(ErrorKind::not_found, fmt::format("{} is no time zone", path));
   std::string out(std::size_t(about.st_size), '\0');
   std::size_t length = 0;
   while (length < out.size()) {
-    auto count = read(file.descriptor(), out.data() + length, out.size() - length);
+    auto count = read(file.get(), out.data() + length, out.size() - length);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return fail(ErrorKind::unavailable, fmt::format("{}: cannot be read", path));
     length += std::size_t(count);
