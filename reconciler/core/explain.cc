@@ -19,14 +19,6 @@ bool reaches(const AllowRule& rule, const ServiceName& service) {
 
 // ---- allowed ----
 
-std::string sign_in_line(const Session& session) {
-  return fmt::format("{} {} from {} at {}, session {}", printable(session.principal.name),
-                     session.proof == Proof::grant
-                         ? "was let in by an operator"
-                         : "signed in at " + printable(session.source.value),
-                     session.address.to_string(), to_string(session.created), session.id.value);
-}
-
 std::string group_line(const Policy& policy, const Group& group, const Session& session) {
   return fmt::format("\"{}\", as {} says, is group {} ({})",
                      printable(session.proof == Proof::grant ? group.name.value : group.idp),
@@ -159,6 +151,14 @@ void say_missing(const Policy& policy, Openings& openings, const Session& sessio
 }
 
 }  // namespace
+
+std::string sign_in_line(const Session& session) {
+  return fmt::format("{} {} from {} at {}, session {}", printable(session.principal.name),
+                     session.proof == Proof::grant
+                         ? "was let in by an operator"
+                         : "signed in at " + printable(session.source.value),
+                     session.address.to_string(), to_string(session.created), session.id.value);
+}
 
 std::string_view to_string(Link::Kind kind) {
   switch (kind) {

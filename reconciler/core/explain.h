@@ -37,6 +37,8 @@ struct Explanation {
 };
 
 std::string_view to_string(Explanation::Link::Kind kind);
+/// "ana signed in at corp from 192.0.2.7 at …, session …": where every chain begins.
+std::string sign_in_line(const Session& session);
 
 Explanation explain(const Policy& policy, const Session& session, const ServiceName& service,
                     const Circumstances& circumstances);

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "reconciler/core/evaluate.h"
+#include "reconciler/core/explain.h"
 #include "server/core/questions.h"
 
 namespace knock {
@@ -52,14 +53,6 @@ bool caused_by(const AppliedEntry& entry, const Why& row) {
     if (row.session) return cause.session == row.session->id;
     return cause.kind == Attribution::Kind::fixed && cause.rule == row.explanation.rule;
   });
-}
-
-std::string from_the_log(const Session& session) {
-  return fmt::format("{} {} from {} at {}, session {}", printable(session.principal.name),
-                     session.proof == Proof::grant
-                         ? "was let in by an operator"
-                         : "signed in at " + printable(session.source.value),
-                     session.address.to_string(), to_string(session.created), session.id.value);
 }
 
 }  // namespace
@@ -221,7 +214,7 @@ Result<WhyAnswer> Questions::why_by_log(WhyAnswer answer, const PolicyRevision& 
     row.session = session;
     row.policy = revision;
     row.explanation.service = ServiceName(answer.what);
-    row.explanation.chain.push_back({Explanation::Link::Kind::session, from_the_log(session)});
+    row.explanation.chain.push_back({Explanation::Link::Kind::session, sign_in_line(session)});
     for (const AppliedInterval& one : intervals) {
       if (!caused_by(one.entry, row)) continue;
       for (const Attribution& cause : one.entry.causes)
