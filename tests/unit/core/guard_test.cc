@@ -9,14 +9,6 @@
 namespace knock::test {
 namespace {
 
-Change entry(Action action, Reason reason, std::string where, std::string slot = "ssh") {
-  Change change;
-  change.action = action;
-  change.reason = reason;
-  change.slot = std::move(slot);
-  change.prefix = prefix(where);
-  return change;
-}
 Change structure(Action action, const char* text, std::vector<Prefix> keep = {},
                  std::string slot = "") {
   Change change;

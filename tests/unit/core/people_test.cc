@@ -8,15 +8,7 @@
 namespace knock::test {
 namespace {
 
-const std::string kPolicy = R"(
-groups: {staff: {idp: staff}, admins: {idp: admins}}
-networks: {blocked: [192.0.2.0/25]}
-services:
-  ssh: {ports: [tcp/22], targets: [edge]}
-targets: {edge: {type: nftables}}
-allow:
-  staff: {who: [staff], to: [ssh], ttl: 1h}
-)";
+const std::string& kPolicy = kStaffMayReachSsh;
 
 std::vector<PersonChange> people_changes(const Policy* in_force, const Policy& planned,
                                          std::span<const Session> sessions,

@@ -39,6 +39,17 @@ inline Policy policy_of(const std::string& yaml) {
   return loaded.policy.value_or(Policy());
 }
 
+/// One rule that gives one service to one of two groups, and a network that rules may speak of.
+inline const std::string kStaffMayReachSsh = R"(
+groups: {staff: {idp: staff}, admins: {idp: admins}}
+networks: {blocked: [192.0.2.0/25]}
+services:
+  ssh: {ports: [tcp/22], targets: [edge]}
+targets: {edge: {type: nftables}}
+allow:
+  staff: {who: [staff], to: [ssh], ttl: 1h}
+)";
+
 struct SessionOf {
   std::string who = "ana";
   std::string from = "192.0.2.10";
@@ -71,6 +82,16 @@ inline Attribution by_session(std::string who, Duration left = Duration::hours(1
 inline Attribution by_rule(std::string rule, Duration left = Duration::hours(1)) {
   return {Attribution::Kind::fixed, SessionId(),    "sre",
           ServiceName("ssh"),       RuleName(rule), kNow + left};
+}
+
+/// A change of one entry of a slot.
+inline Change entry(Action action, Reason reason, std::string where, std::string slot = "ssh") {
+  Change change;
+  change.action = action;
+  change.reason = reason;
+  change.slot = std::move(slot);
+  change.prefix = prefix(where);
+  return change;
 }
 
 inline const TargetName kTarget{"edge"};
