@@ -1,45 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the admin API refuses before anything is opened or written.
-#include <filesystem>
-
-#include "server/admin/admin_api.h"
-#include "store/directory/directory_source.h"
-#include "tests/unit/server/core_fixture.h"
+#include "tests/unit/server/controller_fixture.h"
 
 namespace knock::test {
 namespace {
 
-class AdminTest : public CoreFixture {
+class AdminTest : public ControllerFixture {
  protected:
-  AdminTest() {
-    std::filesystem::create_directory(folder_.path() + "/policy");
-    write_file(folder_.path() + "/policy/main.yaml",
-               "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}}\n");
-    source_ = open_directory_source(folder_.path() + "/policy").value();
-    controller_ = std::make_unique<Controller>(
-        ControllerParts{config_,
-                        *store_,
-                        *source_,
-                        verifier_,
-                        wall_,
-                        random_,
-                        [](const Target&, TargetMoved) -> Result<std::unique_ptr<Provider>> {
-                          return fail(ErrorKind::unsupported, "no targets here");
-                        },
-                        nullptr,
-                        {}});
-    EXPECT_TRUE(controller_->start());
-    EXPECT_TRUE(controller_->policy_keeper().look("test"));
-    api_ = std::make_unique<AdminApi>(*controller_, metrics_, 1);
-  }
-  ~AdminTest() override { controller_->stop(); }
+  AdminTest() { begin_with_policy(); }
 
   net::HttpResponse post(const std::string& path, const std::string& body) {
-    net::HttpRequest request;
-    request.method = "POST";
-    request.path = "/api/v1" + path;
-    request.body = body;
-    return api_->answer(request);
+    return call("POST", path, body);
   }
   int grant(const std::string& user, const std::string& from, const std::string& ttl,
             const std::string& reason = "why") {
@@ -52,12 +23,6 @@ class AdminTest : public CoreFixture {
                 R"({"user":")" + user + R"(","what":"add","password_hash":")" + hash + R"("})")
         .status;
   }
-
-  SteadyWall wall_{clock_, Instant{}};
-  std::unique_ptr<PolicySource> source_;
-  std::unique_ptr<Controller> controller_;
-  Metrics metrics_;
-  std::unique_ptr<AdminApi> api_;
 };
 
 TEST_F(AdminTest, a_grant_is_for_a_host_and_a_while) {
@@ -97,10 +62,7 @@ TEST_F(AdminTest, an_account_is_one_that_can_sign_in) {
 TEST_F(AdminTest, no_answer_shows_a_password_or_its_hash) {
   EXPECT_EQ(save("carla", kHash), 200);
   for (const char* path : {"/users", "/records", "/sessions", "/status"}) {
-    net::HttpRequest request;
-    request.method = "GET";
-    request.path = std::string("/api/v1") + path;
-    auto answer = api_->answer(request);
+    auto answer = call("GET", path);
     EXPECT_EQ(answer.status, 200) << path;
     EXPECT_EQ(answer.body.find("argon2id"), std::string::npos) << path;
   }

@@ -2,17 +2,13 @@
 // Ending a session when the log, or the whole disk, takes nothing: it is over, whoever asked hears
 // how well that is written down, and nothing is ready meanwhile.
 #include <gmock/gmock.h>
-#include <sys/resource.h>
 
 #include <algorithm>
-#include <csignal>
-#include <filesystem>
 
 #include "base/text.h"
-#include "server/admin/admin_api.h"
-#include "store/directory/directory_source.h"
 #include "store/ended_ids.h"
-#include "tests/unit/server/core_fixture.h"
+#include "tests/support/file_limit.h"
+#include "tests/unit/server/controller_fixture.h"
 
 namespace knock::test {
 namespace {
@@ -21,53 +17,13 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-/// No file of this process can be written at `bytes` or beyond. Behind 64 KiB lies the log only.
-class FileLimit {
- public:
-  static constexpr rlim_t kNoLog = EndedIds::kSize, kNothing = 0;
-  explicit FileLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &old_);
-    rlimit low = old_;
-    low.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &low);
-  }
-  ~FileLimit() {
-    setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, handler_);
-  }
+/// For FileLimit: behind 64 KiB lies the log only.
+constexpr rlim_t kNoLog = EndedIds::kSize, kNothing = 0;
 
- private:
-  rlimit old_{};
-  void (*handler_)(int);
-};
-
-class EndsTest : public CoreFixture {
+class EndsTest : public ControllerFixture {
  protected:
-  EndsTest() {
-    std::filesystem::create_directory(folder_.path() + "/policy");
-    write_file(folder_.path() + "/policy/main.yaml",
-               "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}}\n");
-    source_ = open_directory_source(folder_.path() + "/policy").value();
-    begin_controller();
-    EXPECT_TRUE(controller_->policy_keeper().look("test"));
-  }
-  ~EndsTest() override { end_controller(); }
+  EndsTest() { begin_with_policy(); }
 
-  void begin_controller() {
-    auto no_targets = [](const Target&, TargetMoved) -> Result<std::unique_ptr<Provider>> {
-      return fail(ErrorKind::unsupported, "no targets here");
-    };
-    controller_ = std::make_unique<Controller>(ControllerParts{
-        config_, *store_, *source_, verifier_, wall_, random_, no_targets, nullptr, {}});
-    auto started = controller_->start();
-    EXPECT_TRUE(started) << started.error().text();
-    api_ = std::make_unique<AdminApi>(*controller_, metrics_, 1);
-  }
-  void end_controller() {
-    api_.reset();
-    if (controller_) controller_->stop();
-    controller_.reset();
-  }
   /// As after kill -9: nothing of the process is left but its files.
   void restart() {
     end_controller();
@@ -79,18 +35,6 @@ class EndsTest : public CoreFixture {
     begin_controller();
   }
 
-  net::HttpResponse call(const std::string& method, const std::string& path,
-                         const std::string& body = "") {
-    net::HttpRequest request;
-    request.method = method;
-    request.path = "/api/v1" + path;
-    if (auto query = path.find('?'); query != path.npos) {
-      request.query = request.path.substr(request.path.find('?') + 1);
-      request.path.resize(request.path.find('?'));
-    }
-    request.body = body;
-    return api_->answer(request);
-  }
   std::string grant(const std::string& from = "203.0.113.7") {
     auto session = controller_->grant(
         "test", {"bob", address(from), Duration::hours(1), "why", {GroupName("dba")}});
@@ -121,11 +65,6 @@ class EndsTest : public CoreFixture {
   }
 
   rlim_t limit_ = RLIM_INFINITY;
-  SteadyWall wall_{clock_, Instant{}};
-  std::unique_ptr<PolicySource> source_;
-  std::unique_ptr<Controller> controller_;
-  Metrics metrics_;
-  std::unique_ptr<AdminApi> api_;
 };
 
 TEST_F(EndsTest, WhatTheLogTakesNeedsNoWord) {
@@ -141,7 +80,7 @@ TEST_F(EndsTest, WhatTheLogTakesNeedsNoWord) {
 TEST_F(EndsTest, KeptBesideTheLogItIsDoneAndSaysSo) {
   auto id = grant();
   {
-    FileLimit full(FileLimit::kNoLog);
+    FileLimit full(kNoLog);
     auto answer = revoke(id);
     EXPECT_EQ(answer.status, 200) << answer.body;
     EXPECT_THAT(answer.body, HasSubstr("kept beside the log"));
@@ -153,7 +92,7 @@ TEST_F(EndsTest, KeptBesideTheLogItIsDoneAndSaysSo) {
   auto all = call("GET", "/sessions?all=1");
   EXPECT_THAT(all.body, HasSubstr("\"revoked\"")) << "no view shows it live";
   {
-    FileLimit full(FileLimit::kNoLog);
+    FileLimit full(kNoLog);
     restart();
     EXPECT_FALSE(live(id)) << "the controller starts and closes, and opens nothing";
     EXPECT_THAT(controller_->not_ready(), HasSubstr("the log cannot be written"));
@@ -172,7 +111,7 @@ TEST_F(EndsTest, WrittenNowhereIsNoSuccess) {
   auto session = controller_->reconciler().live_session(SessionId(id));
   ASSERT_TRUE(session);
   {
-    FileLimit broken(FileLimit::kNothing);
+    FileLimit broken(kNothing);
     for (int times = 0; times < 2; ++times) {
       auto answer = revoke(id);
       EXPECT_EQ(answer.status, 503) << answer.body;
@@ -198,7 +137,7 @@ TEST_F(EndsTest, WrittenNowhereIsNoSuccess) {
 TEST_F(EndsTest, WrittenNowhereAndRestartedItIsLiveAsWasSaid) {
   auto id = grant();
   {
-    FileLimit broken(FileLimit::kNothing);
+    FileLimit broken(kNothing);
     EXPECT_EQ(revoke(id).status, 503);
     end_controller();
   }
@@ -212,7 +151,7 @@ TEST_F(EndsTest, WrittenNowhereAndRestartedItIsLiveAsWasSaid) {
 
 TEST_F(EndsTest, ItsDeadlineEndsTheWorry) {
   auto id = grant();
-  FileLimit broken(FileLimit::kNothing);
+  FileLimit broken(kNothing);
   EXPECT_EQ(revoke(id).status, 503);
   clock_.advance(Duration::hours(2));
   EXPECT_EQ(controller_->not_ready().find("nowhere"), std::string::npos);
@@ -220,14 +159,14 @@ TEST_F(EndsTest, ItsDeadlineEndsTheWorry) {
 }
 
 TEST_F(EndsTest, WhoSignsOutIsToldWhatIsRecorded) {
-  limit_ = FileLimit::kNoLog;
+  limit_ = kNoLog;
   auto remark = sign_out_remark();
   EXPECT_THAT(remark, HasSubstr("closed now and stays closed"));
   EXPECT_THAT(remark, HasSubstr("operators are told"));
 }
 
 TEST_F(EndsTest, WhoSignsOutIsToldWhatIsRecordedNowhere) {
-  limit_ = FileLimit::kNothing;
+  limit_ = kNothing;
   auto remark = sign_out_remark();
   EXPECT_THAT(remark, HasSubstr("closed now"));
   EXPECT_THAT(remark, HasSubstr("could not be recorded"));
@@ -241,7 +180,7 @@ TEST_F(EndsTest, ARemovedAccountsSessionsAllEndWhateverTheDiskDoes) {
         ask_controller(role::SignInLocal{1, "ana", "pw", address(from)})));
   ASSERT_EQ(controller_->reconciler().live_sessions().size(), 3u);
   {
-    FileLimit full(FileLimit::kNoLog);
+    FileLimit full(kNoLog);
     auto answer = call("POST", "/users/remove", R"({"user":"ana"})");
     EXPECT_EQ(answer.status, 503) << answer.body;
     EXPECT_THAT(answer.body, HasSubstr("the account is not removed"));

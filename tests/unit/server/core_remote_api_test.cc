@@ -4,13 +4,11 @@
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
-#include <filesystem>
 #include <future>
 
 #include "server/admin/remote_api.h"
 #include "server/core/review.h"
-#include "store/directory/directory_source.h"
-#include "tests/unit/server/core_fixture.h"
+#include "tests/unit/server/controller_fixture.h"
 
 namespace knock::test {
 namespace {
@@ -18,36 +16,14 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr const char* kPolicy = "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}}\n";
 constexpr const char* kOther =
     "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}, web: {idp: web, from: [corp]}}\n";
 
-class RemoteTest : public CoreFixture {
+class RemoteTest : public ControllerFixture {
  protected:
   RemoteTest() {
-    std::filesystem::create_directory(folder_.path() + "/policy");
-    write_file(folder_.path() + "/policy/main.yaml", kPolicy);
-    source_ = open_directory_source(folder_.path() + "/policy").value();
-    controller_ = std::make_unique<Controller>(
-        ControllerParts{config_,
-                        *store_,
-                        *source_,
-                        verifier_,
-                        wall_,
-                        random_,
-                        [](const Target&, TargetMoved) -> Result<std::unique_ptr<Provider>> {
-                          return fail(ErrorKind::unsupported, "no targets here");
-                        },
-                        nullptr,
-                        {}});
-    EXPECT_TRUE(controller_->start());
-    EXPECT_TRUE(controller_->policy_keeper().look("test"));
-    api_ = std::make_unique<AdminApi>(*controller_, metrics_, 1);
+    begin_with_policy();
     remote_ = std::make_unique<RemoteApi>(*api_, controller_->keys());
-  }
-  ~RemoteTest() override {
-    remote_.reset();
-    controller_->stop();
   }
 
   std::string key(const std::string& name, std::vector<std::string> scopes,
@@ -79,11 +55,6 @@ class RemoteTest : public CoreFixture {
     return found != nullptr && found->is_string() ? std::string(found->as_string()) : "";
   }
 
-  SteadyWall wall_{clock_, Instant{}};
-  std::unique_ptr<PolicySource> source_;
-  std::unique_ptr<Controller> controller_;
-  Metrics metrics_;
-  std::unique_ptr<AdminApi> api_;
   std::unique_ptr<RemoteApi> remote_;
 };
 
@@ -222,13 +193,13 @@ TEST_F(RemoteTest, exactly_what_was_reviewed_is_applied) {
   auto review = member(call(reader, "POST", "/plan", candidate(kOther)), "review");
   ASSERT_EQ(review.size(), 64u);
   // The change is merged, and somebody else's with it.
-  write_file(folder_.path() + "/policy/main.yaml", std::string(kOther) + "# and more\n");
+  set_policy(std::string(kOther) + "# and more\n");
   auto other = apply(review);
   EXPECT_EQ(other.status, 409u) << other.body;
   EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 1u);
   EXPECT_EQ(apply(std::string(64, '0')).status, 409u);
   // Merged as it was reviewed.
-  write_file(folder_.path() + "/policy/main.yaml", kOther);
+  set_policy(kOther);
   auto done = apply(review);
   EXPECT_EQ(done.status, 200u) << done.body;
   EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 2u);
@@ -236,13 +207,13 @@ TEST_F(RemoteTest, exactly_what_was_reviewed_is_applied) {
   auto second = apply(review);
   EXPECT_EQ(second.status, 409u);
   EXPECT_THAT(second.body, HasSubstr("review.used"));
-  write_file(folder_.path() + "/policy/main.yaml", kPolicy);
+  set_policy(kOneGroup);
   auto back = member(call(reader, "POST", "/plan", "{}"), "review");
   EXPECT_EQ(apply(review).status, 409u);
   EXPECT_EQ(apply(back).status, 200u);
   EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 1u);
   // The same change once more has the same hash, and is another change.
-  write_file(folder_.path() + "/policy/main.yaml", kOther);
+  set_policy(kOther);
   EXPECT_EQ(member(call(reader, "POST", "/plan", "{}"), "review"), review);
   EXPECT_EQ(apply(review).status, 409u);
   EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 1u);
@@ -257,7 +228,7 @@ TEST_F(RemoteTest, what_is_in_force_already_is_no_proof_that_it_was_reviewed) {
   EXPECT_THAT(early.body, HasSubstr("review.other"));
   // The first policy of all came from nothing, and is what a review of it from nothing says.
   auto first =
-      review_hash(std::vector<PolicyFile>(), std::vector<PolicyFile>{{"main.yaml", kPolicy, ""}});
+      review_hash(std::vector<PolicyFile>(), std::vector<PolicyFile>{{"main.yaml", kOneGroup, ""}});
   EXPECT_THAT(call(merger, "POST", "/apply", R"({"reviewed":")" + first + "\"}").body,
               HasSubstr("\"was_in_force\":true"));
   EXPECT_EQ(store_->records(0, 1000).value().size(), records);

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plans saved and applied through a controller, as requests and answers: no socket, and no target.
 #include <boost/json.hpp>
-#include <filesystem>
 
-#include "server/admin/admin_api.h"
 #include "server/core/saved_plans.h"
-#include "store/directory/directory_source.h"
-#include "tests/unit/server/core_fixture.h"
+#include "tests/unit/server/controller_fixture.h"
 
 namespace knock::test {
 namespace {
@@ -16,40 +13,20 @@ namespace json = boost::json;
 constexpr const char* kOne = "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}}\n";
 constexpr const char* kTwo = "knock: 1\ngroups: {dba: {idp: others, from: [corp]}}\n";
 
-class SavedPlansTest : public CoreFixture {
+class SavedPlansTest : public ControllerFixture {
  protected:
   SavedPlansTest() {
-    std::filesystem::create_directory(folder_.path() + "/policy");
     set_policy(kOne);
-    source_ = open_directory_source(folder_.path() + "/policy").value();
-    controller_ = std::make_unique<Controller>(
-        ControllerParts{config_,
-                        *store_,
-                        *source_,
-                        verifier_,
-                        wall_,
-                        random_,
-                        [](const Target&, TargetMoved) -> Result<std::unique_ptr<Provider>> {
-                          return fail(ErrorKind::unsupported, "no targets here");
-                        },
-                        nullptr,
-                        {}});
+    make_controller();
     controller_->sign_plans_with([this] { return Result<Ed25519Key>(key_); });
     EXPECT_TRUE(controller_->reconciler().start());
     EXPECT_TRUE(controller_->policy_keeper().look("test"));
-    api_ = std::make_unique<AdminApi>(*controller_, metrics_, 1);
   }
-  ~SavedPlansTest() override { controller_->stop(); }
 
-  void set_policy(const char* text) { write_file(folder_.path() + "/policy/main.yaml", text); }
   std::string revision() { return controller_->reconciler().policy()->revision.value; }
 
   net::HttpResponse post(const std::string& path, json::object body) {
-    net::HttpRequest request;
-    request.method = "POST";
-    request.path = "/api/v1" + path;
-    request.body = json::serialize(body);
-    return api_->answer(request);
+    return call("POST", path, json::serialize(body));
   }
   /// The text of a plan file.
   std::string save(json::object more = {}) {
@@ -70,12 +47,7 @@ class SavedPlansTest : public CoreFixture {
     return detail.substr(0, detail.find(':'));
   }
 
-  SteadyWall wall_{clock_, Instant{}};
   Ed25519Key key_{Secret(std::string(Ed25519Key::kSeed, 'k'))};
-  std::unique_ptr<PolicySource> source_;
-  std::unique_ptr<Controller> controller_;
-  Metrics metrics_;
-  std::unique_ptr<AdminApi> api_;
 };
 
 TEST_F(SavedPlansTest, a_plan_is_signed_applied_and_used_up) {

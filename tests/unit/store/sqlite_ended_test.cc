@@ -4,18 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <functional>
 
 #include "store/ended_ids.h"
 #include "store/sqlite/sqlite_store.h"
 #include "tests/conformance/sample_facts.h"
+#include "tests/support/file_limit.h"
 #include "tests/support/requirement.h"
 #include "tests/unit/store/faulty_vfs.h"
 
@@ -25,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::after;
 using test::faults;
+using test::FileLimit;
 using test::kNoon;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -45,25 +45,6 @@ class SqlShell {
 
  private:
   sqlite3* handle_ = nullptr;
-};
-
-/// No file of this process may grow or change beyond `bytes`: a disk that takes nothing.
-class FileLimit {
- public:
-  explicit FileLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &old_);
-    rlimit low = old_;
-    low.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &low);
-  }
-  ~FileLimit() {
-    setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit old_{};
-  void (*handler_)(int);
 };
 
 class SqliteEnded : public ::testing::Test {
