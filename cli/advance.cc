@@ -18,7 +18,7 @@ std::string short_id(const boost::json::value& answer, std::string_view name) {
   return text(answer, name).substr(0, 12);
 }
 
-void print_answer(const boost::json::value& answer) {
+void print_state(const boost::json::value& answer) {
   auto now = short_id(answer, "revision"), before = short_id(answer, "previous");
   if (now == before)
     print(fmt::format("Policy {} stays in force.\n", now));
@@ -48,10 +48,7 @@ int advance(const Global& global, const AdvanceFlags& flags) {
     return fail_with(
         answer.error().kind == ErrorKind::invalid ? int(kPolicyInvalid) : code_for(answer.error()),
         answer.error().message);
-  if (global.json)
-    print(boost::json::serialize(*answer) + "\n");
-  else
-    print_answer(*answer);
+  print_answer(global, *answer, print_state);
   return kDone;
 }
 

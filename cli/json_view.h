@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "cli/command.h"
 
 namespace knock::cli {
 
@@ -46,6 +47,15 @@ inline const boost::json::value& member(const boost::json::value& value, std::st
   auto* object = value.if_object();
   auto* found = object != nullptr ? object->if_contains(name) : nullptr;
   return found != nullptr ? *found : nothing;
+}
+
+/// As it came, for --json; or in words.
+template <class InWords>
+void print_answer(const Global& global, const boost::json::value& answer, InWords in_words) {
+  if (global.json)
+    print(boost::json::serialize(answer) + "\n");
+  else
+    in_words(answer);
 }
 
 }  // namespace knock::cli

@@ -75,13 +75,13 @@ int revoke(const Global& global, const std::string& id, const std::string& reaso
   auto client = AdminClient::of(global);
   auto answer = client.post("/api/v1/sessions/revoke", {{"session", id}, {"reason", reason}});
   if (!answer) return fail_with(answer.error());
-  if (global.json)
-    print(boost::json::serialize(*answer) + "\n");
-  else
-    print(fmt::format(
-        "Session {} of {} is revoked.\n{}", text(member(*answer, "session"), "id").substr(0, 10),
-        text(member(member(*answer, "session"), "principal"), "name"),
-        text(*answer, "note").empty() ? "" : "note: " + text(*answer, "note") + "\n"));
+  print_answer(global, *answer, [](const boost::json::value& said) {
+    const auto& gone = member(said, "session");
+    auto note = text(said, "note");
+    print(fmt::format("Session {} of {} is revoked.\n{}", text(gone, "id").substr(0, 10),
+                      text(member(gone, "principal"), "name"),
+                      note.empty() ? "" : "note: " + note + "\n"));
+  });
   return kDone;
 }
 

@@ -72,10 +72,7 @@ void add_status(Commands& commands) {
   commands.run(command, [&commands] {
     auto answer = AdminClient::of(commands.global).get("/api/v1/status");
     if (!answer) return fail_with(answer.error());
-    if (commands.global.json)
-      print(boost::json::serialize(*answer) + "\n");
-    else
-      print_text(*answer);
+    print_answer(commands.global, *answer, print_text);
     return int(kDone);
   });
 }

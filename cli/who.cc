@@ -49,7 +49,7 @@ std::string heading(const boost::json::value& answer) {
                            author.empty() ? "" : " by " + author, text(policy, "adopted"));
 }
 
-void print_answer(const boost::json::value& answer) {
+void print_who(const boost::json::value& answer) {
   print(heading(answer));
   bool range = !text(answer, "to").empty();
   std::vector<std::vector<std::string>> rows{{"WHO", "FROM", "TARGET"}};
@@ -95,10 +95,7 @@ Result<boost::json::value> asked(const Global& global, const WhoFlags& flags) {
 int who(const Global& global, const WhoFlags& flags) {
   auto answer = asked(global, flags);
   if (!answer) return fail_with(answer.error());
-  if (global.json)
-    print(boost::json::serialize(*answer) + "\n");
-  else
-    print_answer(*answer);
+  print_answer(global, *answer, print_who);
   return kDone;
 }
 

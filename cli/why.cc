@@ -172,12 +172,7 @@ int why(const Global& global, const WhyFlags& flags) {
   auto answer = asked(global, flags);
   if (!answer) return fail_with(answer.error());
   auto kind = text(*answer, "kind");
-  if (global.json)
-    print(boost::json::serialize(*answer) + "\n");
-  else if (mark)
-    print_mark(*answer);
-  else
-    print_why(*answer);
+  print_answer(global, *answer, mark ? print_mark : print_why);
   if (!mark) return truth(*answer, "allowed") ? kDone : kDenied;
   return kind == "stands" ? kDone : kind == "gone" ? kDenied : kError;
 }
