@@ -62,16 +62,6 @@ std::vector<Instant> times_of_yes(const Policy& policy, const ApprovalCondition&
   return times;
 }
 
-struct ByPersonAndId {
-  bool operator()(const Session* a, const Session* b) const {
-    return std::tie(a->principal, a->id) < std::tie(b->principal, b->id);
-  }
-};
-struct ByAddress {
-  bool operator()(const Session* a, const Session* b) const { return a->address < b->address; }
-  bool operator()(const Session* a, const IpAddress& b) const { return a->address < b; }
-};
-
 }  // namespace
 
 // ---- one session alone ----
@@ -122,64 +112,18 @@ Prefix widened(const AllowRule& rule, const IpAddress& address) {
 
 // ---- sessions together ----
 
-void Conditions::sort_sessions() {
-  if (std::exchange(sorted_, true)) return;
-  for (const Session& session : circumstances_.sessions)
-    if (session.live_at(circumstances_.now)) by_address_.push_back(&session);
-  by_person_ = by_address_;
-  std::sort(by_address_.begin(), by_address_.end(), ByAddress());
-  std::sort(by_person_.begin(), by_person_.end(), ByPersonAndId());
-  first_of_person_.resize(by_person_.size());
-  last_of_person_.resize(by_person_.size());
-  for (std::size_t i = 0; i < by_person_.size(); ++i) {
-    bool again = i > 0 && by_person_[i - 1]->principal == by_person_[i]->principal;
-    first_of_person_[i] = again ? first_of_person_[i - 1] : i;
-    last_of_person_[first_of_person_[i]] = i + 1;
-  }
+SignIns& Conditions::sign_ins() {
+  if (!sign_ins_) sign_ins_.emplace(circumstances_.sessions, circumstances_.now);
+  return *sign_ins_;
 }
 
 std::size_t Conditions::people_around(const AllowRule& rule, const Session& session) {
-  Prefix around = widened(rule, session.address);
-  auto [at, fresh] = people_.try_emplace(around);
-  auto& people = at->second;
-  if (fresh) {
-    sort_sessions();
-    auto next =
-        std::lower_bound(by_address_.begin(), by_address_.end(), around.first(), ByAddress());
-    for (; next != by_address_.end() && around.contains((*next)->address); ++next)
-      people.push_back(&(*next)->principal);
-    auto less = [](const Principal* a, const Principal* b) { return *a < *b; };
-    auto same = [](const Principal* a, const Principal* b) { return *a == *b; };
-    std::sort(people.begin(), people.end(), less);
-    people.erase(std::unique(people.begin(), people.end(), same), people.end());
-  }
-  auto mine = std::lower_bound(people.begin(), people.end(), session.principal,
-                               [](const Principal* a, const Principal& b) { return *a < b; });
-  bool counted = mine != people.end() && **mine == session.principal;
-  return people.size() + (counted ? 0 : 1);
-}
-
-Conditions::Person Conditions::person_of(const Session& session) {
-  sort_sessions();
-  auto at = std::lower_bound(by_person_.begin(), by_person_.end(), &session, ByPersonAndId());
-  auto position = std::size_t(at - by_person_.begin());
-  auto same = [&](std::size_t other) { return by_person_[other]->principal == session.principal; };
-  bool here = position < by_person_.size() && same(position);
-  Person out;
-  out.known = here && by_person_[position]->id == session.id;
-  if (!here && position > 0 && same(position - 1))
-    --position;
-  else if (!here)
-    return out;
-  out.first = first_of_person_[position];
-  out.last = last_of_person_[out.first];
-  return out;
+  return sign_ins().people_in(widened(rule, session.address), session);
 }
 
 std::vector<Prefix> Conditions::places(const AllowRule& rule, const Session& session) {
-  Person person = person_of(session);
-  std::vector<const Session*> mine(by_person_.begin() + std::ptrdiff_t(person.first),
-                                   by_person_.begin() + std::ptrdiff_t(person.last));
+  auto person = sign_ins().person_of(session);
+  std::vector<const Session*> mine(person.sessions.begin(), person.sessions.end());
   if (!person.known) mine.push_back(&session);
   return ranked(rule, mine);
 }
@@ -207,9 +151,9 @@ std::vector<Prefix> Conditions::ranked(const AllowRule& rule,
 }
 
 bool Conditions::counts_in(const AllowRule& rule, const Session& session) {
-  Person person = person_of(session);
+  auto person = sign_ins().person_of(session);
   // Who has no more sign-ins than the rule gives places needs no counting.
-  if (person.last - person.first + (person.known ? 0 : 1) <= *rule.max_ips_per_user) return true;
+  if (person.sessions.size() + (person.known ? 0 : 1) <= *rule.max_ips_per_user) return true;
   auto first_places = [&] {
     auto all = places(rule, session);
     all.resize(std::min<std::size_t>(all.size(), *rule.max_ips_per_user));
@@ -219,9 +163,8 @@ bool Conditions::counts_in(const AllowRule& rule, const Session& session) {
     return std::find(list.begin(), list.end(), widened(rule, session.address)) != list.end();
   };
   if (!person.known) return here(first_places());  // imagined: for this question alone
-  std::pair key(&rule, person.first);
-  auto at = places_.find(key);
-  if (at == places_.end()) at = places_.emplace(key, first_places()).first;
+  auto [at, fresh] = places_[&rule].try_emplace(person.number);
+  if (fresh) at->second = first_places();
   return here(at->second);
 }
 
@@ -254,9 +197,15 @@ Conditions::Approved Conditions::approved(const AllowRule& rule, const Principal
 
 // ---- a rule ----
 
+bool Conditions::is_one_of(const AllowRule& rule, const Session& session) const {
+  if (index_ == nullptr) return first_membership(policy_, rule.who, session) != nullptr;
+  auto groups = index_->groups_of(rule);
+  return std::any_of(groups.begin(), groups.end(),
+                     [&](const Group* group) { return is_member(*group, session); });
+}
+
 std::optional<Condition> Conditions::missing_here(const AllowRule& rule, const Session& session) {
-  if (!rule.who.empty() && first_membership(policy_, rule.who, session) == nullptr)
-    return Condition::who;
+  if (!rule.who.empty() && !is_one_of(rule, session)) return Condition::who;
   // A rule that names nobody lets nobody in.
   if (rule.who.empty() ? !is_named(rule.users, session)
                        : !rule.users.empty() && !is_named(rule.users, session))

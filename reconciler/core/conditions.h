@@ -11,10 +11,12 @@
 #include <map>
 #include <optional>
 #include <span>
-#include <utility>
+#include <unordered_map>
 #include <vector>
 
 #include "base/prefix.h"
+#include "reconciler/core/rule_index.h"
+#include "reconciler/core/sign_ins.h"
 #include "schemas/policy/policy.h"
 #include "schemas/session/session.h"
 
@@ -61,6 +63,9 @@ class Conditions {
   Conditions(const Policy& policy, Circumstances circumstances)
       : policy_(policy), circumstances_(circumstances) {}
 
+  /// Of the same policy, which outlives it: spares finding groups by name.
+  void use(const RuleIndex& index) { index_ = &index; }
+
   /// The session must be alive.
   Verdict judge(const AllowRule& rule, const Session& session);
 
@@ -84,24 +89,18 @@ class Conditions {
  private:
   /// Without what counts the person's own addresses, and without time.
   std::optional<Condition> missing_here(const AllowRule& rule, const Session& session);
+  bool is_one_of(const AllowRule& rule, const Session& session) const;
   bool counts_in(const AllowRule& rule, const Session& session);
-  void sort_sessions();
-  /// Where a person's sessions stand in `by_person_`; not `known`: the session is not among the
-  /// circumstances, somebody asks what would be.
-  struct Person {
-    std::size_t first = 0, last = 0;
-    bool known = false;
-  };
-  Person person_of(const Session& session);
+  SignIns& sign_ins();
   std::vector<Prefix> ranked(const AllowRule& rule, const std::vector<const Session*>& mine);
 
   const Policy& policy_;
   Circumstances circumstances_;
-  bool sorted_ = false;
-  std::vector<const Session*> by_address_, by_person_;         // live ones
-  std::vector<std::size_t> first_of_person_, last_of_person_;  // the latter at the first's place
-  std::map<Prefix, std::vector<const Principal*>> people_;
-  std::map<std::pair<const AllowRule*, std::size_t>, std::vector<Prefix>> places_;  // by `first`
+  const RuleIndex* index_ = nullptr;
+  std::optional<SignIns> sign_ins_;  // once a rule counts
+  /// The first places of people who have more, by rule.
+  std::unordered_map<const AllowRule*, std::unordered_map<std::uint32_t, std::vector<Prefix>>>
+      places_;
   std::map<const AllowRule*, std::optional<Instant>> open_;
 };
 

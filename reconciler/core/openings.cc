@@ -47,7 +47,7 @@ std::vector<Prefix> prefixes_from(const Policy& policy, const SourceCondition& f
 
 Openings::Openings(const Policy& policy, Circumstances circumstances, bool indexed)
     : policy_(policy), circumstances_(circumstances), conditions_(policy, circumstances) {
-  if (indexed) index_.emplace(policy);
+  if (indexed) conditions_.use(index_.emplace(policy));
   deny_.resize(policy.services.size());
 }
 

@@ -31,6 +31,7 @@ class Openings {
  public:
   /// With an index, for many sessions; without, for a few.
   Openings(const Policy& policy, Circumstances circumstances, bool indexed);
+  Openings(const Openings&) = delete;  // its conditions look into its index
 
   /// Sorted by service and prefix, one for each: of several rules the one with the latest deadline,
   /// then with the first name.

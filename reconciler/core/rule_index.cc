@@ -25,12 +25,16 @@ RuleIndex::RuleIndex(const Policy& policy) : policy_(policy), rules_of_(policy.g
     groups_by_idp_.emplace_back(policy.groups[i].idp, i);
   for (std::uint32_t i = 0; i < policy.allow.size(); ++i) {
     const AllowRule& rule = policy.allow[i];
+    starts_.push_back(groups_.size());
     for (const GroupName& name : rule.who)
-      if (const Group* group = policy.group(name))
+      if (const Group* group = policy.group(name)) {
         rules_of_[std::size_t(group - policy.groups.data())].push_back(i);
+        groups_.push_back(group);
+      }
     if (!rule.who.empty()) continue;
     for (const UserRef& user : rule.users) rules_by_subject_.emplace_back(user.subject, i);
   }
+  starts_.push_back(groups_.size());
   std::sort(groups_by_idp_.begin(), groups_by_idp_.end());
   std::sort(rules_by_subject_.begin(), rules_by_subject_.end());
 }
@@ -57,6 +61,11 @@ void RuleIndex::rules_for(const Session& session, std::vector<std::uint32_t>& ou
   if (std::is_sorted(out.begin(), out.end(), std::less_equal<>())) return;
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
+}
+
+std::span<const Group* const> RuleIndex::groups_of(const AllowRule& rule) const {
+  auto index = std::size_t(&rule - policy_.allow.data());
+  return std::span(groups_).subspan(starts_[index], starts_[index + 1] - starts_[index]);
 }
 
 }  // namespace knock

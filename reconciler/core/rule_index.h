@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -20,6 +21,8 @@ class RuleIndex {
   explicit RuleIndex(const Policy& policy);
   /// Indices into policy.allow, ascending, each once.
   void rules_for(const Session& session, std::vector<std::uint32_t>& out) const;
+  /// What `who` of one of the policy's rules names; a name that nothing bears is left out.
+  std::span<const Group* const> groups_of(const AllowRule& rule) const;
 
  private:
   using ByText = std::vector<std::pair<std::string_view, std::uint32_t>>;
@@ -27,6 +30,8 @@ class RuleIndex {
   const Policy& policy_;
   ByText groups_by_idp_;                              // → index of the group
   std::vector<std::vector<std::uint32_t>> rules_of_;  // of each group
+  std::vector<const Group*> groups_;                  // of each rule, one after the other
+  std::vector<std::size_t> starts_;                   // where a rule's begin; one more
   ByText rules_by_subject_;                           // only where no group is asked for
 };
 
