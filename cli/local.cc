@@ -43,8 +43,10 @@ Result<std::unique_ptr<PolicySource>> policy_source(const PolicyLocation& locati
     return fail(ErrorKind::invalid,
                 "no policy is named: --policy DIR, --repo URL, or `policy:` in the configuration");
   auto state = std::filesystem::path(config.store_path()).parent_path() / "policy.git";
-  return open_git_source(
-      {location.repository, location.ref, state.string(), "", location.require_signed});
+  GitSourceOptions options{location.repository, location.ref, state.string(), "",
+                           location.require_signed};
+  options.pulls = location.pulls;
+  return open_git_source(std::move(options));
 }
 
 void tell_in_force(PolicySource& source, const FactStore& store) {

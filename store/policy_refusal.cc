@@ -63,6 +63,10 @@ std::string_view id_of(Refusal refusal) {
       return "git.rewritten";
     case Refusal::went_back:
       return "git.went-back";
+    case Refusal::not_descended:
+      return "git.not-descended";
+    case Refusal::head_moved:
+      return "git.head-moved";
     case Refusal::transfer:
       return "git.transfer";
     case Refusal::transfer_too_large:

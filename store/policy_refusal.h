@@ -43,6 +43,8 @@ enum class Refusal : std::uint8_t {
   not_a_commit,
   rewritten,
   went_back,
+  not_descended,
+  head_moved,
   transfer,
   transfer_too_large,
   // Who signed.

@@ -31,6 +31,22 @@ struct LineOrigin {
   Instant at;  // when it was committed
 };
 
+/// A revision that somebody proposes, by where it lies at the policy's own remote: a pull request
+/// (merge request), or a branch.
+struct CandidateName {
+  std::uint64_t pull = 0;  // 0: by branch
+  std::string branch;
+  std::string commit = {};  // when not "": it must end in this one
+};
+
+struct Candidate {
+  PolicySnapshot snapshot;
+  PolicyRevision follows;  // what it descends from; empty: nothing was ever in force
+  /// Why it would not come into force as it is ("commit.unsigned: …"); "": signatures speak not
+  /// against it. Who merges it may sign what nobody signed here.
+  std::string refused_because;
+};
+
 class PolicySource {
  public:
   virtual ~PolicySource() = default;
@@ -63,6 +79,14 @@ class PolicySource {
                                          std::uint32_t line, Deadline deadline) {
     (void)revision, (void)path, (void)line, (void)deadline;
     return fail(ErrorKind::unsupported, "a folder has no history; keep the policy in Git for that");
+  }
+  /// Fetches what is proposed, reads it as read() does, and forgets it: it never becomes part of the
+  /// policy's own history. Refused when it does not descend from what is in force (in_force(), or
+  /// what poll() gave last). `unsupported`: this source has no proposals, or was not told where.
+  virtual Result<Candidate> candidate(const CandidateName& name, Deadline deadline) {
+    (void)name, (void)deadline;
+    return fail(ErrorKind::unsupported,
+                "a folder has no pull requests and no branches; send the files (--policy)");
   }
   /// For people: "directory policies", "git file:///srv/policy main".
   virtual std::string describe() const = 0;

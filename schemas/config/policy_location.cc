@@ -83,6 +83,25 @@ void read_ref(Findings& findings, const YamlNode& node, PolicyLocation& policy) 
                    "write for example main, release/2027 or refs/tags/v3");
 }
 
+/// A forge's name, or the name of a ref with the number in it.
+void read_pulls(Findings& findings, const YamlNode& node, PolicyLocation& policy) {
+  auto word = read_word(findings, node, "pulls");
+  if (!word) return;
+  if (*word == "github") *word = "refs/pull/{number}/head";
+  if (*word == "gitlab") *word = "refs/merge-requests/{number}/head";
+  auto at = word->find(kPullNumber);
+  auto example = *word;
+  if (at != std::string::npos) example.replace(at, kPullNumber.size(), "1");
+  policy.pulls = *word;
+  if (at != std::string::npos && example.starts_with("refs/") && is_ref(example) &&
+      example.find_first_of("{}") == std::string::npos)
+    return;
+  findings.error(Check::bad_ref, node.place,
+                 fmt::format("{} does not say where pull requests lie", shown(*word)),
+                 "write github, gitlab, or a whole ref with {number} in it: "
+                 "refs/pull/{number}/head");
+}
+
 constexpr std::size_t kMostSignersRules = 100;
 
 bool is_pattern(std::string_view text) {
@@ -210,6 +229,8 @@ void read_policy_location(Findings& findings, const YamlNode& node, std::string_
   if (ref != nullptr) read_ref(findings, *ref, policy);
   if (const auto* poll = fields.take("poll"))
     policy.poll = read_duration(findings, *poll, "poll").value_or(Duration{});
+  const auto* pulls = fields.take("pulls");
+  if (pulls != nullptr) read_pulls(findings, *pulls, policy);
   const auto* signed_by = fields.take("require_signed");
   if (signed_by != nullptr) read_require_signed(findings, *signed_by, base_directory, policy);
   if (const auto* advance = fields.take("advance"))
@@ -224,6 +245,9 @@ void read_policy_location(Findings& findings, const YamlNode& node, std::string_
   else if (dir != nullptr && ref != nullptr)
     findings.error(Check::policy_location, fields.key_place("ref"), "a folder has no `ref`",
                    "remove it, or write repo: instead of dir:");
+  else if (dir != nullptr && pulls != nullptr)
+    findings.error(Check::policy_location, fields.key_place("pulls"),
+                   "a folder has no pull requests", "write repo: instead of dir:, or remove it");
   else if (dir != nullptr && signed_by != nullptr)
     findings.error(Check::policy_location, fields.key_place("require_signed"),
                    "a folder has no commits, and so no signatures",

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -34,7 +35,12 @@ struct PolicyLocation {
   Duration poll = Duration::seconds(30);
   std::vector<SignersRule> require_signed = {};  // empty: signatures are not looked at
   Advance advance = {};
+  /// `policy.pulls`: where the remote keeps the heads of pull requests, with kPullNumber in it; "":
+  /// the controller fetches none.
+  std::string pulls = {};
 };
+
+inline constexpr std::string_view kPullNumber = "{number}";
 
 /// Whether a pattern matches a whole path: `*` and `?` within one name, `**` as a name for any
 /// number of folders. "services/payroll/**" is everything below that folder.

@@ -114,10 +114,12 @@ constexpr std::array kMeanings{
     Meaning{"not allowed", ErrorKind::invalid, "use https, ssh or a path"},
 };
 
-tl::unexpected<Error> failed(const std::string& said) {
+tl::unexpected<Error> failed(const std::string& said, const std::string& too_large) {
   for (const auto& meaning : kMeanings)
     if (said.find(meaning.sign) != std::string::npos) {
-      auto text = fmt::format("git fetch: {}: {}", reason(said), meaning.advice);
+      bool other = meaning.refusal == Refusal::transfer_too_large && !too_large.empty();
+      auto text = fmt::format("git fetch: {}: {}", reason(said),
+                              other ? too_large : std::string(meaning.advice));
       return meaning.refusal ? refuse(*meaning.refusal, text, meaning.kind)
                              : fail(meaning.kind, text);
     }
@@ -164,7 +166,7 @@ Status fetch(const Fetch& fetch, Deadline deadline) {
   remove_leftovers(fetch);
   KNOCK_ASSIGN(auto finished, net::run(command(fetch), deadline));
   if (finished.exit_code == 0) return {};
-  return failed(finished.err);
+  return failed(finished.err, fetch.too_large);
 }
 
 }  // namespace knock::git

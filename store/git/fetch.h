@@ -16,6 +16,7 @@ struct Fetch {
   std::string mirror;  // bare repository
   std::string home;    // an empty folder, so that nobody's ~/.gitconfig is read
   std::uint64_t largest_file = 512u << 20;  // that git may write: a pack, or one object
+  std::string too_large = "";  // advice beyond that; "": that of a policy's own history
 };
 
 /// What we do not even try: transports without authentication or with programs in them, passwords

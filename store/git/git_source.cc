@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/git/git_source.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <utility>
 
-#include "base/owned_fd.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "store/git/blame.h"
+#include "store/git/candidate.h"
 #include "store/git/fetch.h"
+#include "store/git/folder_lock.h"
 #include "store/git/mirror.h"
 #include "store/git/signatures.h"
 #include "store/policy_refusal.h"
@@ -29,35 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr Duration kSignatureDeadline = Duration::seconds(60);
 
-/// Held while git or we write below the state folder; the kernel drops it when the holder dies.
-class FolderLock {
- public:
-  static Result<FolderLock> take(const std::string& file, Deadline deadline) {
-    FolderLock lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!lock.fd_.open())
-      return fail(ErrorKind::unavailable, fmt::format("{}: {}", file, std::strerror(errno)));
-    while (::flock(lock.fd_.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (deadline.passed())
-        return fail(ErrorKind::timeout,
-                    file + ": another knock process was fetching the whole time; try again");
-      ::poll(nullptr, 0, 10);  // flock has no waiting with a deadline
-    }
-    return lock;
-  }
-
- private:
-  explicit FolderLock(int fd) : fd_(fd) {}
-  OwnedFd fd_;
-};
-
-Status make_folder(const fs::path& folder) {
-  std::error_code error;
-  if (folder.has_parent_path()) fs::create_directories(folder.parent_path(), error);
-  if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
-  return fail(ErrorKind::unavailable,
-              fmt::format("{}: cannot be made: {}", folder.string(), std::strerror(errno)));
-}
-
 std::string short_id(const std::string& id) { return id.substr(0, 12); }
 
 class GitSource final : public PolicySource {
@@ -68,6 +33,7 @@ class GitSource final : public PolicySource {
     mirror_ = (state / "mirror.git").string();
     home_ = (state / "home").string();
     signers_ = (state / "signers").string();
+    candidate_ = (state / "candidate").string();
     // One folder may serve several sources, and a changed source must start afresh: its refs carry
     // its name.
     auto key = hex64(leading_64_bits(sha256(options_.repository + "\n" + ref_)));
@@ -126,16 +92,25 @@ class GitSource final : public PolicySource {
     return mirror.origin(commit);
   }
 
+  Result<Candidate> candidate(const CandidateName& name, Deadline deadline) override {
+    KNOCK_ASSIGN(auto ref, ref_of(name));
+    auto what = name.pull > 0 ? fmt::format("pull request {}", name.pull)
+                              : fmt::format("branch {}", printable(name.branch));
+    auto found = look_at(ref, name.commit, what, deadline);
+    if (!found) return fail_within(what + " of git " + options_.repository, found);
+    return found;
+  }
+
   std::string describe() const override {
     return fmt::format("git {} {}", options_.repository, options_.ref);
   }
 
  private:
   Result<PolicyRevision> bring_up_to_date(Deadline deadline) {
-    KNOCK_CHECK(make_folder(options_.state_folder));
-    KNOCK_CHECK(make_folder(home_));
-    KNOCK_ASSIGN(auto lock,
-                 FolderLock::take((fs::path(options_.state_folder) / "lock").string(), deadline));
+    KNOCK_CHECK(git::make_folder(options_.state_folder));
+    KNOCK_CHECK(git::make_folder(home_));
+    KNOCK_ASSIGN(auto lock, git::FolderLock::take(
+                                (fs::path(options_.state_folder) / "lock").string(), deadline));
     KNOCK_CHECK(git::Mirror::open(mirror_));
     KNOCK_CHECK(
         git::fetch({options_.repository, ref_, fetched_, mirror_, home_, options_.largest_transfer},
@@ -148,6 +123,49 @@ class GitSource final : public PolicySource {
     if (before) KNOCK_CHECK(check_history(mirror, *before, *now));
     KNOCK_CHECK(mirror.point(seen_, *now));
     return PolicyRevision(*now);
+  }
+
+  /// A whole name, at the remote.
+  Result<std::string> ref_of(const CandidateName& name) const {
+    std::string ref = name.branch.starts_with("refs/") ? name.branch : "refs/heads/" + name.branch;
+    if (name.pull > 0) {
+      ref = options_.pulls;
+      auto at = ref.find(kPullNumber);
+      if (at == std::string::npos)
+        return fail(ErrorKind::unsupported,
+                    "this controller was not told where pull requests lie: write pulls: github, "
+                    "gitlab or refs/…/{number}/… below `policy:` of knock.yaml");
+      ref.replace(at, kPullNumber.size(), std::to_string(name.pull));
+    }
+    if (git::valid_ref(ref)) return ref;
+    return refuse(Refusal::bad_ref, fmt::format("'{}' is no name of a branch", printable(ref)));
+  }
+
+  Result<Candidate> look_at(const std::string& ref, const std::string& commit,
+                            const std::string& what, Deadline deadline) {
+    KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
+    KNOCK_ASSIGN(auto before, base(mirror));
+    KNOCK_ASSIGN(
+        auto fetched,
+        git::FetchedCandidate::fetch(
+            {options_.repository, ref, mirror_, candidate_, options_.largest_candidate}, deadline));
+    const std::string& head = fetched.commit();
+    if (!commit.empty() && head != commit)
+      return refuse(Refusal::head_moved,
+                    fmt::format("{} ends in {} by now, and {} was asked for; somebody pushed "
+                                "meanwhile, and that push has a job of its own",
+                                what, short_id(head), printable(short_id(commit))));
+    Candidate out;
+    if (before) {
+      KNOCK_CHECK(git::check_descent(fetched.repository(), *before, head, what));
+      out.follows = PolicyRevision(*before);
+    }
+    KNOCK_ASSIGN(out.snapshot, fetched.repository().snapshot(head, options_.path, {}));
+    if (auto good = git::check_signatures({options_.require_signed, fetched.signers_folder()},
+                                          fetched.repository(), before, head, deadline);
+        !good)
+      out.refused_because = good.error().message;
+    return out;
   }
 
   /// What a new commit must descend from. In force can be a commit of another source: then, and
@@ -219,7 +237,7 @@ class GitSource final : public PolicySource {
 
   GitSourceOptions options_;
   std::string ref_;  // whole name
-  std::string mirror_, home_, signers_, fetched_, seen_;
+  std::string mirror_, home_, signers_, candidate_, fetched_, seen_;
   std::optional<std::string> told_;  // to be in force
   std::vector<PolicyFile> known_;    // of the last commit that was read
 };

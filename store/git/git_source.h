@@ -36,6 +36,8 @@ struct GitSourceOptions {
   std::string path;          // the folder of the tree that holds policy; "" = all of it
   std::vector<SignersRule> require_signed = {};  // empty: signatures are not looked at
   std::uint64_t largest_transfer = 512u << 20;   // bytes; a whole history is one at first
+  std::string pulls = {};                        // PolicyLocation::pulls
+  std::uint64_t largest_candidate = 64u << 20;   // bytes that a candidate may bring
 };
 
 /// Nothing is fetched before poll(); read() gives any commit up to the last accepted one, also

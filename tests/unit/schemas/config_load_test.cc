@@ -209,6 +209,18 @@ policy:
   EXPECT_EQ(result.config->policy.advance.mode, Advance::Mode::automatic);
 }
 
+TEST(ConfigLoad, WherePullRequestsLie) {
+  for (auto [written, read] :
+       {std::pair{"", ""}, std::pair{", pulls: github", "refs/pull/{number}/head"},
+        std::pair{", pulls: gitlab", "refs/merge-requests/{number}/head"},
+        std::pair{", pulls: \"refs/changes/{number}/1\"", "refs/changes/{number}/1"}}) {
+    auto result =
+        load("owner: 00112233445566ff\npolicy: {repo: /srv/p.git" + std::string(written) + "}\n");
+    ASSERT_TRUE(result.config) << written << to_text(result.diagnostics);
+    EXPECT_EQ(result.config->policy.pulls, read);
+  }
+}
+
 TEST(ConfigLoad, WaysToAdvance) {
   auto advance = [](std::string text) {
     auto result = load("owner: 00112233445566ff\npolicy: {dir: p, advance: " + text + "}\n");

@@ -362,10 +362,11 @@ TEST_F(GitHostile, WhatVanishesFromTheMirror) {
   EXPECT_EQ(id_in(got.error()), "tree.unreadable");
 }
 
-/// Each check of trees and repositories has its row; commits have theirs in git_signed_test.
+/// Each check of trees and repositories has its row; commits have theirs in git_signed_test, and
+/// what is proposed in git_candidate_test.
 TEST_F(GitHostile, EveryCheckHasARow) {
-  std::set<std::string> ids{"tree.no-folder", "tree.unreadable", "git.bad-repository",
-                            "git.bad-ref"};
+  std::set<std::string> ids{"tree.no-folder", "tree.unreadable",   "git.bad-repository",
+                            "git.bad-ref",    "git.not-descended", "git.head-moved"};
   for (const auto& row : kTreeRows) ids.insert(row.id);
   for (const auto& row : kRepositoryRows) ids.insert(row.id);
   for (unsigned i = 0; i <= unsigned(kLastRefusal); ++i) {
