@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # What people who write policies use: fmt, schema, migrate, completion. Apart from the executable, so that tests reach it.
 set(embedded)
-foreach(pair kPolicySchema=policy/policy.v1.schema.json kConfigSchema=config/config.v1.schema.json)
+foreach(pair kPolicySchema=schemas/policy/policy.v1.schema.json kConfigSchema=schemas/config/config.v1.schema.json
+        kGithubJob=examples/ci/github.yml kGitlabJob=examples/ci/gitlab.yml)
   string(REGEX MATCH "^([^=]+)=(.*)$" _ "${pair}")
   set(name "${CMAKE_MATCH_1}")
-  set(input "${CMAKE_SOURCE_DIR}/schemas/${CMAKE_MATCH_2}")
+  set(input "${CMAKE_SOURCE_DIR}/${CMAKE_MATCH_2}")
   set(output "${CMAKE_CURRENT_BINARY_DIR}/${name}.cc")
   add_custom_command(OUTPUT "${output}"
     COMMAND "${CMAKE_COMMAND}" -D "NAME=${name}" -D "INPUT=${input}" -D "OUTPUT=${output}"

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "base/random.h"
 #include "base/text.h"
@@ -53,7 +54,8 @@ listen: 127.0.0.1:8400  # the portal; another address needs `tls:` below
 # public_url: https://knock.example.org
 
 policy: {{dir: {policies}}}
-# policy: {{repo: https://git.example.org/ops/knock-policy.git, ref: main, poll: 30s}}
+# Changed by pull request: a job plans each change, and puts in force what was reviewed (docs/reviewing-a-policy-change.md).
+# policy: {{repo: https://git.example.org/ops/knock-policy.git, ref: main, advance: manual, pulls: github}}
 
 store: sqlite://{state}/knock.db
 socket: {state}/admin.sock
@@ -68,18 +70,15 @@ keep: []
 #   - {{prefix: 192.0.2.10/32, owner: ops, reason: console server}}
 )";
 
-constexpr std::string_view kJob =
-    R"(# Checks every pull request. Needs the knock executable on the runner.
-name: policy
-on: [pull_request]
-jobs:
-  check:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v4
-      - run: knock fmt --check --diff policies/
-      - run: knock validate policies/
-)";
+/// Of the forge that --ci names, and where it looks for it in the policy's repository.
+struct JobFile {
+  std::string_view forge, path, content;
+};
+
+std::vector<JobFile> job_files() {
+  return {{"github", ".github/workflows/policy.yml", kGithubJob},
+          {"gitlab", ".gitlab-ci.yml", kGitlabJob}};
+}
 
 /// Never overwrites: what is there may be in force.
 Result<bool> write_new(const fs::path& path, std::string_view content, mode_t mode) {
@@ -180,7 +179,7 @@ void say_imported(const ImportedPolicy& imported) {
                       counted(imported.left_out, "rule is", "rules are")));
 }
 
-int init(const std::string& directory, const std::string& from) {
+int init(const std::string& directory, const std::string& from, const std::string& forge) {
   fs::path root = fs::absolute(directory).lexically_normal();
   auto begin = starter(from, root / "policies");
   if (!begin) return fail_with(begin.error());
@@ -204,9 +203,10 @@ int init(const std::string& directory, const std::string& from) {
         // For the first line of the files above: editors complete and check without a network.
         File{root / "policies" / "policy.v1.schema.json", kPolicySchema, 0644},
         File{root / "config.v1.schema.json", kConfigSchema, 0644},
-        File{root / "policies" / ".github" / "workflows" / "policy.yml", kJob, 0644},
         File{root / "knock.yaml", config, 0600}})
     files.push_back(file);
+  for (const JobFile& job : job_files())
+    if (job.forge == forge) files.push_back({root / "policies" / job.path, job.content, 0644});
   for (const File& file : files) {
     auto written = write_new(file.path, file.content, file.mode);
     if (!written) return fail_with(written.error());
@@ -232,7 +232,13 @@ void add_init(Commands& commands) {
   auto from = std::make_shared<std::string>();
   command->add_option("--from", *from,
                       "Import what stands there today: `nftables`, this machine's own rules");
-  commands.run(command, [directory, from] { return init(*directory, *from); });
+  auto forge = std::make_shared<std::string>("github");
+  command
+      ->add_option("--ci", *forge,
+                   "The job file that plans each change and applies what was reviewed")
+      ->check(CLI::IsMember({"github", "gitlab", "none"}))
+      ->capture_default_str();
+  commands.run(command, [directory, from, forge] { return init(*directory, *from, *forge); });
 }
 
 }  // namespace knock::cli

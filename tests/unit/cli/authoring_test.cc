@@ -151,6 +151,28 @@ TEST_F(Authoring, InitWritesFilesThatEditorsUnderstandOffline) {
   EXPECT_EQ(knock("migrate here/policies").code, 0);
 }
 
+/// What our own tests run, and nothing older: the examples are walked through by a test.
+TEST_F(Authoring, InitWritesTheJobOfTheForge) {
+  auto example = [](const std::string& name) {
+    return test::read_file(test::source_dir() + "/examples/ci/" + name);
+  };
+  auto run = knock("init a");
+  EXPECT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(test::read_file(at("a/policies/.github/workflows/policy.yml")), example("github.yml"));
+  EXPECT_FALSE(fs::exists(at("a/policies/.gitlab-ci.yml")));
+  EXPECT_EQ(knock("init b --ci gitlab").code, 0);
+  EXPECT_EQ(test::read_file(at("b/policies/.gitlab-ci.yml")), example("gitlab.yml"));
+  EXPECT_FALSE(fs::exists(at("b/policies/.github")));
+  EXPECT_EQ(knock("init c --ci none").code, 0);
+  EXPECT_FALSE(fs::exists(at("c/policies/.github")));
+  EXPECT_FALSE(fs::exists(at("c/policies/.gitlab-ci.yml")));
+  EXPECT_EQ(knock("init d --ci bitbucket").code, 64);
+  // The three commands that a reviewer relies on.
+  for (const char* name : {"github.yml", "gitlab.yml", "plain.sh"})
+    for (const char* words : {"knock test --policy", "--format markdown", "--reviewed"})
+      EXPECT_NE(example(name).find(words), std::string::npos) << name << " " << words;
+}
+
 TEST_F(Authoring, InitOverwritesNothing) {
   write("policies/policy.v1.schema.json", "mine");
   auto run = knock("init");
