@@ -30,6 +30,7 @@ struct PlanFlags {
   std::vector<std::string> targets;
   std::string out, sessions, at, good_for = "1h";
   ViewFlags view;
+  FetchedFlags fetched;
   bool detailed = false, refresh_only = false;
 
   bool what_if() const { return !sessions.empty() || !at.empty(); }
@@ -214,10 +215,11 @@ int plan_elsewhere(const Global& global, const PlanFlags& flags, bool view_given
   if (flags.what_if() || flags.refresh_only || !flags.out.empty())
     return fail_with(kUsage,
                      "--sessions, --at, --refresh-only and --out are for the controller's own "
-                     "machine; with --server there are --policy, --repo, --target, --format and "
-                     "--view");
-  ServerPlanFlags asked{flags.policy, flags.targets, flags.view, flags.detailed};
-  if (!view_given) asked.view.view = "shape";  // what every token for plans may see
+                     "machine; with --server, --pull and --branch there are --policy, --repo, "
+                     "--target, --format and --view");
+  ServerPlanFlags asked{flags.policy, flags.targets, flags.view, flags.detailed, flags.fetched};
+  if (!view_given && !global.server.empty())
+    asked.view.view = "shape";  // what every token for plans may see
   return server_plan(global, asked);
 }
 
@@ -282,8 +284,25 @@ void add_plan(Commands& commands) {
   command->add_flag("--refresh-only", flags->refresh_only,
                     "Only what differs on the targets and was not us");
   command->add_flag("--detailed-exitcode", flags->detailed, "Exit 2 when there are changes");
+  auto* pull = command->add_option("--pull", flags->fetched.pull,
+                                   "The controller fetches this pull request (merge request)");
+  auto* branch = command->add_option("--branch", flags->fetched.branch,
+                                     "The controller fetches this branch of the policy's remote");
+  command->add_option("--commit", flags->fetched.commit,
+                      "What --pull or --branch must end in; refused when somebody pushed since");
+  pull->excludes(branch)
+      ->excludes("--policy")
+      ->excludes("--repo")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
+  branch->excludes("--policy")->excludes("--repo");
   commands.run(command, [&commands, flags, command] {
-    if (!commands.global.server.empty())
+    if (!flags->fetched.commit.empty() && !flags->fetched.given())
+      return fail_with(kUsage, "--commit says what --pull or --branch must end in; name one");
+    if (flags->fetched.given() && !AdminClient::of(commands.global).reachable())
+      return fail_with(kError,
+                       "--pull and --branch are fetched by a controller, and none answers "
+                       "here; name one elsewhere with --server");
+    if (!commands.global.server.empty() || flags->fetched.given())
       return plan_elsewhere(commands.global, *flags, command->count("--view") > 0);
     return plan(commands.global, *flags);
   });

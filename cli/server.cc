@@ -116,6 +116,9 @@ int server_plan(const Global& global, const ServerPlanFlags& flags) {
     if (!files) return fail_with(files.error());
     body["files"] = std::move(*files);
   }
+  if (flags.fetched.pull > 0) body["pull"] = flags.fetched.pull;
+  if (!flags.fetched.branch.empty()) body["branch"] = flags.fetched.branch;
+  if (!flags.fetched.commit.empty()) body["commit"] = flags.fetched.commit;
   auto answer = AdminClient::of(global).post("/api/v1/plan", body);
   if (!answer) return say_failed(answer.error());
   const auto& document = member(*answer, "text");

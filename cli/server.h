@@ -3,6 +3,7 @@
 // comes from the environment only: arguments are seen by every user of a machine, and kept by shells.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,11 +23,19 @@ Result<Secret> token_from_environment();
 /// Commands that --server is for; the others would silently do something else.
 bool asks_a_server(std::string_view command);
 
+/// A candidate that the controller fetches itself, from the policy's own remote.
+struct FetchedFlags {
+  std::uint64_t pull = 0;
+  std::string branch, commit;
+  bool given() const { return pull > 0 || !branch.empty(); }
+};
+
 struct ServerPlanFlags {
   PolicyFlags policy;  // the candidate; nothing given: what the controller's own source holds
   std::vector<std::string> targets;
   ViewFlags view;
   bool detailed = false;
+  FetchedFlags fetched = {};
 };
 int server_plan(const Global& global, const ServerPlanFlags& flags);
 /// Puts in force what has this review hash, through whatever controller the flags name.

@@ -156,8 +156,10 @@ std::string unreadable_text(const TargetPlan& target, View view) {
 
 std::string sentence_text(const Finding& finding, View view) {
   if (view == View::full) return finding.sentence;
-  return view == View::people ? without_addresses(finding.sentence)
-                              : std::string(shape_sentence(finding.id));
+  // Speaks of a commit, its files and files of signers, and of nobody.
+  bool of_files = finding.id == "plan.not-signed";
+  return view == View::people || of_files ? without_addresses(finding.sentence)
+                                          : std::string(shape_sentence(finding.id));
 }
 
 std::map<ChangeKind, ChangeCount> counts_of(const TargetPlan& target) {

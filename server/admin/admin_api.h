@@ -7,17 +7,13 @@
 // "cli uid=N", or "key NAME" of a token (remote_api.h).
 #pragma once
 
-#include <condition_variable>
-#include <deque>
-#include <functional>
-#include <mutex>
 #include <optional>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "net/http_server.h"
 #include "server/admin/metrics.h"
+#include "server/admin/workers.h"
 #include "server/core/controller.h"
 
 namespace knock {
@@ -45,10 +41,7 @@ class AdminApi {
  private:
   Controller& controller_;
   Metrics& metrics_;
-  std::mutex mutex_;
-  std::condition_variable_any ready_;
-  std::deque<std::function<void()>> waiting_;
-  std::vector<std::jthread> threads_;
+  Workers workers_;  // last
 };
 
 }  // namespace knock

@@ -31,19 +31,8 @@ role::ApiAnswer refused(std::uint64_t request, const KeyRefusal& no) {
 
 }  // namespace
 
-RemoteApi::RemoteApi(AdminApi& api, KeyRing& keys, std::size_t threads) : api_(api), keys_(keys) {
-  for (std::size_t i = 0; i < threads; ++i)
-    threads_.emplace_back([this](std::stop_token stop) {
-      std::unique_lock lock(mutex_);
-      while (ready_.wait(lock, stop, [&] { return !waiting_.empty(); })) {
-        auto job = std::move(waiting_.front());
-        waiting_.pop_front();
-        lock.unlock();
-        job();
-        lock.lock();
-      }
-    });
-}
+RemoteApi::RemoteApi(AdminApi& api, KeyRing& keys, std::size_t threads)
+    : api_(api), keys_(keys), workers_(threads, kMostWaiting) {}
 
 RemoteApi::~RemoteApi() = default;
 
@@ -60,16 +49,12 @@ void RemoteApi::handle(role::ApiCall call, Answer answer) {
                           "There is nothing here for a token; docs/api.md lists what there is. "
                           "Keys and accounts are changed on the controller's own machine."));
   call.token.clear();
-  std::unique_lock lock(mutex_);
-  if (waiting_.size() >= kMostWaiting) {
-    lock.unlock();
-    return answer(problem(request, 503, "busy", "The controller is busy; try again.", kRetryBusy));
-  }
-  waiting_.push_back([this, call = std::move(call), answer = std::move(answer),
-                      holder = std::get<KeyHolder>(std::move(checked))]() mutable {
+  bool taken = workers_.take([this, call = std::move(call), answer,
+                              holder = std::get<KeyHolder>(std::move(checked))]() mutable {
     answer(compute(std::move(call), std::move(holder)));
   });
-  ready_.notify_one();
+  if (!taken)
+    answer(problem(request, 503, "busy", "The controller is busy; try again.", kRetryBusy));
 }
 
 role::ApiAnswer RemoteApi::compute(role::ApiCall call, KeyHolder holder) {

@@ -4,15 +4,11 @@
 // more, and waits in a short queue. Nothing here prints or keeps a token.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
 #include <functional>
-#include <mutex>
-#include <thread>
-#include <vector>
 
 #include "schemas/role/front.h"
 #include "server/admin/admin_api.h"
+#include "server/admin/workers.h"
 
 namespace knock {
 
@@ -31,10 +27,7 @@ class RemoteApi {
 
   AdminApi& api_;
   KeyRing& keys_;
-  std::mutex mutex_;
-  std::condition_variable_any ready_;
-  std::deque<std::function<void()>> waiting_;
-  std::vector<std::jthread> threads_;  // last
+  Workers workers_;  // last
 };
 
 }  // namespace knock

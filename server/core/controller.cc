@@ -52,7 +52,8 @@ PolicyContext policy_context(const Config& config, std::shared_ptr<const ZoneSou
   PolicyContext context;
   context.zones = std::move(zones);
   // A policy that needs another is refused by name.
-  context.surfaces = {Surface::claims, Surface::mfa, Surface::path};
+  context.surfaces = {Surface::claims, Surface::mfa, Surface::path, Surface::connections,
+                      Surface::disconnect};
   context.surfaces_known = true;
   context.sign_ins_known = true;
   for (const OidcSettings& oidc : config.oidc) context.sign_ins.push_back(oidc.name);
@@ -76,6 +77,7 @@ Controller::Controller(ControllerParts parts)
               parts_.clock, parts_.config.policy.poll, parts_.config.policy.advance),
       ends_(parts_.store, reconciler_, parts_.clock),
       keys_(parts_.store, parts_.clock, parts_.random),
+      candidates_(parts_.store, parts_.clock, parts_.history),
       sign_in_(std::make_unique<SignIn>(parts_.config, public_url(parts_.config), parts_.store,
                                         reconciler_, ends_, parts_.verifier, parts_.clock,
                                         parts_.random, [this] { return not_ready(); })) {}

@@ -12,6 +12,7 @@
 #include "reconciler/loop/policy_keeper.h"
 #include "reconciler/loop/reconciler.h"
 #include "schemas/config/config.h"
+#include "server/core/candidates.h"
 #include "server/core/key_ring.h"
 #include "server/core/questions.h"
 #include "server/core/session_ends.h"
@@ -32,7 +33,7 @@ struct ControllerParts {
   std::function<std::vector<std::string>()> remarks;  // for status
   std::function<std::string()> roles = {};            // for the record of the start
   std::shared_ptr<const ZoneSource> zones = {};       // of schedules; absent: UTC alone
-  /// QuestionParts::history
+  /// QuestionParts::history, and where candidates are fetched from
   std::function<Result<std::unique_ptr<PolicySource>>()> history = {};
 };
 
@@ -90,6 +91,7 @@ class Controller {
   /// Candidate files are loaded and planned, nothing is adopted. Problems come back as diagnostics.
   Result<Policy> candidate(const std::vector<PolicyFile>& files, const PolicyRevision& revision,
                            Diagnostics& problems) const;
+  Candidates& candidates() { return candidates_; }
   Result<Plan> plan_candidate(std::vector<PolicyFile> files, const PolicyRevision& revision,
                               std::span<const TargetName> only, Diagnostics& problems);
 
@@ -102,6 +104,7 @@ class Controller {
   PolicyKeeper keeper_;
   SessionEnds ends_;
   KeyRing keys_;
+  Candidates candidates_;
   std::function<Result<Ed25519Key>()> plan_key_;
   std::unique_ptr<SignIn> sign_in_;
 };

@@ -54,7 +54,7 @@ owner: "0badc0ffee15dead"
 listen: 127.0.0.1:$port
 public_url: $server
 tls: {cert: $folder/tls.crt, key: $folder/tls.key}
-policy: {repo: "$folder/policy.git", ref: main, advance: manual}
+policy: {repo: "$folder/policy.git", ref: main, advance: manual, pulls: github}
 store: sqlite://$folder/state/knock.db
 socket: $folder/admin.sock
 sign_in: {local: {type: local}}
@@ -81,6 +81,24 @@ grep -q contractors "$comment" || say_failed 'the comment does not name what cha
 review=$(sed -n 's/^<!-- knock-review: \([0-9a-f]\{64\}\) -->$/\1/p' "$comment")
 [ ${#review} = 64 ] || say_failed 'the comment has no review hash'
 apply='knock apply --server https://knock.example.org --reviewed HASH'
+
+# ---- the same from a fork: the controller fetches it, and the job holds nothing of it ----
+git -C "$folder/checkout" push -q "$folder/policy.git" contractors:refs/pull/12/head
+fork='knock plan --server https://knock.example.org --pull 12 --format markdown > comment.md'
+expect 0 '' job "$reader" -- "$fork"
+grep -qx "<!-- knock-review: $review -->" "$comment" || say_failed 'a fetched change has another review hash'
+head=$(git -C "$folder/checkout" rev-parse HEAD)
+expect 0 "knock-review: $review" job "$reader" " > comment.md= --commit $head" -- "$fork"
+expect 1 'git.head-moved' job "$reader" " > comment.md= --commit ${first}0000000000000000000000000000" -- "$fork"
+expect 1 'git.no-ref' job "$reader" "pull 12=pull 13" -- "$fork"
+expect 0 'contractors' here plan --pull 12
+expect 64 'excludes' here plan --pull 12 --branch contractors
+# One that began before what is in force.
+stale=$(git -C "$folder/checkout" commit-tree -m stale 'HEAD^{tree}')
+git -C "$folder/checkout" push -q "$folder/policy.git" "$stale:refs/pull/14/head"
+expect 1 "git.not-descended: pull request 14 ends in ${stale:0:12}, which does not follow from $first" \
+  job "$reader" "pull 12=pull 14" -- "$fork"
+[ ! -e "$folder/state/policy.git/candidate/repository.git" ] || say_failed 'what was fetched is still there'
 
 # ---- before the merge nothing is applied, and reading is not applying ----
 expect 1 'this needs apply' job "$reader" "HASH=$review" -- "$apply"

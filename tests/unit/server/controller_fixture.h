@@ -28,8 +28,18 @@ class ControllerFixture : public CoreFixture {
     auto no_targets = [](const Target&, TargetMoved) -> Result<std::unique_ptr<Provider>> {
       return fail(ErrorKind::unsupported, "no targets here");
     };
-    controller_ = std::make_unique<Controller>(ControllerParts{
-        config_, *store_, *source_, verifier_, wall_, random_, no_targets, nullptr, {}});
+    controller_ = std::make_unique<Controller>(ControllerParts{config_,
+                                                               *store_,
+                                                               *source_,
+                                                               verifier_,
+                                                               wall_,
+                                                               random_,
+                                                               no_targets,
+                                                               nullptr,
+                                                               {},
+                                                               {},
+                                                               {},
+                                                               remote_source_});
     api_ = std::make_unique<AdminApi>(*controller_, metrics_, 1);
   }
   void begin_controller() {
@@ -62,6 +72,8 @@ class ControllerFixture : public CoreFixture {
     return api_->answer(request);
   }
 
+  std::function<Result<std::unique_ptr<PolicySource>>()>
+      remote_source_;  // before make_controller()
   SteadyWall wall_{clock_, Instant{}};
   std::unique_ptr<PolicySource> source_;
   std::unique_ptr<Controller> controller_;

@@ -19,9 +19,32 @@ using ::testing::Not;
 constexpr const char* kOther =
     "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}, web: {idp: web, from: [corp]}}\n";
 
+/// A remote with one pull request, 7, and one branch.
+class FakeRemote final : public PolicySource {
+ public:
+  explicit FakeRemote(std::string refused) : refused_(std::move(refused)) {}
+  Result<PolicyRevision> poll(Deadline) override { return PolicyRevision("?"); }
+  Result<PolicySnapshot> read(const PolicyRevision&) override { return PolicySnapshot(); }
+  void in_force(const PolicyRevision& revision) override { told_ = revision; }
+  std::string describe() const override { return "fake"; }
+  Result<Candidate> candidate(const CandidateName& name, Deadline) override {
+    if (name.pull != 7 && name.branch != "topic")
+      return fail(ErrorKind::not_found, "git.no-ref: the ref is not there");
+    PolicySnapshot snapshot;
+    snapshot.revision = PolicyRevision(std::string(40, 'c'));
+    snapshot.files = {{"main.yaml", kOther, ""}};
+    return Candidate{std::move(snapshot), told_, refused_};
+  }
+
+ private:
+  std::string refused_;
+  PolicyRevision told_;
+};
+
 class RemoteTest : public ControllerFixture {
  protected:
   RemoteTest() {
+    remote_source_ = [this] { return std::make_unique<FakeRemote>(refused_); };
     begin_with_policy();
     remote_ = std::make_unique<RemoteApi>(*api_, controller_->keys());
   }
@@ -55,6 +78,7 @@ class RemoteTest : public ControllerFixture {
     return found != nullptr && found->is_string() ? std::string(found->as_string()) : "";
   }
 
+  std::string refused_;  // why a fetched candidate would not come into force
   std::unique_ptr<RemoteApi> remote_;
 };
 
@@ -236,6 +260,54 @@ TEST_F(RemoteTest, what_is_in_force_already_is_no_proof_that_it_was_reviewed) {
     EXPECT_EQ(
         call(merger, "POST", "/apply", R"({"reviewed":")" + std::string(no_hash) + "\"}").status,
         400u);
+}
+
+TEST_F(RemoteTest, a_pull_request_is_fetched_planned_and_has_a_review) {
+  auto reader = key("reader", {"plan:read"});
+  auto sent = member(call(reader, "POST", "/plan", candidate(kOther)), "review");
+  for (const char* body : {R"({"pull":7,"format":"text"})", R"({"pull":"7","format":"text"})",
+                           R"({"branch":"topic","format":"text"})"}) {
+    auto answer = call(reader, "POST", "/plan", body);
+    ASSERT_EQ(answer.status, 200u) << answer.body;
+    EXPECT_EQ(member(answer, "commit"), std::string(40, 'c'));
+    EXPECT_EQ(member(answer, "review"), sent) << "of the contents, however they came";
+    EXPECT_EQ(member(answer, "refused_because"), "");
+  }
+  EXPECT_EQ(call(reader, "POST", "/plan", R"({"pull":8})").status, 404u);
+  for (const char* bad :
+       {R"({"pull":0})", R"({"pull":-1})", R"({"pull":1.5})", R"({"pull":"x"})", R"({"pull":[7]})",
+        R"({"pull":99999999999})", R"({"branch":""})", R"({"pull":7,"branch":"topic"})",
+        R"({"pull":7,"files":[]})", R"({"pull":7,"commit":"abc"})",
+        R"({"commit":"cccccccccccccccccccccccccccccccccccccccc"})"}) {
+    clock_.advance(Duration::seconds(10));
+    EXPECT_EQ(call(reader, "POST", "/plan", bad).status, 400u) << bad;
+  }
+  auto writer = key("writer", {"session:write"});
+  EXPECT_EQ(call(writer, "POST", "/plan", R"({"pull":7})").status, 403u);
+}
+
+TEST_F(RemoteTest, a_plan_says_why_what_it_shows_would_not_come_into_force) {
+  refused_ = "commit.unsigned: commit cccccccccccc changes main.yaml and is not signed";
+  auto reader = key("reader", {"plan:read"});
+  for (const char* format : {"text", "markdown", "html", "json"}) {
+    auto answer =
+        call(reader, "POST", "/plan", R"({"pull":7,"format":")" + std::string(format) + "\"}");
+    EXPECT_THAT(member(answer, "text"), HasSubstr("would not come into force")) << format;
+    EXPECT_THAT(member(answer, "text"), HasSubstr("unsigned")) << format;
+    EXPECT_EQ(member(answer, "refused_because"), refused_);
+  }
+}
+
+TEST_F(RemoteTest, fetching_is_limited_for_all_together) {
+  auto one = key("one", {"plan:read"}), two = key("two", {"plan:read"});
+  int taken = 0;
+  for (int i = 0; i < 30; ++i)
+    taken += call(i % 2 == 0 ? one : two, "POST", "/plan", R"({"pull":7})").status == 200u;
+  EXPECT_EQ(taken, int(Candidates::kBurst));
+  EXPECT_EQ(call(one, "POST", "/plan", R"({"pull":7})").status, 429u);
+  EXPECT_EQ(call(one, "POST", "/plan", candidate(kOther)).status, 200u) << "what is sent is not";
+  clock_.advance(Duration::seconds(5));
+  EXPECT_EQ(call(two, "POST", "/plan", R"({"pull":7})").status, 200u);
 }
 
 TEST_F(RemoteTest, more_than_can_wait_are_told_to_come_again) {

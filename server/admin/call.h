@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// One request to the API, with what it needs at hand; each public function is a route of
+// admin_api.cc. Internal to server/admin, whose *_calls.cc define it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/admin/admin_api.h"
+#include "server/admin/arguments.h"
+#include "server/admin/remote_view.h"
+#include "server/core/saved_plans.h"
+
+namespace knock {
+
+class AdminCall {
+ public:
+  using HttpResponse = net::HttpResponse;
+
+  AdminCall(Controller& controller, const Caller& caller, Arguments arguments)
+      : c_(controller), args_(std::move(arguments)), actor_(caller.actor), key_(caller.key) {}
+
+  Result<HttpResponse> status();
+  Result<HttpResponse> list_sessions();
+  Result<HttpResponse> grant();
+  Result<HttpResponse> revoke();
+  Result<HttpResponse> refresh();
+
+  Result<HttpResponse> plan();
+
+  Result<HttpResponse> apply();
+  Result<HttpResponse> acknowledge();
+  Result<HttpResponse> look();
+  Result<HttpResponse> advance();
+
+  /// `who` alone is a mark read off a target.
+  Result<HttpResponse> why();
+  Result<HttpResponse> who();
+  Result<HttpResponse> records();
+
+  Result<HttpResponse> users();
+  Result<HttpResponse> save_user();
+  Result<HttpResponse> remove_user();
+
+  Result<HttpResponse> keys();
+  Result<HttpResponse> add_key();
+  Result<HttpResponse> rotate_key();
+  Result<HttpResponse> revoke_key();
+
+ private:
+  bool may(KeyScope scope) const { return !key_ || key_->has(scope); }
+  View widest() const { return key_ ? widest_view(*key_) : View::full; }
+
+  /// In any form and view, as one document with its review hash: what tokens get.
+  Result<HttpResponse> viewed_plan(const std::vector<TargetName>& only, const std::string& format,
+                                   bool color);
+  /// The text of a plan file, signed: of the candidate, or of what the policy source holds.
+  Result<HttpResponse> saved_plan(const std::vector<TargetName>& only);
+  Result<HttpResponse> apply_what_was_reviewed(const std::string& hash);
+  /// The narrowest, unless one is asked for that the token has.
+  Result<View> asked_view();
+  /// What is to be planned, and what is to be said of it beside the plan.
+  struct Planned {
+    std::vector<PolicyFile> files;
+    PolicyRevision revision;
+    std::string commit;           // that was fetched; "": none was
+    std::string refused_because;  // Candidate::refused_because
+  };
+  /// What was sent, what lies at the remote as a pull request or branch, or what the policy source
+  /// holds.
+  Result<Planned> planned(Diagnostics& problems);
+  Result<std::optional<CandidateName>> named_candidate();
+  Result<std::optional<Duration>> key_life();
+  /// What is to be said of ends that are written nowhere.
+  std::vector<std::string> end_all(const Principal& principal, const std::string& reason);
+  Result<std::optional<Instant>> time_or_none(std::string_view name);
+  Result<std::vector<TargetName>> targets();
+  /// What differs between two plans is told by the addresses it is about.
+  std::string as_may_be_seen(std::string text) const;
+  std::string applied_json(const AppliedPlan& done, bool color) const;
+
+  Controller& c_;
+  Arguments args_;
+  Actor actor_;
+  std::optional<KeyHolder> key_;
+};
+
+}  // namespace knock
