@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <map>
@@ -311,6 +312,7 @@ TEST_F(PrivilegedHalf, changes_at_the_moment_of_expiry_never_fail) {
   done(table_of({"ssh"}));
   const std::vector<const char*> hosts{"192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128"};
   const std::vector<const char*> ranges{"10.0.0.0/24", "10.0.1.0/24", "2001:db8::/64"};
+  auto count = [&] { return std::ranges::count(elements(), ' '); };
   auto end = Deadline::in(Duration::seconds(4));
   unsigned rounds = 0;
   while (!end.passed()) {
@@ -320,11 +322,12 @@ TEST_F(PrivilegedHalf, changes_at_the_moment_of_expiry_never_fail) {
         changes.push_back((rounds + i) % 4 == 3
                               ? remove((*list)[i])
                               : add((*list)[i], 100 + (rounds * 7 + i * 13) % 60));
+    auto added = std::ranges::count(changes, true, &role::ElementChange::add);
     change(std::move(changes));
     if (HasFailure()) return;
     ++rounds;
-    // So that each round meets elements a few milliseconds before, at and after their end.
-    std::this_thread::sleep_for(std::chrono::milliseconds(95 + rounds % 40));
+    // The next round meets elements a few milliseconds before, at and after their end.
+    ASSERT_TRUE(eventually([&] { return count() < added; }));
   }
   EXPECT_GT(rounds, 15u);
   EXPECT_TRUE(eventually([&] { return elements().empty(); }));

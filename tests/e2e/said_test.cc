@@ -115,8 +115,7 @@ TEST_F(Said, AMarkOnTheFirewallLeadsBackAlsoWhenTheControllerIsGone) {
   EXPECT_THAT(now.out, HasSubstr("198.51.100.10/32"));
   // Times are written in whole seconds: the next one lies between the opening and the sign-out.
   auto opened = wall_now();
-  while (wall_now().floor_to_second() <= opened)
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ASSERT_TRUE(eventually([&] { return wall_now().floor_to_second() > opened; }));
   auto then = to_string(wall_now());
   EXPECT_EQ(alice.sign_out().status, 303);
   EXPECT_TRUE(w.closes(kAlice, kSsh));
