@@ -88,7 +88,7 @@ Often often(Focus focus) {
     case Focus::places:
       return {3, 5, 5, 80, 35, 3, 25};
     case Focus::crowds:
-      return {3, 5, 3, 15, 95, 3, 10};
+      return {2, 3, 2, 5, 97, 2, 10};
     case Focus::widening:
       return {3, 40, 3, 15, 5, 3, 90};
     case Focus::schedules:
@@ -208,7 +208,8 @@ Moment any_moment(Focus focus) {
   for (Session& session : moment.sessions) {
     session = with_words(std::move(session), moment.now);
     if (focus != Focus::everything) make_likely(session, moment.now);
-    if (few && chance(70)) session.address = addresses()[std::size_t(below(4))];
+    if (few && chance(focus == Focus::crowds ? 90 : 70))
+      session.address = addresses()[std::size_t(below(focus == Focus::crowds ? 3 : 4))];
     if (focus == Focus::widening) session.address = addresses()[3 + std::size_t(below(5))];
   }
   moment.approvals = any_approvals(moment.policy, moment.now);
