@@ -3,33 +3,13 @@
 // taken.
 #include <gtest/gtest.h>
 
-#include "schemas/role/spawn.h"
-#include "schemas/role/verifier_start.h"
+#include "tests/unit/schemas/role_start_samples.h"
 
 namespace knock::role {
 namespace {
 
-FrontStart front_start() {
-  return {"https://knock.example", true, {Prefix::parse("10.0.0.0/8").value()}, "CERT", "KEY"};
-}
-
-std::vector<VerifierSource> sources() {
-  VerifierSource one;
-  one.settings.name = SignInName("corp");
-  one.settings.title = "Corp";
-  one.settings.issuer = "https://idp.example";
-  one.settings.client_id = "knock";
-  one.settings.groups_claim = "roles";
-  one.settings.token_auth = TokenAuth::post;
-  one.settings.algorithms = {"ES256", "EdDSA"};
-  one.settings.scopes = {"openid"};
-  one.settings.allow_networks = {Prefix::parse("fd00::/8").value()};
-  one.settings.max_session = Duration::hours(3);
-  one.client_secret = Secret("s3cret");
-  VerifierSource other;
-  other.settings.name = SignInName("public");
-  return {one, other};
-}
+using samples::front_start;
+using samples::sources;
 
 TEST(SpawnMessages, wishes_come_back_as_they_went) {
   auto apply = decode_to_parent(encode(ToParent(SpawnApply{"shop"})));
