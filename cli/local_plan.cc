@@ -96,6 +96,12 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
     auto rows = store.applied(name);
     return rows ? std::move(*rows) : std::vector<AppliedEntry>();
   };
+  input.tickets = [&](const TargetName& name) {
+    Instant since = now;
+    for (const Session& session : live) since = std::min(since, session.created);
+    auto tickets = tickets_given(store, name, since);
+    return tickets ? std::move(*tickets) : Tickets();
+  };
   input.observe = [&](const Target& target) -> Result<Observed> {
     auto made = factory(target, [](const TargetName&) {});
     if (!made) return fail_within("target " + target.name.value, made);

@@ -13,13 +13,23 @@ struct Grant {
   std::vector<std::string> groups;
 };
 
+/// How an open door lasts, where that is not simply until a deadline.
+std::string lasting(const boost::json::value& row) {
+  auto lasts = text(row, "lasts");
+  if (lasts == "first-connection")
+    return truth(row, "used") ? ", its one connection is used" : ", for one connection";
+  if (lasts == "disconnect")
+    return ", for connections until " + text(row, "come_by") + ", which stay until they end";
+  return "";
+}
+
 void print_where(const boost::json::value& answer) {
   std::vector<std::vector<std::string>> rows{{"SERVICE", "TARGET", "STATE", "UNTIL"}};
   for (const auto& row : list(answer, "where"))
     rows.push_back(
         {text(row, "service"), text(row, "target"),
          truth(row, "open")
-             ? "open"
+             ? "open" + lasting(row)
              : "not yet" + (text(row, "problem").empty() ? "" : ": " + text(row, "problem")),
          text(row, "until")});
   if (rows.size() == 1)

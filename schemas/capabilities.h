@@ -32,6 +32,7 @@ struct Capabilities {
   bool atomic = false;         // one apply is one transaction
   bool needs_commit = false;
   bool delete_by_handle = false;
+  bool by_connection = false;     // entries that last for one connection, or until it disconnects
   bool compare_and_swap = false;  // apply fails when the fence moved
   bool closes_by_default =
       false;  // `protect`: the target can default-drop a port, and keep prefixes are its exception

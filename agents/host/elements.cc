@@ -25,29 +25,38 @@ struct SetChanges {
   Changes removals, additions;
 };
 
+/// What a change is about: the last of several with the same key counts.
+auto key_of(const role::ElementChange& change) {
+  return std::tie(change.slot, change.prefix, change.part, change.tag);
+}
+
 std::map<std::string, std::pair<SetKind, SetChanges>> by_set(
     const std::vector<role::ElementChange>& changes) {
-  std::vector<std::tuple<std::string_view, Prefix, std::size_t>> order;
+  Changes order;
   order.reserve(changes.size());
-  for (std::size_t i = 0; i < changes.size(); ++i)
-    order.emplace_back(changes[i].slot, changes[i].prefix, i);
-  std::sort(order.begin(), order.end());
+  for (const auto& change : changes) order.push_back(&change);
+  std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+    auto ka = key_of(*a), kb = key_of(*b);
+    return ka != kb ? ka < kb : a < b;  // they stand in one vector
+  });
   std::map<std::string, std::pair<SetKind, SetChanges>> out;
   std::string_view slot;
   std::pair<SetKind, SetChanges>* sets[2][2] = {};
   for (std::size_t i = 0; i < order.size(); ++i) {
-    const auto& [name, prefix, index] = order[i];
-    bool last = i + 1 == order.size() || std::get<0>(order[i + 1]) != name ||
-                std::get<1>(order[i + 1]) != prefix;
-    if (!last) continue;
-    if (name != slot) {
-      slot = name;
+    const auto& change = *order[i];
+    if (i + 1 < order.size() && key_of(*order[i + 1]) == key_of(change)) continue;
+    if (change.slot != slot) {
+      slot = change.slot;
       for (auto& row : sets) row[0] = row[1] = nullptr;
     }
-    auto kind = set_kind_of(prefix);
-    auto*& at = sets[kind.family == Family::v6][kind.interval];
-    if (at == nullptr) at = &(out[slot_set(name, kind)] = {kind, {}});
-    const auto& change = changes[index];
+    auto kind = set_kind_of(change.prefix, change.part);
+    std::pair<SetKind, SetChanges>* ticketed = nullptr;
+    auto*& at =
+        change.part == role::Part::open ? sets[kind.family == Family::v6][kind.interval] : ticketed;
+    if (at == nullptr) {
+      at = &out[slot_set(change.slot, kind)];
+      at->first = kind;
+    }
     (adds(change) ? at->second.additions : at->second.removals).push_back(&change);
   }
   return out;
@@ -60,13 +69,14 @@ class SetWriter {
 
   void keys(int type, const Changes& changes) {
     ElementWriter out(batch_, type, table_, set_, kind_);
-    for (const auto* change : changes) out.key(change->prefix);
+    for (const auto* change : changes) out.key(change->prefix, change->tag);
     out.flush();
   }
   void elements(const Changes& changes) {
     ElementWriter out(batch_, NFT_MSG_NEWSETELEM, table_, set_, kind_);
     for (const auto* change : changes)
-      out.element(change->prefix, std::min(change->left_ms, role::kLongestLifeMs), change->marker);
+      out.element(change->prefix, std::min(change->left_ms, role::kLongestLifeMs), change->marker,
+                  change->tag);
     out.flush();
   }
 

@@ -21,7 +21,8 @@ using PresentKeys = std::map<std::string, std::set<Prefix>>;
 
 /// Adds to `batch`: removals first, then additions, set by set; of several changes to one key the
 /// last counts. Written as add;delete and add;delete;add, which needs no knowledge of what is
-/// there, works on every kernel and survives an expiry in between. `present`: absent keys of the
+/// there, works on every kernel and survives an expiry in between; of a ticket only its tag must be
+/// known, because the kernel refuses to add one with another tag. `present`: absent keys of the
 /// interval sets named in it are left out.
 void add_elements(Batch& batch, const std::string& table,
                   const std::vector<role::ElementChange>& changes, const PresentKeys* present);

@@ -10,6 +10,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include <array>
+#include <charconv>
 #include <cstring>
 
 namespace knock::host {
@@ -17,6 +18,9 @@ namespace {
 
 constexpr std::string_view kSlotPrefix = "svc_";
 constexpr std::string_view kSuffixes[] = {"_h4", "_h6", "_n4", "_n6"};  // as kSetKinds
+constexpr std::string_view kTicketSuffixes[] = {"_s4", "_s6", "_o4",
+                                                "_o6", "_c4", "_c6"};  // as kTicketKinds
+constexpr std::size_t kSuffix = 3;
 
 // What nft's user space keeps in "userdata": a list of type, length, value. Numbers from
 // libnftnl/udata.h and nft's own datatype.h; they are its promise to old rule sets.
@@ -24,6 +28,11 @@ constexpr std::uint8_t kComment = 0;          // of tables, rules and elements
 constexpr std::uint8_t kSetKeyByteOrder = 0;  // of sets: u32, 2 = big-endian
 constexpr std::uint8_t kElementFlags = 1;     // u32, 1 = the interval has no end
 constexpr std::uint32_t kTypeIp4 = 7, kTypeIp6 = 8;
+constexpr std::uint32_t kTypeTag = kTypeIp6;  // as long as a label, and nft can show it
+constexpr std::size_t kTagBytes = 16;
+
+// Longer than anything that has a ticket: within it there is no second one.
+constexpr std::uint64_t kOnceInSeconds = 366ull * 24 * 3600;
 
 std::string user_data(std::uint8_t type, std::string_view value) {
   std::string out{char(type), char(value.size())};
@@ -73,6 +82,43 @@ class Rule {
     message_.begin(NFTA_CMP_DATA).bytes(NFTA_DATA_VALUE, value).end();
     return finish();
   }
+  Rule& ct(std::uint32_t key) {
+    start("ct").u32(NFTA_CT_KEY, key).u32(NFTA_CT_DREG, NFT_REG_1);
+    return finish();
+  }
+  Rule& set_label() {
+    start("ct").u32(NFTA_CT_KEY, NFT_CT_LABELS).u32(NFTA_CT_SREG, NFT_REG_1);
+    return finish();
+  }
+  Rule& mask(std::string_view bits) {
+    start("bitwise")
+        .u32(NFTA_BITWISE_SREG, NFT_REG_1)
+        .u32(NFTA_BITWISE_DREG, NFT_REG_1)
+        .u32(NFTA_BITWISE_LEN, std::uint32_t(bits.size()));
+    message_.begin(NFTA_BITWISE_MASK).bytes(NFTA_DATA_VALUE, bits).end();
+    message_.begin(NFTA_BITWISE_XOR).bytes(NFTA_DATA_VALUE, std::string(bits.size(), '\0')).end();
+    return finish();
+  }
+  Rule& by_map(std::string_view map) {
+    start("lookup")
+        .text(NFTA_LOOKUP_SET, map)
+        .u32(NFTA_LOOKUP_SREG, NFT_REG_1)
+        .u32(NFTA_LOOKUP_DREG, NFT_REG_1);
+    return finish();
+  }
+  /// Where a connection begins: of TCP, nothing that may belong to an older one.
+  Rule& begins(Protocol protocol) {
+    constexpr std::uint32_t kNew = 8;  // NF_CT_STATE_BIT(IP_CT_NEW), in the host's own byte order
+    constexpr char kSyn = 0x02, kFinSynRstAck = 0x17;
+    std::string state(reinterpret_cast<const char*>(&kNew), sizeof kNew);
+    ct(NFT_CT_STATE).mask(state).compare(NFT_CMP_NEQ, std::string(sizeof kNew, '\0'));
+    ct(NFT_CT_LABELS).compare(NFT_CMP_EQ, std::string(kTagBytes, '\0'));
+    meta(NFT_META_L4PROTO).compare(NFT_CMP_EQ, std::string(1, char(protocol)));
+    if (protocol != Protocol::tcp) return *this;
+    return payload(NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1)
+        .mask(std::string(1, kFinSynRstAck))
+        .compare(NFT_CMP_EQ, std::string(1, kSyn));
+  }
   Rule& in_set(std::string_view set) {
     start("lookup").text(NFTA_LOOKUP_SET, set).u32(NFTA_LOOKUP_SREG, NFT_REG_1);
     return finish();
@@ -92,12 +138,14 @@ class Rule {
     return compare(NFT_CMP_GTE, big_endian(ports.first))
         .compare(NFT_CMP_LTE, big_endian(ports.last));
   }
+  Rule& is(Family family) {
+    auto protocol = family == Family::v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+    return meta(NFT_META_NFPROTO).compare(NFT_CMP_EQ, std::string(1, char(protocol)));
+  }
   Rule& from(Family family) {
-    bool v4 = family == Family::v4;
-    meta(NFT_META_NFPROTO)
-        .compare(NFT_CMP_EQ, std::string(1, char(v4 ? NFPROTO_IPV4 : NFPROTO_IPV6)));
-    return v4 ? payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4)
-              : payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 16);
+    is(family);
+    return family == Family::v4 ? payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4)
+                                : payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 16);
   }
   Message done(std::string_view comment) {
     message_.end();
@@ -117,6 +165,22 @@ class Rule {
   Message message_;
 };
 
+std::string tag_bytes(std::uint64_t tag) {
+  std::string out(kTagBytes, '\0');
+  for (std::size_t i = 0; i < 8; ++i) out[kTagBytes - 1 - i] = char(tag >> (8 * i));
+  return out;
+}
+
+/// `limit rate 1/… burst 1` and `counter`: under its lock the first lets one packet pass ever, and
+/// then the second counts it.
+void one_ever(Message& m) {
+  m.begin(NFTA_LIST_ELEM).text(NFTA_EXPR_NAME, "limit").begin(NFTA_EXPR_DATA);
+  m.u64(NFTA_LIMIT_RATE, 1).u64(NFTA_LIMIT_UNIT, kOnceInSeconds).u32(NFTA_LIMIT_BURST, 1);
+  m.u32(NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS).u32(NFTA_LIMIT_FLAGS, 0).end().end();
+  m.begin(NFTA_LIST_ELEM).text(NFTA_EXPR_NAME, "counter").begin(NFTA_EXPR_DATA);
+  m.u64(NFTA_COUNTER_BYTES, 0).u64(NFTA_COUNTER_PACKETS, 0).end().end();
+}
+
 /// The address behind a prefix's last one; nothing when it is the family's last.
 std::optional<IpAddress> behind(const Prefix& prefix) { return prefix.last().next(); }
 
@@ -130,19 +194,54 @@ std::string slot_set(std::string_view slot, SetKind kind) {
   auto out = slot_chain(slot);
   for (std::size_t i = 0; i < std::size(kSetKinds); ++i)
     if (kSetKinds[i] == kind) out += kSuffixes[i];
+  for (std::size_t i = 0; i < std::size(kTicketKinds); ++i)
+    if (kTicketKinds[i] == kind) out += kTicketSuffixes[i];
   return out;
+}
+
+std::size_t key_length(SetKind kind) {
+  if (kind.part == role::Part::stay) return kTagBytes;
+  return kind.family == Family::v4 ? 4 : 16;
 }
 
 std::optional<SlotSet> parse_slot_set(std::string_view set) {
   if (!set.starts_with(kSlotPrefix)) return std::nullopt;
   set.remove_prefix(kSlotPrefix.size());
-  for (std::size_t i = 0; i < std::size(kSuffixes); ++i) {
-    if (!set.ends_with(kSuffixes[i])) continue;
-    auto slot = set.substr(0, set.size() - kSuffixes[i].size());
-    if (!role::valid_slot(slot)) return std::nullopt;
-    return SlotSet{std::string(slot), kSetKinds[i]};
-  }
+  if (set.size() <= kSuffix) return std::nullopt;
+  auto slot = set.substr(0, set.size() - kSuffix), suffix = set.substr(slot.size());
+  if (!role::valid_slot(slot)) return std::nullopt;
+  for (std::size_t i = 0; i < std::size(kSuffixes); ++i)
+    if (suffix == kSuffixes[i]) return SlotSet{std::string(slot), kSetKinds[i]};
+  for (std::size_t i = 0; i < std::size(kTicketSuffixes); ++i)
+    if (suffix == kTicketSuffixes[i]) return SlotSet{std::string(slot), kTicketKinds[i]};
   return std::nullopt;
+}
+
+std::string with_address(std::string_view marker, const IpAddress& address) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out(marker);
+  out += ':';
+  std::string bytes(as_text(address));
+  if (bytes.size() == 4) bytes = std::string(10, '\0') + "\xff\xff" + bytes;
+  for (char byte : bytes) {
+    out += kDigits[std::uint8_t(byte) >> 4];
+    out += kDigits[std::uint8_t(byte) & 15];
+  }
+  return out;
+}
+
+std::optional<IpAddress> address_in(std::string_view stay_comment) {
+  constexpr std::size_t kDigits = 32;
+  if (stay_comment.size() <= kDigits) return std::nullopt;
+  auto text = stay_comment.substr(stay_comment.size() - kDigits);
+  if (stay_comment[stay_comment.size() - kDigits - 1] != ':') return std::nullopt;
+  std::array<std::uint8_t, 16> bytes{};
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    auto pair = text.substr(2 * i, 2);
+    auto [end, error] = std::from_chars(pair.data(), pair.data() + 2, bytes[i], 16);
+    if (error != std::errc() || end != pair.data() + 2) return std::nullopt;
+  }
+  return IpAddress::from_bytes(bytes);
 }
 
 std::string slot_comment(std::string_view slot, const PortRange& ports) {
@@ -223,17 +322,27 @@ Message delete_rules(const std::string& table, std::string_view chain) {
 }
 
 std::uint32_t set_flags(SetKind kind, bool timed) {
-  return (kind.interval ? NFT_SET_INTERVAL : 0u) | (timed ? NFT_SET_TIMEOUT : 0u);
+  return (kind.interval ? NFT_SET_INTERVAL : 0u) | (timed ? NFT_SET_TIMEOUT : 0u) |
+         (is_map(kind) ? NFT_SET_MAP : 0u) | (kind.part == role::Part::once ? NFT_SET_EXPR : 0u);
 }
-std::uint32_t set_key_type(SetKind kind) { return kind.family == Family::v4 ? kTypeIp4 : kTypeIp6; }
+std::uint32_t set_key_type(SetKind kind) {
+  if (kind.part == role::Part::stay) return kTypeTag;
+  return kind.family == Family::v4 ? kTypeIp4 : kTypeIp6;
+}
 
 Message new_set(const std::string& table, std::string_view set, SetKind kind, bool timed) {
   Message m(NFT_MSG_NEWSET, NLM_F_CREATE, NFPROTO_INET);
   m.text(NFTA_SET_TABLE, table).text(NFTA_SET_NAME, set);
   m.u32(NFTA_SET_FLAGS, set_flags(kind, timed));
   m.u32(NFTA_SET_KEY_TYPE, set_key_type(kind));
-  m.u32(NFTA_SET_KEY_LEN, kind.family == Family::v4 ? 4 : 16);
+  m.u32(NFTA_SET_KEY_LEN, std::uint32_t(key_length(kind)));
   m.u32(NFTA_SET_ID, 1);  // asked for by the kernel; sets are referred to by name
+  if (is_map(kind)) m.u32(NFTA_SET_DATA_TYPE, kTypeTag).u32(NFTA_SET_DATA_LEN, kTagBytes);
+  if (kind.part == role::Part::once) {
+    m.begin(NFTA_SET_EXPRESSIONS);
+    one_ever(m);
+    m.end();
+  }
   m.bytes(NFTA_SET_USERDATA, user_u32(kSetKeyByteOrder, 2));
   return m;
 }
@@ -267,6 +376,14 @@ Message accept_from_set(const std::string& table, std::string_view chain, std::s
                         Family family, std::string_view comment) {
   return Rule(table, chain).from(family).in_set(set).verdict(NF_ACCEPT).done(comment);
 }
+Message label_from_map(const std::string& table, std::string_view chain, std::string_view map,
+                       Family family, Protocol protocol) {
+  return Rule(table, chain).begins(protocol).from(family).by_map(map).set_label().done({});
+}
+Message accept_labelled(const std::string& table, std::string_view chain, std::string_view set,
+                        Family family) {
+  return Rule(table, chain).is(family).ct(NFT_CT_LABELS).in_set(set).verdict(NF_ACCEPT).done({});
+}
 Message jump_slot(const std::string& table, std::string_view slot, const PortRange& ports) {
   return Rule(table, kGuardChain)
       .to_ports(ports)
@@ -286,12 +403,13 @@ ElementWriter::ElementWriter(Batch& batch, int type, std::string table, std::str
                              SetKind kind)
     : batch_(batch), type_(type), table_(std::move(table)), set_(std::move(set)), kind_(kind) {}
 
-void ElementWriter::key(const Prefix& prefix) { element(prefix, 0, {}); }
+void ElementWriter::key(const Prefix& prefix, std::uint64_t tag) { element(prefix, 0, {}, tag); }
 
-void ElementWriter::element(const Prefix& prefix, std::uint64_t left_ms, std::string_view comment) {
+void ElementWriter::element(const Prefix& prefix, std::uint64_t left_ms, std::string_view comment,
+                            std::uint64_t tag) {
   start();
   if (!kind_.interval) {
-    one(prefix.first(), false, left_ms, comment, false);
+    one(prefix.first(), false, left_ms, comment, false, tag);
     return;
   }
   auto end = behind(prefix);
@@ -310,14 +428,24 @@ void ElementWriter::start() {
 }
 
 void ElementWriter::one(const IpAddress& key, bool end_of_interval, std::uint64_t left_ms,
-                        std::string_view comment, bool open_ended) {
+                        std::string_view comment, bool open_ended, std::uint64_t tag) {
   auto& m = *message_;
   m.begin(++number_);
   if (end_of_interval) m.u32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
   if (left_ms > 0) m.u64(NFTA_SET_ELEM_TIMEOUT, left_ms);
-  m.begin(NFTA_SET_ELEM_KEY).bytes(NFTA_DATA_VALUE, as_text(key)).end();
+  std::string bytes(as_text(key));
+  if (kind_.part == role::Part::stay) bytes = tag_bytes(tag);
+  m.begin(NFTA_SET_ELEM_KEY).bytes(NFTA_DATA_VALUE, bytes).end();
+  if (is_map(kind_) && type_ == NFT_MSG_NEWSETELEM)
+    m.begin(NFTA_SET_ELEM_DATA).bytes(NFTA_DATA_VALUE, tag_bytes(tag)).end();
+  if (kind_.part == role::Part::once && type_ == NFT_MSG_NEWSETELEM) {
+    m.begin(NFTA_SET_ELEM_EXPRESSIONS);
+    one_ever(m);
+    m.end();
+  }
   std::string data;
-  if (!comment.empty()) data += comment_data(comment);
+  bool named = kind_.part == role::Part::stay && !comment.empty();
+  if (!comment.empty()) data += comment_data(named ? with_address(comment, key) : comment);
   if (open_ended && type_ == NFT_MSG_NEWSETELEM) data += user_u32(kElementFlags, 1);
   if (!data.empty()) m.bytes(NFTA_SET_ELEM_USERDATA, data);
   m.end();

@@ -53,15 +53,23 @@ Status check_owner(const TableImage& image, const role::Ensure& message) {
 Status read_slots(Netlink& netlink, const TableImage& image, const std::string& table,
                   role::TableFound& out) {
   for (auto& slot : out.slots) {
-    for (auto kind : kSetKinds) {
+    auto read = [&](SetKind kind) -> Status {
       auto set = slot_set(slot.name, kind);
-      if (image.set(set) == nullptr) continue;
+      if (image.set(set) == nullptr) return {};
       KNOCK_ASSIGN(auto elements, read_elements(netlink, table, set, kind));
       slot.elements.insert(slot.elements.end(), std::make_move_iterator(elements.begin()),
                            std::make_move_iterator(elements.end()));
+      return {};
+    };
+    for (auto kind : kSetKinds) {
+      KNOCK_CHECK(read(kind));
+    }
+    for (auto kind : kTicketKinds) {
+      KNOCK_CHECK(read(kind));
     }
     std::sort(slot.elements.begin(), slot.elements.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.prefix, a.comment) < std::tie(b.prefix, b.comment);
+      return std::tie(a.prefix, a.part, a.comment, a.tag) <
+             std::tie(b.prefix, b.part, b.comment, b.tag);
     });
   }
   return {};

@@ -31,7 +31,7 @@ class Builder {
     list_wanted();
     std::vector<role::ElementChange> now, later;
     for (const auto& change : changes) {
-      auto kind = set_kind_of(change.prefix);
+      auto kind = set_kind_of(change.prefix, change.part);
       bool early = kind.interval && is_new(slot_set(change.slot, kind));
       (early ? now : later).push_back(change);
     }
@@ -74,6 +74,9 @@ class Builder {
     for (const auto& slot : want_.slots) {
       chains_.insert(slot_chain(slot.name));
       for (auto kind : kSetKinds) sets_.emplace(slot_set(slot.name, kind), WantedSet{kind, true});
+      if (!slot.tickets) continue;
+      for (auto kind : kTicketKinds)
+        sets_.emplace(slot_set(slot.name, kind), WantedSet{kind, true});
     }
     if (want_.input) hooks_.emplace(kInputChain, NF_INET_LOCAL_IN);
     if (want_.forward) hooks_.emplace(kForwardChain, NF_INET_FORWARD);
@@ -175,6 +178,7 @@ class Builder {
       for (auto kind : kSetKinds)
         batch_.add(accept_from_set(table, slot_chain(slot.name), slot_set(slot.name, kind),
                                    kind.family, {}));
+      if (slot.tickets) ticket_rules(slot);
       for (const auto& ports : slot.ports) batch_.add(jump_slot(table, slot.name, ports));
     }
     for (const auto& ports : want_.protect) batch_.add(drop_ports(table, ports));
@@ -183,6 +187,22 @@ class Builder {
       batch_.add(jump_guard(table, kInputChain));
     }
     if (want_.forward) batch_.add(jump_guard(table, kForwardChain));
+  }
+
+  /// First labels, then what a label lets through: so a ticket without its `stay` opens nothing.
+  void ticket_rules(const role::ApplySlot& slot) {
+    auto chain = slot_chain(slot.name);
+    for (auto protocol : {Protocol::tcp, Protocol::udp}) {
+      bool has = std::any_of(slot.ports.begin(), slot.ports.end(),
+                             [&](const PortRange& ports) { return ports.protocol == protocol; });
+      for (auto kind : kTicketKinds)
+        if (has && is_map(kind))
+          batch_.add(
+              label_from_map(want_.table, chain, slot_set(slot.name, kind), kind.family, protocol));
+    }
+    for (auto kind : kTicketKinds)
+      if (kind.part == role::Part::stay)
+        batch_.add(accept_labelled(want_.table, chain, slot_set(slot.name, kind), kind.family));
   }
 
   Batch& batch_;
@@ -217,8 +237,12 @@ role::TableFound describe(const TableImage& image) {
   out.forward = image.chain(kForwardChain) != nullptr;
   out.intact = owner && image.mark() == mark_of(image, *owner);
   std::map<std::string, std::vector<PortRange>> slots;
+  std::set<std::string> tickets;
   for (const auto& set : image.sets)
-    if (auto slot = parse_slot_set(set.name)) slots[slot->slot];
+    if (auto slot = parse_slot_set(set.name)) {
+      slots[slot->slot];
+      if (slot->kind.part != role::Part::open) tickets.insert(slot->slot);
+    }
   for (const auto& rule : image.rules) {
     if (rule.chain != kGuardChain) continue;
     auto meaning = parse_rule_comment(rule.comment);
@@ -231,7 +255,7 @@ role::TableFound describe(const TableImage& image) {
     if (out.slots.size() == role::kMostSlots) break;
     auto canonical = canonical_ports(std::move(ports));
     if (canonical.size() > role::kMostPorts) canonical.resize(role::kMostPorts);
-    out.slots.push_back({name, std::move(canonical), {}});
+    out.slots.push_back({name, std::move(canonical), {}, tickets.contains(name)});
   }
   out.keep = image.keep;
   if (out.keep.size() > role::kMostKeep) {

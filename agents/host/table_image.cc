@@ -134,19 +134,51 @@ struct RawElement {
   role::ElementFound found;
 };
 
+/// Of a label; 0 when it is none that we give.
+std::uint64_t tag_of(std::string_view label) {
+  if (label.size() != 16 || label.find_first_not_of('\0') < 8) return 0;
+  std::uint64_t out = 0;
+  for (char byte : label.substr(8)) out = (out << 8) | std::uint8_t(byte);
+  return out;
+}
+
+/// True when the element's counter saw a packet. One without a counter is not as we made it, and
+/// what became of it is not known: then it counts as used.
+bool is_used(Attributes element) {
+  bool counted = false, any = false;
+  element.nest(NFTA_SET_ELEM_EXPRESSIONS).each(NFTA_LIST_ELEM, [&](Attributes expression) {
+    if (expression.text(NFTA_EXPR_NAME) != "counter") return;
+    counted = true;
+    any = any || expression.nest(NFTA_EXPR_DATA).u64(NFTA_COUNTER_PACKETS) > 0;
+  });
+  return any || !counted;
+}
+
 std::optional<RawElement> parse_element(Attributes a, SetKind kind) {
   auto key = a.nest(NFTA_SET_ELEM_KEY).bytes(NFTA_DATA_VALUE);
   std::size_t length = kind.family == Family::v4 ? 4 : 16;
-  if (key.size() != length) return std::nullopt;
+  if (key.size() != key_length(kind)) return std::nullopt;
   RawElement out;
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(key.data());
-  if (auto address = IpAddress::from_bytes({bytes, key.size()})) out.key = *address;
+  out.found.part = kind.part;
+  out.found.comment = comment_of(a.bytes(NFTA_SET_ELEM_USERDATA));
+  if (kind.part == role::Part::stay) {
+    // Written by hand it has no address, and nobody has such a label.
+    auto address = address_in(out.found.comment);
+    if (!address) return std::nullopt;
+    out.key = *address;
+    out.found.tag = tag_of(key);
+    out.found.comment.resize(out.found.comment.size() - 33);
+  } else if (auto address = IpAddress::from_bytes({bytes, length})) {
+    out.key = *address;
+  }
+  if (is_map(kind)) out.found.tag = tag_of(a.nest(NFTA_SET_ELEM_DATA).bytes(NFTA_DATA_VALUE));
+  if (kind.part == role::Part::once) out.found.used = is_used(a);
   // ::ffff:0:0/96 in an IPv6 set matches nothing that arrives as IPv6; it has no value of its own.
   if (out.key.family() != kind.family) return std::nullopt;
   out.end = (a.u32(NFTA_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END) != 0;
   out.found.timed = a.has(NFTA_SET_ELEM_EXPIRATION);
   out.found.left_ms = a.u64(NFTA_SET_ELEM_EXPIRATION);
-  out.found.comment = comment_of(a.bytes(NFTA_SET_ELEM_USERDATA));
   return out;
 }
 
@@ -200,7 +232,8 @@ class ElementCollector {
     return element.found.timed && element.found.left_ms <= std::uint64_t(age.count());
   }
   void sort_and_unite() {
-    auto key = [](const RawElement& e) { return std::make_tuple(e.key, !e.end); };
+    // One address may have several tags.
+    auto key = [](const RawElement& e) { return std::make_tuple(e.key, !e.end, e.found.tag); };
     // Of several sightings the latest is kept.
     std::sort(all_.begin(), all_.end(), [&](const RawElement& a, const RawElement& b) {
       auto ka = key(a), kb = key(b);

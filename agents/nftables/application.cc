@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agents/nftables/application.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <span>
 #include <utility>
 #include <vector>
@@ -116,7 +119,11 @@ class Application {
     bool structure = std::any_of(changes.begin(), changes.end(), [&](std::size_t i) {
       return changes_structure(plan_.changes[i]);
     });
-    bool build = structure || (!access_.state.intact && !elements.empty());
+    bool build =
+        structure || (!access_.state.intact && !elements.empty()) ||
+        std::any_of(elements.begin(), elements.end(), [&](const auto& element) {
+          return element.part != role::Part::open && !access_.state.tickets.contains(element.slot);
+        });
     if (!build && elements.empty()) return Go::on;
     for (auto i : changes)
       if (changes_structure(plan_.changes[i])) asked.push_back(i);
@@ -147,8 +154,37 @@ class Application {
     const auto* done = std::get_if<role::Done>(&*answer);
     fence_ = done != nullptr ? done->fence : 0;
     settle(asked, StepOutcome::Kind::done, {});
-    if (build) access_.state = {structure_, true, true};
+    remember(message, build);
     return Go::on;
+  }
+
+  /// What stands there after this message.
+  void remember(const role::ToApply& message, bool build) {
+    TableState& state = access_.state;
+    const auto& elements = std::visit(
+        [](const auto& m) -> const std::vector<role::ElementChange>& {
+          if constexpr (requires { m.changes; }) return m.changes;
+          static const std::vector<role::ElementChange> none;
+          return none;
+        },
+        message);
+    for (const auto& element : elements) {
+      if (element.part == role::Part::open) continue;
+      auto& parts = state.parts[{element.slot, element.prefix}];
+      if (element.add)
+        parts.emplace(element.part, element.tag);
+      else
+        parts.erase({element.part, element.tag});
+      if (parts.empty()) state.parts.erase({element.slot, element.prefix});
+    }
+    if (!build) return;
+    state.structure = structure_;
+    state.exists = state.intact = true;
+    state.tickets.clear();
+    for (const auto& slot : std::get<role::Ensure>(message).slots)
+      if (slot.tickets) state.tickets.insert(slot.name);
+    std::erase_if(state.parts,
+                  [&](const auto& pair) { return !state.tickets.contains(pair.first.first); });
   }
 
   role::Ensure ensure(std::vector<role::ElementChange> elements) const {
@@ -158,8 +194,11 @@ class Application {
     message.owner = access_.owner;
     message.input = access_.input;
     message.forward = access_.forward;
+    auto tickets = access_.state.tickets;
+    for (const auto& element : elements)
+      if (element.part != role::Part::open) tickets.insert(element.slot);
     for (const auto& [name, ports] : structure_.slots)
-      if (role::valid_slot(name)) message.slots.push_back({name, ports});
+      if (role::valid_slot(name)) message.slots.push_back({name, ports, tickets.contains(name)});
     message.protect = structure_.protect;
     message.keep = structure_.keep;
     message.changes = std::move(elements);
@@ -173,7 +212,7 @@ class Application {
       const Change& change = plan_.changes[i];
       if (change.action == Action::report) settle({&i, 1}, StepOutcome::Kind::done, {});
       if (!changes_element(change) || settled_without(i)) continue;
-      out.push_back(element(change));
+      add_elements(change, out);
       asked.push_back(i);
     }
     return out;
@@ -199,23 +238,71 @@ class Application {
     return false;
   }
 
-  role::ElementChange element(const Change& change) const {
-    role::ElementChange out{false, change.slot, change.prefix, 0, {}};
+  void add_elements(const Change& change, std::vector<role::ElementChange>& out) const {
+    role::ElementChange open{false, change.slot, change.prefix, 0, {}};
     // Time goes on while a plan is carried out: what has no life left is taken away.
     auto life = left(change);
-    if (change.action == Action::remove || life <= 0) return out;
-    out.add = true;
-    out.left_ms = std::uint64_t(life);
-    auto id = entry_id(access_.target, change.prefix, change.slot);
-    out.marker = to_string(Marker{access_.owner, *change.until, id});
-    return out;
+    bool stands = change.action != Action::remove && life > 0;
+    bool by_connection = stands && change.lasts != Lasts::until_deadline;
+    std::string marker;
+    if (stands)
+      marker = to_string(Marker{access_.owner, *change.until,
+                                entry_id(access_.target, change.prefix, change.slot)});
+    if (stands && !by_connection) {
+      open.add = true;
+      open.left_ms = std::uint64_t(life);
+      open.marker = marker;
+    }
+    out.push_back(open);
+    auto at = access_.state.parts.find({change.slot, change.prefix});
+    if (by_connection)
+      add_parts(change, life, marker, out);
+    else if (at != access_.state.parts.end())
+      for (const auto& [part, tag] : at->second) out.push_back(part_of(change, part, tag));
   }
 
-  std::int64_t left(const Change& change) const {
-    if (!change.until) return 0;
+  static role::ElementChange part_of(const Change& change, role::Part part, std::uint64_t tag) {
+    return {false, change.slot, change.prefix, 0, {}, part, tag};
+  }
+
+  /// An entry that begins has a tag of its own, so that no connection of an older one goes on by it;
+  /// one that changes keeps its tag. The ticket for one connection is written when it is given and
+  /// never again, because nobody can write it back half used.
+  void add_parts(const Change& change, std::int64_t life, const std::string& marker,
+                 std::vector<role::ElementChange>& out) const {
+    std::set<std::pair<role::Part, std::uint64_t>> had;
+    auto at = access_.state.parts.find({change.slot, change.prefix});
+    if (at != access_.state.parts.end()) had = at->second;
+    std::uint64_t tag = change.action == Action::add ? 0 : tag_in(had);
+    while (tag == 0) tag = access_.random.next_u64();
+    auto come = left(change.come_by);
+    std::set<std::pair<role::Part, std::uint64_t>> wanted{{role::Part::stay, tag}};
+    if (change.lasts == Lasts::first_connection) wanted.emplace(role::Part::once, tag);
+    if (change.lasts == Lasts::disconnect && come > 0) wanted.emplace(role::Part::come, tag);
+    for (const auto& [part, other] : had)
+      if (!wanted.contains({part, other})) out.push_back(part_of(change, part, other));
+    for (const auto& [part, its] : wanted) {
+      if (part == role::Part::once && !change.ticket) continue;
+      auto element = part_of(change, part, its);
+      element.add = true;
+      element.left_ms = std::uint64_t(part == role::Part::come ? come : life);
+      element.marker =
+          part == role::Part::stay ? stay_comment(marker, change.lasts, change.come_by) : marker;
+      out.push_back(std::move(element));
+    }
+  }
+
+  static std::uint64_t tag_in(const std::set<std::pair<role::Part, std::uint64_t>>& parts) {
+    for (const auto& [part, tag] : parts)
+      if (part == role::Part::stay) return tag;
+    return 0;
+  }
+
+  std::int64_t left(const Change& change) const { return change.until ? left(*change.until) : 0; }
+  std::int64_t left(Instant until) const {
     auto gone = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::chrono::steady_clock::now() - started_);
-    return (*change.until - now_).ms - gone.count();
+    return (until - now_).ms - gone.count();
   }
 
   // ---------------------------------------------------------------- outcomes
@@ -250,7 +337,32 @@ class Application {
   Outcome outcome_;
 };
 
+constexpr std::size_t kMarkerBytes = 52;
+constexpr std::string_view kOnce = ":once", kCome = ":come";
+constexpr std::size_t kSecondsDigits = 10;
+
 }  // namespace
+
+std::string stay_comment(const std::string& marker, Lasts lasts, Instant come_by) {
+  if (lasts == Lasts::first_connection) return marker + std::string(kOnce);
+  return fmt::format("{}{}{:010x}", marker, kCome, std::uint64_t(come_by.ms / 1000));
+}
+
+std::optional<StayComment> parse_stay_comment(std::string_view comment) {
+  if (comment.size() < kMarkerBytes) return std::nullopt;
+  StayComment out;
+  out.marker = comment.substr(0, kMarkerBytes);
+  auto rest = comment.substr(kMarkerBytes);
+  if (rest == kOnce) return out;
+  if (!rest.starts_with(kCome) || rest.size() != kCome.size() + kSecondsDigits) return std::nullopt;
+  rest.remove_prefix(kCome.size());
+  std::uint64_t seconds = 0;
+  auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), seconds, 16);
+  if (error != std::errc() || end != rest.data() + rest.size()) return std::nullopt;
+  out.lasts = Lasts::disconnect;
+  out.come_by = Instant{std::int64_t(seconds) * 1000};
+  return out;
+}
 
 std::string nftables_fence(std::uint32_t generation) {
   return generation == 0 ? "" : std::to_string(generation);

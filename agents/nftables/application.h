@@ -8,11 +8,17 @@
 // blame is found.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "agents/nftables/channel.h"
 #include "base/ids.h"
+#include "base/random.h"
 #include "reconciler/interfaces/provider.h"
 
 namespace knock {
@@ -24,7 +30,10 @@ inline constexpr std::size_t kApplyBatch = 20'000;
 struct TableState {
   std::optional<Structure> structure;  // as last read or built; nothing: not known
   bool exists = false;
-  bool intact = false;  // nothing but what a structure tells has to be built anew
+  bool intact = false;            // nothing but what a structure tells has to be built anew
+  std::set<std::string> tickets;  // slots with sets for what lasts by connection
+  /// What stands in those, by slot and address: only who knows its tag can take an element away.
+  std::map<std::pair<std::string, Prefix>, std::set<std::pair<role::Part, std::uint64_t>>> parts;
 };
 
 struct TableAccess {
@@ -34,7 +43,18 @@ struct TableAccess {
   bool input, forward;  // hooks
   ApplyChannel& channel;
   TableState& state;  // structure is known
+  Random& random;     // for tags
 };
+
+/// The comment of a `stay` element, which alone says all of an entry that lasts by connection:
+/// the marker, and behind it ":once" or ":come" and the instant until which connections are taken.
+std::string stay_comment(const std::string& marker, Lasts lasts, Instant come_by);
+struct StayComment {
+  std::string marker;
+  Lasts lasts = Lasts::first_connection;
+  Instant come_by;
+};
+std::optional<StayComment> parse_stay_comment(std::string_view comment);
 
 /// A generation as the core keeps it: "" when it is not known.
 std::string nftables_fence(std::uint32_t generation);

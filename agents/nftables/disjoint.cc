@@ -55,11 +55,15 @@ class Cutter {
 std::vector<Item> disjoint_items(const std::vector<Entry>& entries) {
   std::vector<Item> out;
   for (const auto& entry : entries)
-    if (entry.prefix.is_host()) out.push_back({entry.prefix, entry.until, entry.causes});
+    if (entry.prefix.is_host())
+      out.push_back({entry.prefix, entry.until, entry.causes, entry.lasts, entry.come_by});
   Cutter(entries).run(out);
-  // A piece may have come down to one address that an entry of its own names as well.
+  // A piece may have come down to one address that an entry of its own names as well. Of the two the
+  // one that opens more counts.
   std::sort(out.begin(), out.end(), [](const Item& a, const Item& b) {
-    return a.prefix != b.prefix ? a.prefix < b.prefix : a.until > b.until;
+    if (a.prefix != b.prefix) return a.prefix < b.prefix;
+    if (a.lasts != b.lasts) return openness(a.lasts) > openness(b.lasts);
+    return a.until > b.until;
   });
   auto same = [](const Item& a, const Item& b) { return a.prefix == b.prefix; };
   out.erase(std::unique(out.begin(), out.end(), same), out.end());

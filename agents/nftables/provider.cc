@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "agents/nftables/application.h"
@@ -54,6 +55,7 @@ class NftablesProvider final : public Provider {
     out.native_expiry = true;
     out.longest_life = Duration{std::int64_t(role::kLongestLifeMs)};
     out.atomic = true;
+    out.by_connection = true;
     out.compare_and_swap = true;
     out.closes_by_default = true;
     out.batch = kApplyBatch;
@@ -70,6 +72,9 @@ class NftablesProvider final : public Provider {
  private:
   Result<role::TableFound> read(Deadline deadline);
   ObservedSlot observed_slot(role::SlotFound& slot) const;
+  ObservedItem observed_open(const role::ElementFound& element) const;
+  std::optional<ObservedItem> observed_parts(std::span<const role::ElementFound> parts) const;
+  void remember_tickets(const role::TableFound& found);
   bool hooked(Hook hook) const {
     return std::find(settings_.hooks.begin(), settings_.hooks.end(), hook) != settings_.hooks.end();
   }
@@ -79,6 +84,7 @@ class NftablesProvider final : public Provider {
   OwnerId owner_;
   std::unique_ptr<ApplyChannel> channel_;
   TableState table_;
+  SystemRandom random_;
 };
 
 // ---------------------------------------------------------------- what it can hold
@@ -122,23 +128,105 @@ Result<role::TableFound> NftablesProvider::read(Deadline deadline) {
                     : fmt::format("table inet {} belongs to the installation {}, and this one is "
                                   "{}: give this target another table",
                                   settings_.table, found->owner.to_string(), owner_.to_string()));
-  table_ = {structure_of(*found), found->exists,
+  table_ = {structure_of(*found),
+            found->exists,
             found->intact && found->input == hooked(Hook::input) &&
-                found->forward == hooked(Hook::forward)};
+                found->forward == hooked(Hook::forward),
+            {},
+            {}};
+  remember_tickets(*found);
   return std::move(*found);
+}
+
+void NftablesProvider::remember_tickets(const role::TableFound& found) {
+  for (const auto& slot : found.slots) {
+    if (!slot.tickets) continue;
+    table_.tickets.insert(slot.name);
+    for (const auto& element : slot.elements)
+      if (element.part != role::Part::open && element.tag != 0) {
+        auto& parts = table_.parts[{slot.name, element.prefix}];
+        parts.emplace(element.part, element.tag);
+        // Also where it is not seen: somebody may have taken its comment away.
+        parts.emplace(role::Part::stay, element.tag);
+      }
+  }
+}
+
+ObservedItem NftablesProvider::observed_open(const role::ElementFound& element) const {
+  ObservedItem item;
+  item.prefix = element.prefix;
+  auto marker = parse_marker(element.comment);
+  item.ours = marker && marker->owner == owner_;
+  if (item.ours) item.until = marker->until;
+  if (element.timed) item.left = Duration{std::int64_t(element.left_ms)};
+  if (!item.ours) item.comment = printable(element.comment);
+  return item;
+}
+
+/// What lasts by connection, out of all its parts at one address.
+std::optional<ObservedItem> NftablesProvider::observed_parts(
+    std::span<const role::ElementFound> parts) const {
+  std::optional<ObservedItem> item;
+  std::uint64_t tag = 0;
+  for (const auto& part : parts) {
+    if (part.part != role::Part::stay) continue;
+    auto stay = parse_stay_comment(part.comment);
+    role::ElementFound as_open = part;
+    if (stay) as_open.comment = stay->marker;
+    auto one = observed_open(as_open);
+    if (item && (item->ours || !one.ours)) continue;
+    if (stay) {
+      one.lasts = stay->lasts;
+      one.come_by = stay->come_by;
+    } else {
+      one.lasts = Lasts::first_connection;  // nothing says what it is: the strictest
+      one.broken = true;
+    }
+    tag = part.tag;
+    item = std::move(one);
+  }
+  bool ticket = false;
+  for (const auto& part : parts) {
+    if (part.part != role::Part::once && part.part != role::Part::come) continue;
+    if (!item) {
+      // A ticket alone opens nothing; it is told so that it can be taken away.
+      item = observed_open(part);
+      item->lasts = part.part == role::Part::once ? Lasts::first_connection : Lasts::disconnect;
+      item->broken = true;
+      return item;
+    }
+    bool fits = part.tag == tag &&
+                (part.part == role::Part::once) == (item->lasts == Lasts::first_connection);
+    ticket = ticket || fits;
+    if (fits && part.used) item->ticket = ObservedItem::Ticket::used;
+  }
+  if (!item || !item->ours || ticket) return item;
+  if (item->lasts == Lasts::first_connection)
+    item->ticket = ObservedItem::Ticket::lost;
+  else
+    item->broken = item->come_by > SystemClock().now() + Duration::seconds(1);
+  return item;
 }
 
 ObservedSlot NftablesProvider::observed_slot(role::SlotFound& slot) const {
   ObservedSlot out{slot.name, {}};
   out.items.reserve(slot.elements.size());
-  for (auto& element : slot.elements) {
-    ObservedItem item;
-    item.prefix = element.prefix;
-    auto marker = parse_marker(element.comment);
-    item.ours = marker && marker->owner == owner_;
-    if (item.ours) item.until = marker->until;
-    if (element.timed) item.left = Duration{std::int64_t(element.left_ms)};
-    if (!item.ours) item.comment = printable(element.comment);
+  // Sorted by prefix, and what stands open before the parts of what lasts by connection.
+  for (auto at = slot.elements.begin(); at != slot.elements.end();) {
+    if (at->part != role::Part::open) {
+      auto end = std::find_if(at, slot.elements.end(),
+                              [&](const auto& other) { return other.prefix != at->prefix; });
+      auto item = observed_parts({at, end});
+      bool open = !out.items.empty() && out.items.back().prefix == at->prefix;
+      // Who may come and go anyway needs no ticket; a foreign entry hides nothing of ours.
+      if (item && !open)
+        out.items.push_back(std::move(*item));
+      else if (item && item->ours && !out.items.back().ours)
+        out.items.back() = std::move(*item);
+      at = end;
+      continue;
+    }
+    auto item = observed_open(*at++);
     // A host may stand in the hash set and in the interval set. What is ours must not be hidden,
     // or it could not be taken away.
     if (!out.items.empty() && out.items.back().prefix == item.prefix) {
@@ -176,7 +264,7 @@ Result<Outcome> NftablesProvider::apply(const TargetPlan& plan, const Structure&
     if (!found) return fail_within("nftables", found);
   }
   auto outcome = apply_to_table({target_, settings_.table, owner_, hooked(Hook::input),
-                                 hooked(Hook::forward), *channel_, table_},
+                                 hooked(Hook::forward), *channel_, table_, random_},
                                 plan, now, deadline, *fence);
   if (!outcome) return fail_within("nftables", outcome);
   return outcome;

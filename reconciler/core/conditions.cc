@@ -232,7 +232,10 @@ Verdict Conditions::judge(const AllowRule& rule, const Session& session) {
     out.missing = Condition::max_ips_per_user;
     return out;
   }
-  Instant until = session.created + rule.ttl;
+  // What stays until it disconnects came in time, and may stay beyond that.
+  bool stays = rule.lasts == Lasts::disconnect;
+  Instant until = stays ? session.expires : session.created + rule.ttl;
+  if (stays) out.bound = Bound::session;
   auto bound = [&](Instant at, Bound by) {
     if (at >= until) return;
     until = at;
@@ -242,6 +245,7 @@ Verdict Conditions::judge(const AllowRule& rule, const Session& session) {
   if (!rule.schedule.empty()) bound(*open_until(rule), Bound::schedule);
   if (rule.approval) bound(*approved(rule, session.principal).until, Bound::approval);
   out.until = until.floor_to_second();
+  if (stays) out.come_by = std::min(out.until, (session.created + rule.ttl).floor_to_second());
   if (out.until <= circumstances_.now) out.missing = Condition::time;
   return out;
 }

@@ -53,6 +53,7 @@ enum class Bound : std::uint8_t { ttl, session, schedule, approval };
 struct Verdict {
   std::optional<Condition> missing;  // nothing: the rule gives what it names
   Instant until;                     // whole seconds; meaningful when nothing but `time` is missing
+  Instant come_by;  // of a rule that lasts until disconnect: what `ttl` bounds there, and no more
   Bound bound = Bound::ttl;
 };
 

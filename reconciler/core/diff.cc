@@ -83,6 +83,7 @@ class Differ {
     if (!in_.observed.complete) return only_closings();
     reserve();
     if (!in_.only) structure();
+
     for (const Slot& slot : in_.desired.slots) entries_of(slot);
     for (const ObservedSlot& slot : in_.observed.slots)
       if (find_slot(in_.desired.slots, slot.name) == nullptr)
@@ -287,8 +288,39 @@ class Differ {
     return change;
   }
 
+  // ---- tickets for one connection ----
+
+  /// Somebody it is opened for was given none yet.
+  bool has_new_ticket(const std::string& slot, const Item& item) const {
+    if (item.lasts != Lasts::first_connection || !in_.capabilities.by_connection) return false;
+    return std::any_of(item.causes.begin(), item.causes.end(), [&](const Attribution& cause) {
+      return cause.lasts == Lasts::first_connection &&
+             !(in_.had_ticket && in_.had_ticket(slot, item.prefix, cause.session));
+    });
+  }
+
+  /// Why what is wanted is not opened; "": it is.
+  std::string_view closed_because(const std::string& slot, const Item& item) const {
+    if (item.lasts == Lasts::until_deadline) return "";
+    if (!in_.capabilities.by_connection)
+      return "this kind of target cannot close behind a connection, so it is left closed";
+    if (item.lasts == Lasts::first_connection && !has_new_ticket(slot, item))
+      return "its one connection was given already, so it is left closed until the next sign-in";
+    return "";
+  }
+
+  void left_closed(const Slot& slot, const Item& item, const AppliedEntry* was) {
+    bool by_hand = was != nullptr && was->until > in_.now && in_.observed.exists;
+    addition(Action::report, by_hand ? Reason::drift : reason_to_add(slot, item), slot, item,
+             (by_hand ? "removed by somebody else; " : "") +
+                 std::string(closed_because(slot.name, item)));
+  }
+
   void missing(const Slot& slot, const Item& item) {
     const AppliedEntry* was = applied_.find(slot.name, item.prefix);
+    if (!closed_because(slot.name, item).empty()) return left_closed(slot, item, was);
+    if (item.lasts == Lasts::first_connection)
+      return addition(Action::add, reason_to_add(slot, item), slot, item, "");
     bool taken_away = was != nullptr && was->until > in_.now && in_.observed.exists;
     if (!taken_away || (was->readded > 0 && signed_in_since(item, *was)))
       addition(Action::add, reason_to_add(slot, item), slot, item, "");
@@ -302,10 +334,17 @@ class Differ {
   void addition(Action action, Reason reason, const Slot& slot, const Item& item,
                 std::string detail) {
     Change change = entry_change(action, reason, slot.name, slot.ports, item.prefix);
-    change.until = item.until;
-    change.causes = item.causes;
+    opens_as(change, slot, item);
     change.detail = std::move(detail);
     changes_.push_back(std::move(change));
+  }
+
+  void opens_as(Change& change, const Slot& slot, const Item& item) const {
+    change.until = item.until;
+    change.causes = item.causes;
+    change.lasts = item.lasts;
+    change.come_by = item.come_by;
+    change.ticket = has_new_ticket(slot.name, item);
   }
 
   static bool signed_in_since(const Item& item, const AppliedEntry& was) {
@@ -423,25 +462,94 @@ class Differ {
     }
     if (ran_out(have)) {
       // What it was opened for has ended; that somebody may come in again is another matter.
-      removal(slot.name, slot.ports, have, applied_.find(slot.name, have.prefix), Reason::expiry);
+      const AppliedEntry* was = applied_.find(slot.name, have.prefix);
+      removal(slot.name, slot.ports, have, was, Reason::expiry);
+      if (!closed_because(slot.name, item).empty()) return left_closed(slot, item, nullptr);
       addition(Action::add, reason_to_add(slot, item), slot, item, "");
       return;
     }
+    if (item.lasts != Lasts::until_deadline || have.lasts != Lasts::until_deadline)
+      return by_connection(slot, item, have);
     if (have.until && item.until == *have.until) return life(slot, item, have);
     bool later = !have.until || item.until > *have.until;
-    Change change =
-        entry_change(later ? Action::extend : Action::shorten,
-                     later ? reason_to_extend(slot, item) : reason_to_shorten(slot.name, item),
-                     slot.name, slot.ports, item.prefix);
-    change.until = item.until;
+    modify(slot, item, have, later ? Action::extend : Action::shorten,
+           later ? reason_to_extend(slot, item) : reason_to_shorten(slot.name, item), "");
+  }
+
+  void modify(const Slot& slot, const Item& item, const ObservedItem& have, Action action,
+              Reason reason, std::string detail) {
+    Change change = entry_change(action, reason, slot.name, slot.ports, item.prefix);
+    opens_as(change, slot, item);
     change.was_until = have.until;
-    change.causes = item.causes;
     change.handle = have.handle;
+    change.detail = std::move(detail);
     changes_.push_back(std::move(change));
+  }
+
+  /// One of the two, or both, lasts by connection; what is there has not run out.
+  void by_connection(const Slot& slot, const Item& item, const ObservedItem& have) {
+    if (item.lasts != have.lasts || !in_.capabilities.by_connection)
+      return other_kind(slot, item, have);
+    if (has_new_ticket(slot.name, item)) {
+      bool later = !have.until || item.until >= *have.until;
+      return modify(slot, item, have, later ? Action::extend : Action::shorten,
+                    later ? Reason::sign_in : reason_to_shorten(slot.name, item),
+                    "one connection more");
+    }
+    if (have.broken) return broken(slot, item, have);
+    if (have.ticket == ObservedItem::Ticket::lost)
+      addition(Action::report, Reason::drift, slot, item,
+               "its ticket was taken away by somebody else: no new connection until the next "
+               "sign-in");
+    Instant until = have.until.value_or(Instant());
+    if (item.until == until && item.come_by == have.come_by) return life(slot, item, have);
+    bool later = item.until != until ? item.until > until : item.come_by > have.come_by;
+    modify(slot, item, have, later ? Action::extend : Action::shorten,
+           later ? reason_to_extend(slot, item) : reason_to_shorten(slot.name, item), "");
+  }
+
+  /// Nothing passes by it any more. What takes any number of connections is made whole; a ticket,
+  /// used or not, is not given twice.
+  void broken(const Slot& slot, const Item& item, const ObservedItem& have) {
+    if (item.lasts == Lasts::disconnect)
+      return modify(slot, item, have, Action::extend, Reason::drift,
+                    "a part of it was removed by somebody else, put back");
+    const AppliedEntry* was = applied_.find(slot.name, have.prefix);
+    removal(slot.name, slot.ports, have, was, Reason::drift);
+    left_closed(slot, item, was);
+  }
+
+  void other_kind(const Slot& slot, const Item& item, const ObservedItem& have) {
+    const AppliedEntry* was = applied_.find(slot.name, item.prefix);
+    if (!closed_because(slot.name, item).empty()) {
+      removal(slot.name, slot.ports, have, was, reason_to_narrow(slot.name, item, was));
+      return left_closed(slot, item, nullptr);
+    }
+    bool more = openness(item.lasts) > openness(have.lasts);
+    modify(slot, item, have, more ? Action::extend : Action::shorten,
+           more ? reason_to_add(slot, item) : reason_to_narrow(slot.name, item, was),
+           more ? "" : "lasts less long than it did");
+  }
+
+  /// By what is no longer among its causes.
+  Reason reason_to_narrow(const std::string& slot, const Item& item,
+                          const AppliedEntry* was) const {
+    if (was == nullptr) return Reason::drift;
+    std::vector<Attribution> gone;
+    for (const Attribution& cause : was->causes)
+      if (std::none_of(item.causes.begin(), item.causes.end(), [&](const Attribution& now) {
+            return now.session == cause.session && now.rule == cause.rule &&
+                   now.lasts == cause.lasts;
+          }))
+        gone.push_back(cause);
+    // Nobody left: it is the same people's entry, and policy lets them do less.
+    if (gone.empty()) return Reason::policy;
+    return reason_from_causes(slot, item.prefix, gone, in_.now);
   }
 
   Reason reason_to_shorten(const std::string& slot, const Item& item) {
     const AppliedEntry* was = applied_.find(slot, item.prefix);
+    if (item.lasts != Lasts::until_deadline) return reason_to_narrow(slot, item, was);
     return was == nullptr ? Reason::drift
                           : reason_from_causes(slot, item.prefix, was->causes, item.until);
   }
@@ -458,9 +566,8 @@ class Differ {
     if (!too_long && !too_short) return;
     Change change = entry_change(too_long ? Action::shorten : Action::extend, Reason::drift,
                                  slot.name, slot.ports, item.prefix);
-    change.until = item.until;
+    opens_as(change, slot, item);
     change.was_until = have.left ? std::optional(in_.observed.at + *have.left) : std::nullopt;
-    change.causes = item.causes;
     change.handle = have.handle;
     change.detail = "its life on the target was changed by somebody else";
     changes_.push_back(std::move(change));

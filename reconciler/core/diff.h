@@ -14,10 +14,16 @@
 //      -      ours      -      nothing explains it      remove (orphan)
 //      -      ours      y      crash after the call     nothing but the record
 //     any    foreign   any     not ours                 report, leave alone
+//      y     closes    y      lasts in another way      extend where it opens more, else shorten
+//            otherwise
 //      y     other      y      other deadline           extend or shorten, by what changed it
 //            deadline
 //      y     other      y      the target's own timer   extend or shorten (drift)
 //              life            is not the marker's
+//
+// An entry for one connection comes with a ticket, and a ticket is given to each sign-in once: what
+// was removed out of band, or comes back by policy or schedule, stays closed until somebody signs in
+// anew, who is given one more. So is what lost a part (ObservedItem::broken).
 //
 // An observed entry whose deadline has passed is removed because of expiry, whatever else is true;
 // when it is wanted again, it is added again.
@@ -64,6 +70,9 @@ struct DiffInput {
   std::function<bool(const std::string& slot, const SessionId&)> limited_session = {};
   /// Only this prefix was read and evaluated: slots and structure are not compared.
   std::optional<Prefix> only;
+  /// True when this session was given a ticket for one connection here before, whatever became of
+  /// the entry. A sign-in is given no second one.
+  std::function<bool(const std::string& slot, const Prefix&, const SessionId&)> had_ticket = {};
   /// Ports that by our own records we protected here last; canonical. Empty: none, or not known.
   std::span<const PortRange> protected_before = {};
 };

@@ -2,6 +2,7 @@
 #include "reconciler/core/evaluate.h"
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 namespace knock {
@@ -19,6 +20,9 @@ struct Draft {
   const Session* session = nullptr;
   const AllowRule* rule = nullptr;
   const StaticRule* fixed = nullptr;
+  Instant come_by;
+
+  Lasts lasts() const { return rule != nullptr ? rule->lasts : Lasts::until_deadline; }
 
   Attribution cause(const ServiceName& service, Instant end) const {
     if (fixed != nullptr)
@@ -51,7 +55,7 @@ void draft_sessions(const EvaluateInput& input, const std::optional<Prefix>& onl
     for (const Opening& one : opened) {
       if (only && one.prefix != *only) continue;
       auto service = std::size_t(one.service - input.policy.services.data());
-      drafts[service].push_back({one.prefix, one.until, &session, one.rule, nullptr});
+      drafts[service].push_back({one.prefix, one.until, &session, one.rule, nullptr, one.come_by});
     }
   }
 }
@@ -67,8 +71,32 @@ void draft_statics(const EvaluateInput& input, const std::optional<Prefix>& only
       for (const NetworkPrefix& allowed : rule.cidr)
         for (const Prefix& piece : subtract(allowed.prefix, holes)) {
           if (only && piece != *only) continue;
-          list.push_back({piece, rule.until.floor_to_second(), nullptr, nullptr, &rule});
+          list.push_back({piece, rule.until.floor_to_second(), nullptr, nullptr, &rule, {}});
         }
+    }
+  }
+}
+
+/// Puts `draft` beside what the entry holds already: the way that opens most decides.
+void merge(Entry& entry, const Draft& draft, Instant until, Instant now) {
+  Instant come_by = std::min(draft.come_by, until);
+  if (Openness(draft.lasts(), until, come_by, now) <=
+      Openness(entry.lasts, entry.until, entry.come_by, now))
+    return;
+  entry.until = until;
+  entry.lasts = draft.lasts();
+  entry.come_by = come_by;
+}
+
+/// Causes that last as the entry does say so; others have no part in how it ends.
+void mark_causes(std::vector<Entry>& entries, const std::map<RuleName, Lasts>& by_connection) {
+  for (Entry& entry : entries) {
+    if (entry.lasts == Lasts::until_deadline) continue;
+    for (Attribution& cause : entry.causes) {
+      auto at = by_connection.find(cause.rule);
+      bool same = cause.kind == Attribution::Kind::session && at != by_connection.end() &&
+                  at->second == entry.lasts;
+      if (same) cause.lasts = entry.lasts;
     }
   }
 }
@@ -78,19 +106,23 @@ std::vector<Entry> entries_on(const Target& target, const ServiceName& service,
                               const std::vector<Draft>& drafts, Instant now) {
   std::vector<Entry> entries;
   entries.reserve(drafts.size());
+  std::map<RuleName, Lasts> by_connection;
   for (const Draft& draft : drafts) {
     Instant until = draft.until;
     if (target.max_ttl && draft.session != nullptr)
       until = std::min(until, (draft.session->created + *target.max_ttl).floor_to_second());
     if (until <= now) continue;
     if (entries.empty() || entries.back().prefix != draft.prefix)
-      entries.push_back({draft.prefix, until, {}});
+      entries.push_back({draft.prefix, until, {}, draft.lasts(), std::min(draft.come_by, until)});
     Entry& entry = entries.back();
-    entry.until = std::max(entry.until, until);
+    merge(entry, draft, until, now);
+    if (draft.lasts() != Lasts::until_deadline)
+      by_connection.emplace(draft.rule->name, draft.lasts());
     auto cause = draft.cause(service, until);
     if (entry.causes.empty() || entry.causes.back() != cause)
       entry.causes.push_back(std::move(cause));
   }
+  if (!by_connection.empty()) mark_causes(entries, by_connection);
   return entries;
 }
 
@@ -158,9 +190,13 @@ std::vector<Reach> reach_of(Openings& openings, const Session& session) {
   std::vector<Reach> reaches;
   for (const Opening& one : opened)
     if (one.prefix.contains(session.address))
-      reaches.push_back({one.service->name, one.rule->name, one.until, one.prefix});
-  std::sort(reaches.begin(), reaches.end(), [](const Reach& a, const Reach& b) {
-    return std::tie(a.service, b.until, a.rule) < std::tie(b.service, a.until, b.rule);
+      reaches.push_back(
+          {one.service->name, one.rule->name, one.until, one.prefix, one.rule->lasts, one.come_by});
+  Instant now = openings.now();
+  auto how = [&](const Reach& one) { return Openness(one.lasts, one.until, one.come_by, now); };
+  std::sort(reaches.begin(), reaches.end(), [&](const Reach& a, const Reach& b) {
+    auto most = how(a), other = how(b);
+    return std::tie(a.service, other, a.rule) < std::tie(b.service, most, b.rule);
   });
   auto same_service = [](const Reach& a, const Reach& b) { return a.service == b.service; };
   reaches.erase(std::unique(reaches.begin(), reaches.end(), same_service), reaches.end());

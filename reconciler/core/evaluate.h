@@ -51,8 +51,10 @@ struct Reach {
   RuleName rule;
   Instant until;
   Prefix prefix;  // what is opened for it around the session's own address
+  Lasts lasts = Lasts::until_deadline;
+  Instant come_by;  // lasts disconnect
 };
-/// Sorted by service; of several rules the one with the latest deadline (then the first name).
+/// Sorted by service; of several rules the one that opens most (then the first name).
 std::vector<Reach> reach_of(const Policy& policy, const Session& session,
                             const Circumstances& circumstances);
 /// With nobody else signed in and no approval.

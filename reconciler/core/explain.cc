@@ -53,15 +53,31 @@ void add_proofs(const AllowRule& rule, const Session& session, Explanation& out)
     add(fmt::format("a second factor was shown at {}", to_string(*session.mfa_at)));
 }
 
-std::string end_line(const Verdict& verdict) {
-  auto until = "until " + to_string(verdict.until);
+/// How it lasts where that is not simply until a deadline, to be read before one.
+std::string lasting(const AllowRule& rule, const Verdict& verdict, Instant now) {
+  switch (rule.lasts) {
+    case Lasts::until_deadline:
+      return "";
+    case Lasts::first_connection:
+      return "for one connection, ";
+    case Lasts::disconnect:
+      return fmt::format(
+          "new connections {} {}, and what came in time stays until it ends, at "
+          "longest ",
+          verdict.come_by > now ? "until" : "were taken until", to_string(verdict.come_by));
+  }
+  return "";
+}
+
+std::string end_line(const AllowRule& rule, const Verdict& verdict, Instant now) {
+  auto until = lasting(rule, verdict, now) + "until " + to_string(verdict.until);
   if (verdict.bound == Bound::schedule) return until + ", when the schedule closes";
   if (verdict.bound == Bound::approval) return until + ", when the approval runs out";
   return until;
 }
 
 void say_allowed(const Policy& policy, Conditions& conditions, const Session& session,
-                 const Reach& reach, Explanation& out) {
+                 const Reach& reach, Instant now, Explanation& out) {
   out.allowed = true;
   out.rule = reach.rule;
   out.until = reach.until;
@@ -81,7 +97,7 @@ void say_allowed(const Policy& policy, Conditions& conditions, const Session& se
                                          return name.value;
                                        }))});
     out.chain.push_back({Link::Kind::rule, rule_line(policy, rule, session, reach.service)});
-    out.chain.push_back({Link::Kind::end, end_line(conditions.judge(rule, session))});
+    out.chain.push_back({Link::Kind::end, end_line(rule, conditions.judge(rule, session), now)});
   }
 }
 
@@ -188,7 +204,7 @@ Explanation explain(const Policy& policy, Openings& openings, const Session& ses
   }
   for (const Reach& reach : reach_of(openings, session))
     if (reach.service == service) {
-      say_allowed(policy, openings.conditions(), session, reach, out);
+      say_allowed(policy, openings.conditions(), session, reach, now, out);
       return out;
     }
   say_missing(policy, openings, session, now, out);

@@ -103,16 +103,19 @@ std::vector<Prefix> Openings::pieces(const AllowRule& rule, const Session& sessi
   return subtract(around, cut);
 }
 
-void Openings::add(const AllowRule& rule, const Session& session, Instant until,
+void Openings::add(const AllowRule& rule, const Session& session, const Verdict& verdict,
                    std::vector<Opening>& out) {
+  // A connection comes from one address.
+  bool host = rule.lasts != Lasts::until_deadline || widened(rule, session.address).is_host();
   for (const ServiceName& name : rule.to) {
     const Service* service = policy_.service(name);
     if (service == nullptr || denied_by(session, *service) != nullptr) continue;
-    if (widened(rule, session.address).is_host())
-      out.push_back({service, &rule, Prefix::host(session.address), until});
+    if (host)
+      out.push_back(
+          {service, &rule, Prefix::host(session.address), verdict.until, verdict.come_by});
     else
       for (const Prefix& piece : pieces(rule, session, *service))
-        out.push_back({service, &rule, piece, until});
+        out.push_back({service, &rule, piece, verdict.until, {}});
   }
 }
 
@@ -121,7 +124,7 @@ void Openings::of(const Session& session, std::vector<Opening>& out) {
   if (!session.live_at(circumstances_.now)) return;
   auto look = [&](const AllowRule& rule) {
     Verdict verdict = conditions_.judge(rule, session);
-    if (!verdict.missing) add(rule, session, verdict.until, out);
+    if (!verdict.missing) add(rule, session, verdict, out);
   };
   if (index_) {
     index_->rules_for(session, candidates_);
@@ -131,9 +134,13 @@ void Openings::of(const Session& session, std::vector<Opening>& out) {
   }
   if (out.size() < 2) return;
   // Services stand in one vector, sorted by name.
-  std::sort(out.begin(), out.end(), [](const Opening& a, const Opening& b) {
-    return std::tie(a.service, a.prefix, b.until, a.rule->name) <
-           std::tie(b.service, b.prefix, a.until, b.rule->name);
+  auto how = [&](const Opening& one) {
+    return Openness(one.rule->lasts, one.until, one.come_by, circumstances_.now);
+  };
+  std::sort(out.begin(), out.end(), [&](const Opening& a, const Opening& b) {
+    auto most = how(a), other = how(b);
+    return std::tie(a.service, a.prefix, other, a.rule->name) <
+           std::tie(b.service, b.prefix, most, b.rule->name);
   });
   auto same = [](const Opening& a, const Opening& b) {
     return a.service == b.service && a.prefix == b.prefix;
@@ -144,7 +151,7 @@ void Openings::of(const Session& session, std::vector<Opening>& out) {
 std::vector<Prefix> Openings::rows(const Session& session) {
   std::set<Prefix> out{Prefix::host(session.address)};
   for (const AllowRule& rule : policy_.allow) {
-    if (widened(rule, session.address).is_host()) continue;
+    if (rule.lasts != Lasts::until_deadline || widened(rule, session.address).is_host()) continue;
     bool never = rule.who.empty() ? !is_named(rule.users, session)
                                   : first_membership(policy_, rule.who, session) == nullptr;
     if (never) continue;

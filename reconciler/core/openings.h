@@ -24,6 +24,19 @@ struct Opening {
   const AllowRule* rule = nullptr;
   Prefix prefix;
   Instant until;
+  Instant come_by;  // rule->lasts disconnect
+};
+
+/// Of several ways in at one address and service the greatest counts, then the latest `until`, then
+/// the latest `come_by`: one that takes no new connections any more is the least.
+struct Openness {
+  int kind = 0;
+  Instant until, come_by;
+  Openness(Lasts lasts, Instant deadline, Instant comes, Instant now)
+      : kind(lasts == Lasts::disconnect && comes <= now ? -1 : openness(lasts)),
+        until(deadline),
+        come_by(comes) {}
+  friend auto operator<=>(const Openness&, const Openness&) = default;
 };
 
 /// The policy and the spans outlive it. One thread.
@@ -33,7 +46,7 @@ class Openings {
   Openings(const Policy& policy, Circumstances circumstances, bool indexed);
   Openings(const Openings&) = delete;  // its conditions look into its index
 
-  /// Sorted by service and prefix, one for each: of several rules the one with the latest deadline,
+  /// Sorted by service and prefix, one for each: of several rules the one that opens most (Openness),
   /// then with the first name.
   void of(const Session& session, std::vector<Opening>& out);
 
@@ -45,9 +58,11 @@ class Openings {
   const DenyRule* denied_by(const Session& session, const Service& service);
 
   Conditions& conditions() { return conditions_; }
+  Instant now() const { return circumstances_.now; }
 
  private:
-  void add(const AllowRule& rule, const Session& session, Instant until, std::vector<Opening>& out);
+  void add(const AllowRule& rule, const Session& session, const Verdict& verdict,
+           std::vector<Opening>& out);
   std::vector<Prefix> pieces(const AllowRule& rule, const Session& session, const Service& service);
   std::vector<Prefix> holes(const AllowRule& rule, const Session& session, const Service& service,
                             const Prefix& around);

@@ -79,6 +79,7 @@ std::vector<Change> changes_of(const TargetPlanInput& in, const Observed& observ
   };
   input.only = in.only;
   input.protected_before = in.protected_before;
+  input.had_ticket = in.had_ticket;
   return diff(input);
 }
 

@@ -40,6 +40,8 @@ struct TargetPlanInput {
   /// Of the policy in force, when another is planned: both are heeded. Null: those of `policy` alone.
   const GuardLimits* limits_in_force = nullptr;
   std::span<const GuardTrip> tripped_before = {};  // GuardInput::before
+  /// DiffInput::had_ticket.
+  std::function<bool(const std::string& slot, const Prefix&, const SessionId&)> had_ticket = {};
   /// Of this policy and these sessions, where several targets share it. Null: one of its own.
   LiveSessions* live = nullptr;
 };

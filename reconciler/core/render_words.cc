@@ -477,12 +477,18 @@ std::string Words::deadline(const Change& change) const {
   auto at = [&](const std::optional<Instant>& instant) {
     return instant ? time(*instant) : std::string("never");
   };
+  auto lasting = [&]() -> std::string {
+    if (change.ticket) return "for one connection, ";
+    if (change.lasts != Lasts::disconnect) return "";
+    return fmt::format("for connections until {}, which stay until they end, at longest ",
+                       time(change.come_by));
+  };
   switch (change.action) {
     case Action::add:
-      return "until " + at(change.until);
+      return lasting() + "until " + at(change.until);
     case Action::extend:
     case Action::shorten:
-      return "until " + at(change.was_until) + " → " + at(change.until);
+      return lasting() + "until " + at(change.was_until) + " → " + at(change.until);
     case Action::remove:
     case Action::report:
     case Action::protect:

@@ -70,6 +70,12 @@ class MovedBySessions {
   }
 
  private:
+  /// Who signs in anew is given one connection more, which no deadline tells.
+  static bool same_end(const Entry& a, const Entry& b) {
+    return a.until == b.until && a.lasts == b.lasts && a.come_by == b.come_by &&
+           (a.lasts != Lasts::first_connection || a.causes == b.causes);
+  }
+
   static void compare(std::vector<Prefix>& out, const std::vector<Entry>& before,
                       const std::vector<Entry>& after) {
     auto a = before.begin();
@@ -80,7 +86,7 @@ class MovedBySessions {
       else if (a == before.end() || b->prefix < a->prefix)
         out.push_back((b++)->prefix);
       else {
-        if (a->until != b->until) out.push_back(a->prefix);
+        if (!same_end(*a, *b)) out.push_back(a->prefix);
         ++a, ++b;
       }
     }
@@ -138,7 +144,7 @@ SessionsSince since(std::span<const Session> known, Instant then, Instant now) {
 /// What is done; not why. A reason may change while the deed is the same.
 auto deed(const Change& change) {
   return std::tie(change.action, change.slot, change.prefix, change.ports, change.keep,
-                  change.until);
+                  change.until, change.lasts, change.come_by, change.ticket);
 }
 
 class Deeds {
@@ -165,6 +171,9 @@ std::string to_line(const Change& change) {
   if (!change.slot.empty()) out += " " + printable(change.slot);
   for (const Prefix& keep : change.keep) out += " " + keep.to_string();
   if (change.until) out += " until " + to_string(*change.until);
+  if (change.ticket) out += ", for one connection";
+  if (change.lasts == Lasts::disconnect)
+    out += ", for connections until " + to_string(change.come_by);
   return out;
 }
 

@@ -147,6 +147,10 @@ class FactStore {
   /// time.
   virtual Result<std::vector<AppliedInterval>> applied_between(const ServiceName& service,
                                                                Instant from, Instant to) const = 0;
+  /// Entries of this target that gave somebody a ticket for one connection, in every stretch with a
+  /// deadline after `since`; those that are gone too.
+  virtual Result<std::vector<AppliedInterval>> applied_with_tickets(const TargetName& target,
+                                                                    Instant since) const = 0;
   /// Every time an entry of this id stood, as its marker names it; in order. Empty: the log knows
   /// of none. Walks the log.
   virtual Result<std::vector<AppliedInterval>> entry_history(const EntryId& entry) const = 0;

@@ -29,6 +29,10 @@ struct Entry {
   Prefix prefix;
   Instant until;                    // whole seconds; the latest of its causes
   std::vector<Attribution> causes;  // sorted, never empty
+  /// By connection (not until_deadline): the prefix is one host, and no connection lives beyond
+  /// `until` either.
+  Lasts lasts = Lasts::until_deadline;
+  Instant come_by;  // disconnect: new connections are taken so long; whole seconds, ≤ until
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 
@@ -61,6 +65,8 @@ struct Item {
   Prefix prefix;
   Instant until;
   std::vector<Attribution> causes;
+  Lasts lasts = Lasts::until_deadline;  // as in Entry
+  Instant come_by;
 };
 
 struct Slot {
@@ -85,7 +91,13 @@ struct ObservedItem {
   std::optional<Duration>
       left;  // native expiry as the target counts it; nothing: it never ends there
   std::string handle;
-  std::string comment;  // foreign: as found, for people
+  std::string comment;                  // foreign: as found, for people
+  Lasts lasts = Lasts::until_deadline;  // ours: as it was made
+  /// first_connection: what is left of its ticket. `lost`: somebody took it away, used or not.
+  enum class Ticket : std::uint8_t { whole, used, lost };
+  Ticket ticket = Ticket::whole;
+  bool broken = false;  // by connection: parts of it are gone, so that nothing passes by it
+  Instant come_by;      // disconnect
 };
 
 struct ObservedSlot {

@@ -120,6 +120,13 @@ void Reconciler::measure(const TargetState& state, const Change& change) const {
     settings_.meter->revoked(state.name, seconds);
 }
 
+/// With the mutex.
+void Reconciler::note_tickets(TargetState& state, const Change& change) {
+  for (const Attribution& cause : change.causes)
+    if (cause.lasts == Lasts::first_connection)
+      state.tickets[{change.slot, change.prefix}].insert(cause.session);
+}
+
 /// One change that was done, in what we know of the target. With the mutex.
 void Reconciler::note_done(TargetState& state, const Run& run, const Change& change) {
   TargetState::Key key{change.slot, change.prefix};
@@ -135,6 +142,7 @@ void Reconciler::note_done(TargetState& state, const Run& run, const Change& cha
       if (change.action == Action::add) readded = change.reason == Reason::drift ? readded + 1 : 0;
       entry = {state.name,  change.slot,          change.prefix, *change.until,
                entry.since, run.policy->revision, change.causes, readded};
+      note_tickets(state, change);
       state.refused.erase(key);
       wake_outer(state, change);
       due_at({*change.until, {}, state.name, change.slot, change.prefix});
@@ -143,6 +151,8 @@ void Reconciler::note_done(TargetState& state, const Run& run, const Change& cha
       item.prefix = change.prefix;
       item.ours = true;
       item.until = change.until;
+      item.lasts = change.lasts;
+      item.come_by = change.come_by;
       item.handle = change.handle;
       state.view->slots[change.slot][change.prefix] = std::move(item);
       break;

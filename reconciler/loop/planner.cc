@@ -143,9 +143,14 @@ PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& 
   if (in.tripped_on) tripped = in.tripped_on(target.name);
   std::vector<PortRange> before;
   if (in.protected_before) before = in.protected_before(target);
+  Tickets tickets;
+  if (in.tickets) tickets = in.tickets(target.name);
+  auto had_one = [&](const std::string& slot, const Prefix& prefix, const SessionId& session) {
+    return had_ticket(tickets, slot, prefix, session);
+  };
   auto planned = plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr,
                               observed, applied, in.now, in.ended, false, std::nullopt, in.sessions,
-                              before, in.approvals, limits, tripped, &evaluated.live});
+                              before, in.approvals, limits, tripped, had_one, &evaluated.live});
   if (in.release) in.release(target);
   return planned;
 }
@@ -180,6 +185,22 @@ std::optional<Canonical> desired_before(const Provider& provider, const TargetNa
   // The first adoption is no change of policy.
   if (!observed || !observed->exists) return std::nullopt;
   return without_never_opened(desired, applied, *observed, held);
+}
+
+bool had_ticket(const Tickets& tickets, const std::string& slot, const Prefix& prefix,
+                const SessionId& session) {
+  auto at = tickets.find({slot, prefix});
+  return at != tickets.end() && at->second.contains(session);
+}
+
+Result<Tickets> tickets_given(const FactStore& store, const TargetName& target, Instant since) {
+  KNOCK_ASSIGN(auto stretches, store.applied_with_tickets(target, since));
+  Tickets out;
+  for (const AppliedInterval& one : stretches)
+    for (const Attribution& cause : one.entry.causes)
+      if (cause.lasts == Lasts::first_connection)
+        out[{one.entry.slot, one.entry.prefix}].insert(cause.session);
+  return out;
 }
 
 std::optional<Instant> replaced_another(const FactStore& store, const PolicyRevision& revision) {

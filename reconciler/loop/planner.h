@@ -23,6 +23,13 @@ namespace knock {
 using ProviderFactory =
     std::function<Result<std::unique_ptr<Provider>>(const Target&, TargetMoved)>;
 
+/// Who was given a ticket for one connection, by slot and prefix.
+using Tickets = std::map<std::pair<std::string, Prefix>, std::set<SessionId>>;
+bool had_ticket(const Tickets& tickets, const std::string& slot, const Prefix& prefix,
+                const SessionId& session);
+/// Those that stood on a target at some time since, by the log.
+Result<Tickets> tickets_given(const FactStore& store, const TargetName& target, Instant since);
+
 struct PlannerInput {
   const Policy& policy;
   const Policy* in_force = nullptr;   // null: none, or the same
@@ -53,6 +60,8 @@ struct PlannerInput {
   std::function<std::vector<GuardTrip>(const TargetName&)> tripped_on = {};
   /// HeldBefore::adopted of a target; may be empty.
   std::function<std::optional<Instant>(const TargetName&)> adopted_on = {};
+  /// DiffInput::had_ticket of a target; may be empty.
+  std::function<Tickets(const TargetName&)> tickets = {};
 };
 
 Plan make_plan(const PlannerInput& input);

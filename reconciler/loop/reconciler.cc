@@ -164,6 +164,20 @@ void Reconciler::read_records(TargetState& state) {
     due_at({entry.until, {}, state.name, entry.slot, entry.prefix});
     state.applied.emplace(TargetState::Key{entry.slot, entry.prefix}, std::move(entry));
   }
+  read_tickets(state);
+}
+
+/// Of sessions that live: what they were given is not given again.
+void Reconciler::read_tickets(TargetState& state) {
+  if (live_.empty()) return;
+  Instant since = Instant::max();
+  for (const auto& [id, session] : live_) since = std::min(since, session.created);
+  auto tickets = tickets_given(store_, state.name, since);
+  if (tickets)
+    state.tickets = std::move(*tickets);
+  else
+    log(LogLevel::error, "loop.records-unreadable", "The records of a target cannot be read.",
+        {{"target", state.name.value}, {"problem", tickets.error().text()}});
 }
 
 // ---- sessions ----
@@ -245,6 +259,17 @@ std::optional<EndCause> Reconciler::ended(const SessionId& id) const {
 
 // ---- views ----
 
+void Reconciler::note_ticket(const TargetState& state, const Session& session, const Reach& reach,
+                             SessionOnTarget& row) {
+  if (reach.lasts != Lasts::first_connection) return;
+  row.given = had_ticket(state.tickets, reach.service.value, reach.prefix, session.id);
+  if (!row.given || !state.view) return;
+  auto slot = state.view->slots.find(reach.service.value);
+  if (slot == state.view->slots.end()) return;
+  auto item = slot->second.find(reach.prefix);
+  row.used = item != slot->second.end() && item->second.ticket == ObservedItem::Ticket::used;
+}
+
 std::vector<SessionOnTarget> Reconciler::where_locked(const Session& session) const {
   std::vector<SessionOnTarget> out;
   if (policy_ == nullptr) return out;
@@ -257,19 +282,22 @@ std::vector<SessionOnTarget> Reconciler::where_locked(const Session& session) co
   for (const Reach& reach : reach_of(*policy_, session, {clock_.now(), others, {}})) {
     const Service* service = policy_->service(reach.service);
     for (const TargetName& name : service->targets) {
-      SessionOnTarget row{name, reach.service, reach.until, false, ""};
+      SessionOnTarget row{name, reach.service, reach.until, false, "", reach.lasts, reach.come_by};
       auto at = targets_.find(name);
       if (at != targets_.end()) {
         const TargetState& state = *at->second;
         auto entry = state.entry_around(reach.service.value, session.address, reach.prefix);
         bool refused = state.refused.contains({reach.service.value, reach.prefix});
+        note_ticket(state, session, reach, row);
         row.open = !refused && entry != state.applied.end() && entry->second.until > clock_.now();
         if (row.open)
           row.until = std::min(row.until, entry->second.until);
         else
-          row.problem = refused ? "closed by the firewall's administrator; to ask for it again, "
-                                  "sign in again"
-                                : why_not_open(state, *service, reach.prefix);
+          row.problem = row.given && !state.waits() && !state.busy
+                            ? "its one connection was given already; for another, sign in again"
+                        : refused ? "closed by the firewall's administrator; to ask for it again, "
+                                    "sign in again"
+                                  : why_not_open(state, *service, reach.prefix);
       }
       out.push_back(std::move(row));
     }
@@ -494,6 +522,11 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
   input.applied = [this](const TargetName& name) {
     auto rows = store_.applied(name);
     return rows ? std::move(*rows) : std::vector<AppliedEntry>();
+  };
+  input.tickets = [&](const TargetName& name) {
+    Lock lock(mutex_);
+    auto at = targets_.find(name);
+    return at == targets_.end() ? Tickets() : at->second->tickets;
   };
   input.observe = [&](const Target& target) { return observe_for_plan(target, borrowed); };
   input.provider = [&](const Target& target) { return borrowed.provider(target.name); };

@@ -51,6 +51,10 @@ struct SessionOnTarget {
   Instant until;
   bool open = false;
   std::string problem;  // why not yet
+  Lasts lasts = Lasts::until_deadline;
+  Instant come_by;     // disconnect
+  bool given = false;  // first_connection: this sign-in was given its ticket here
+  bool used = false;   // and a connection took it, as of the last reading
 };
 
 class Reconciler {
@@ -117,6 +121,9 @@ class Reconciler {
   bool host_run(TargetState& state, const std::set<IpAddress>& hosts);
   Status full_run(TargetState& state);
   Run snapshot(TargetState& state, const std::set<IpAddress>* hosts);
+  void forget_tickets(TargetState& state);
+  static std::function<bool(const std::string&, const Prefix&, const SessionId&)> had_ticket_in(
+      const Run& run);
   PlannedTarget plan_run(const TargetState& state, const Run& run, const Canonical& desired,
                          const Result<Observed>& observed) const;
   void note_reading(TargetState& state, const Run& run, const Observed& observed,
@@ -136,10 +143,12 @@ class Reconciler {
   void note_outcome(TargetState& state, const Run& run, const TargetPlan& plan, std::uint64_t batch,
                     const Outcome& outcome);
   void note_done(TargetState& state, const Run& run, const Change& change);
+  static void note_tickets(TargetState& state, const Change& change);
   void measure(const TargetState& state, const Change& change) const;
 
   // settle.cc
   void settle_unanswered(TargetState& state, Run& run, const Observed& observed);
+  static bool wants_ticket(const Run& run, const std::string& slot, const Item& item);
   static void settle_standing(const Run& run, const std::vector<AppliedEntry>& applied,
                               const Canonical& desired, const Observed& observed, Settled& out);
   void settle_records(TargetState& state, const Run& run, const Canonical& desired,
@@ -181,6 +190,7 @@ class Reconciler {
   void stays_in_force(TargetState& state, std::optional<Instant> adopted);
   std::vector<Fact> forget_protection(const Policy& policy);
   void read_records(TargetState& state);
+  void read_tickets(TargetState& state);
   void note_ended(const SessionId& id, EndCause cause);
   void mark(TargetState& state, const std::optional<IpAddress>& host);
   void hurry(TargetState& state, Duration at_most);
@@ -188,6 +198,8 @@ class Reconciler {
   bool stopping() const;
   std::optional<EndCause> ended(const SessionId& id) const;
   std::vector<SessionOnTarget> where_locked(const Session& session) const;
+  static void note_ticket(const TargetState& state, const Session& session, const Reach& reach,
+                          SessionOnTarget& row);
 
   // Providers for a plan: the loop's own, taken from the pool meanwhile, or others.
   struct Borrowed;

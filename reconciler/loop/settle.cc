@@ -51,6 +51,8 @@ Change found(Action action, const Slot& slot, const Item& item, std::string deta
   change.prefix = item.prefix;
   change.until = item.until;
   change.causes = item.causes;
+  change.lasts = item.lasts;
+  change.come_by = item.come_by;
   change.detail = std::move(detail);
   return change;
 }
@@ -65,7 +67,8 @@ bool happened(const ChangeIntended& intent, const Observed& observed,
     case Action::add:
     case Action::extend:
     case Action::shorten:
-      return at != stands.end() && at->second->until == change.until;
+      return at != stands.end() && at->second->until == change.until &&
+             at->second->lasts == change.lasts && at->second->come_by == change.come_by;
     case Action::remove:
       return at == stands.end();
     case Action::protect:
@@ -101,7 +104,15 @@ void Reconciler::settle_unanswered(TargetState& state, Run& run, const Observed&
   state.unanswered.erase(state.unanswered.begin(),
                          state.unanswered.begin() + std::ptrdiff_t(run.unanswered.size()));
   run.applied = state.applied_list();
+  run.tickets = state.tickets;
   run.protected_before = state.protected_before;
+}
+
+bool Reconciler::wants_ticket(const Run& run, const std::string& slot, const Item& item) {
+  return std::any_of(item.causes.begin(), item.causes.end(), [&](const Attribution& cause) {
+    return cause.lasts == Lasts::first_connection &&
+           !had_ticket(run.tickets, slot, item.prefix, cause.session);
+  });
 }
 
 /// What stands as it is wanted, while the records say something else or nothing.
@@ -113,7 +124,11 @@ void Reconciler::settle_standing(const Run& run, const std::vector<AppliedEntry>
     for (const Item& item : slot.items) {
       Key key{slot.name, item.prefix};
       auto at = stands.find(key);
-      if (at == stands.end() || at->second->until != item.until) continue;
+      if (at == stands.end() || at->second->until != item.until ||
+          at->second->lasts != item.lasts || at->second->come_by != item.come_by)
+        continue;
+      // Who shares it with a ticket of their own is given that by a change.
+      if (item.lasts == Lasts::first_connection && wants_ticket(run, slot.name, item)) continue;
       auto record = known.find(key);
       bool fresh = record == known.end();
       if (!fresh && record->second->until == item.until &&

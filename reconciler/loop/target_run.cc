@@ -122,6 +122,7 @@ std::unique_ptr<Provider> Reconciler::change_place(TargetState& state, std::vect
   former->provider = std::move(state.provider);
   former->capabilities = state.capabilities;
   former->in_force = in_force;
+  former->tickets = std::exchange(state.tickets, {});
   for (auto& [key, entry] : std::exchange(state.applied, {})) {
     Change change;
     change.reason = Reason::policy;
@@ -172,6 +173,13 @@ void Reconciler::note_failure(TargetState& state, const Error& error) {
       {{"target", state.name.value}, {"problem", error.text()}, {"again_in", to_string(wait)}});
 }
 
+/// Of sessions that are over: they are wanted nowhere. With the mutex.
+void Reconciler::forget_tickets(TargetState& state) {
+  for (auto& [key, sessions] : state.tickets)
+    std::erase_if(sessions, [&](const SessionId& id) { return !live_.contains(id); });
+  std::erase_if(state.tickets, [](const auto& pair) { return pair.second.empty(); });
+}
+
 Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddress>* hosts) {
   Lock lock(mutex_);
   Run run;
@@ -190,6 +198,8 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
     run.applied = state.applied_list();
     run.protected_before = state.protected_before;
     run.unanswered = state.unanswered;
+    forget_tickets(state);
+    run.tickets = state.tickets;
     return run;
   }
   std::set<SessionId> ids;
@@ -198,10 +208,19 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
     for (const Service& service : policy_->services) {
       auto entry = state.applied.find({service.name.value, Prefix::host(address)});
       if (entry != state.applied.end()) run.applied.push_back(entry->second);
+      auto had = state.tickets.find({service.name.value, Prefix::host(address)});
+      if (had != state.tickets.end()) run.tickets.insert(*had);
     }
   }
   run.sessions = sessions_of(ids);
   return run;
+}
+
+std::function<bool(const std::string&, const Prefix&, const SessionId&)> Reconciler::had_ticket_in(
+    const Run& run) {
+  return [&run](const std::string& slot, const Prefix& prefix, const SessionId& session) {
+    return had_ticket(run.tickets, slot, prefix, session);
+  };
 }
 
 /// Only some addresses, against what we know to stand there. False: read everything instead.
@@ -223,9 +242,13 @@ bool Reconciler::host_run(TargetState& state, const std::set<IpAddress>& hosts) 
     std::vector<AppliedEntry> applied;
     for (const AppliedEntry& entry : run.applied)
       if (entry.prefix == host) applied.push_back(entry);
-    auto planned = plan_target(
-        {run.target, *run.policy, state.capabilities, desired, nullptr, observed, applied, run.now,
-         [this](const SessionId& id) { return ended(id); }, false, host, run.sessions});
+    TargetPlanInput input{
+        run.target, *run.policy, state.capabilities,
+        desired,    nullptr,     observed,
+        applied,    run.now,     [this](const SessionId& id) { return ended(id); },
+        false,      host,        run.sessions};
+    input.had_ticket = had_ticket_in(run);
+    auto planned = plan_target(input);
     if (!planned.plan.held.empty()) return false;
     settle_standing(run, applied, desired, *observed, settled);
     for (Change& change : planned.plan.changes) all.changes.push_back(std::move(change));
@@ -275,22 +298,24 @@ PlannedTarget Reconciler::plan_run(const TargetState& state, const Run& run,
                             run.applied, observed, {run.policy->guards, run.adopted, run.sessions});
   }
   auto plan = [&](bool acknowledged) {
-    return plan_target({run.target,
-                        *run.policy,
-                        state.capabilities,
-                        desired,
-                        before ? &*before : nullptr,
-                        observed,
-                        run.applied,
-                        run.now,
-                        [this](const SessionId& id) { return ended(id); },
-                        acknowledged,
-                        std::nullopt,
-                        run.sessions,
-                        run.protected_before,
-                        {},
-                        another ? &run.in_force->guards : nullptr,
-                        run.tripped});
+    TargetPlanInput input{run.target,
+                          *run.policy,
+                          state.capabilities,
+                          desired,
+                          before ? &*before : nullptr,
+                          observed,
+                          run.applied,
+                          run.now,
+                          [this](const SessionId& id) { return ended(id); },
+                          acknowledged,
+                          std::nullopt,
+                          run.sessions,
+                          run.protected_before,
+                          {},
+                          another ? &run.in_force->guards : nullptr,
+                          run.tripped};
+    input.had_ticket = had_ticket_in(run);
+    return plan_target(input);
   };
   auto planned = plan(false);
   if (!planned.plan.held.empty() && covered(run.acknowledged, planned.plan.held)) return plan(true);

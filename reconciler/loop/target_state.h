@@ -94,6 +94,8 @@ struct Reconciler::TargetState {
   std::vector<PortRange> protected_before;  // ports that we protected at this place
   std::vector<ChangeIntended> unanswered;   // what became of them, the next reading tells
   std::set<Key> refused;                    // taken away twice by somebody else: left closed
+  /// Who was given a ticket for one connection, as long as the session lives.
+  Tickets tickets;
   /// Whose entries stand here, whole: as long as something is held back, the policy before it.
   std::shared_ptr<const Policy> in_force;
   std::optional<Instant> adopted;             // HeldBefore::adopted, until a run holds nothing back
@@ -136,6 +138,7 @@ struct Reconciler::Run {
   std::vector<AppliedEntry> applied;
   std::vector<PortRange> protected_before;
   std::vector<ChangeIntended> unanswered;
+  Tickets tickets;
   std::set<std::string> acknowledged;
   bool leaving = false;
   bool misplaced = false;  // policy wants it elsewhere by now: for the next run

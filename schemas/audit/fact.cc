@@ -59,6 +59,7 @@ constexpr std::string_view kKind<PolicyAdvanced> = "policy.advanced";
 
 // ---- words of enums ----
 
+std::string_view word(Lasts lasts) { return to_string(lasts); }
 std::string_view word(Step step) { return to_string(step); }
 std::string_view word(Action action) { return to_string(action); }
 std::string_view word(Reason reason) { return to_string(reason); }
@@ -114,6 +115,7 @@ std::string render(const Attribution& cause) {
                   {"service", render(cause.service)},
                   {"until", render(cause.until)}};
   if (!cause.session.empty()) members["session"] = render(cause.session);
+  if (cause.lasts != Lasts::until_deadline) members["lasts"] = render(cause.lasts);
   return object_of(members);
 }
 
@@ -148,6 +150,11 @@ class Encoder {
   template <class T>
   void shown(std::string_view key, const std::optional<T>& value) {
     if (value) public_[key] = render(*value);
+  }
+  /// What older records do not say was so.
+  template <class T>
+  void shown_unless_default(std::string_view key, const T& value) {
+    if (!(value == T{})) shown(key, value);
   }
   /// An empty value leaves no member, so that a fact about nobody has no personal part.
   template <class T>
@@ -193,6 +200,9 @@ void read(ObjectReader& in, std::string_view key, EntryId& out) {
 }
 void read(ObjectReader& in, std::string_view key, Step& out) {
   out = in.parsed(key, "a step", step_from);
+}
+void read(ObjectReader& in, std::string_view key, Lasts& out) {
+  out = in.parsed(key, "a way to last", lasts_from);
 }
 void read(ObjectReader& in, std::string_view key, Action& out) {
   out = in.parsed(key, "an action", action_from);
@@ -251,6 +261,7 @@ Result<Attribution> read_cause(const boost::json::value& value) {
   read(in, "rule", cause.rule);
   read(in, "service", cause.service);
   read(in, "until", cause.until);
+  if (in.member("lasts") != nullptr) read(in, "lasts", cause.lasts);
   KNOCK_CHECK(in.finish());
   return cause;
 }
@@ -275,6 +286,10 @@ class Decoder {
   template <class T>
   void shown(std::string_view key, std::optional<T>& value) {
     if (public_.member(key) != nullptr) read(public_, key, value.emplace());
+  }
+  template <class T>
+  void shown_unless_default(std::string_view key, T& value) {
+    if (public_.member(key) != nullptr) read(public_, key, value);
   }
   template <class T>
   void personal(std::string_view key, T& value) {

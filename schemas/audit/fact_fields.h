@@ -107,6 +107,9 @@ void members(C& c, For<C, Change>& f) {
   c.shown("ports", f.ports);
   c.shown("until", f.until);
   c.shown("was_until", f.was_until);
+  c.shown_unless_default("lasts", f.lasts);
+  c.shown_unless_default("come_by", f.come_by);
+  c.shown_unless_default("ticket", f.ticket);
   c.causes(f.causes);
   c.personal("prefix", f.prefix);
   c.personal("keep", f.keep);

@@ -22,13 +22,26 @@ std::optional<Attribution::Kind> kind_from(std::string_view text) {
   return std::nullopt;
 }
 
+/// Left out where an entry lasts until its deadline and no further, as nearly all do.
+void write_lasts(JsonWriter& out, Lasts lasts) {
+  if (lasts != Lasts::until_deadline) out.text("lasts", to_string(lasts));
+}
+
+Lasts read_lasts(ObjectReader& in) {
+  if (in.has("lasts")) return in.parsed("lasts", "first-connection or disconnect", lasts_from);
+  in.member("lasts");
+  return Lasts::until_deadline;
+}
+
 void write_cause(JsonWriter& out, const Attribution& cause, View view) {
   bool full = view == View::full;
   out.begin_object().text("kind", word(cause.kind));
   if (full && !cause.session.empty()) out.text("session", cause.session.value);
   if (!cause.who.empty()) out.text("who", full ? cause.who : without_addresses(cause.who));
   out.text("service", cause.service.value).text("rule", cause.rule.value);
-  out.time("until", cause.until).end_object();
+  out.time("until", cause.until);
+  write_lasts(out, cause.lasts);
+  out.end_object();
 }
 
 Result<Attribution> read_cause(const boost::json::value& value, const std::string& where,
@@ -41,6 +54,7 @@ Result<Attribution> read_cause(const boost::json::value& value, const std::strin
   cause.service = ServiceName(in.text("service"));
   cause.rule = RuleName(in.text("rule"));
   cause.until = in.time("until");
+  cause.lasts = read_lasts(in);
   KNOCK_CHECK(in.finish(others));
   return cause;
 }
@@ -131,6 +145,9 @@ void write_change(JsonWriter& out, const Change& change, View view) {
   if (full) write_texts(out, "keep", change.keep);
   if (change.until) out.time("until", *change.until);
   if (change.was_until) out.time("was_until", *change.was_until);
+  write_lasts(out, change.lasts);
+  if (change.lasts == Lasts::disconnect) out.time("come_by", change.come_by);
+  if (change.ticket) out.flag("ticket", true);
   if (full && change.entry != EntryId()) out.text("entry", change.entry.to_string());
   if (full && !change.handle.empty()) out.text("handle", change.handle);
   if (!change.causes.empty()) {
@@ -161,6 +178,12 @@ Result<Change> read_change(const boost::json::value& value, const std::string& w
   read_texts(in, "keep", "a prefix without host bits", change.keep, Prefix::parse_exact);
   change.until = in.maybe_time("until");
   change.was_until = in.maybe_time("was_until");
+  change.lasts = read_lasts(in);
+  change.come_by = in.maybe_time("come_by").value_or(Instant());
+  if (in.has("ticket"))
+    change.ticket = in.flag("ticket");
+  else
+    in.member("ticket");
   change.handle = in.text_or("handle", "");
   read_causes(in, where, others, change.causes);
   change.detail = in.text_or("detail", "");

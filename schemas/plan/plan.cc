@@ -47,6 +47,12 @@ constexpr std::array kEditKinds{
     std::pair{PolicyEdit::Kind::changed, std::string_view("changed")},
 };
 
+constexpr std::array kLasts{
+    std::pair{Lasts::until_deadline, std::string_view("until-deadline")},
+    std::pair{Lasts::first_connection, std::string_view("first-connection")},
+    std::pair{Lasts::disconnect, std::string_view("disconnect")},
+};
+
 template <class Table, class Value>
 std::string_view word_of(const Table& table, Value value) {
   for (const auto& [one, word] : table)
@@ -93,6 +99,8 @@ std::string_view group_of(Reason reason) {
 
 std::string_view to_string(Known known) { return word_of(kKnown, known); }
 std::optional<Known> known_from(std::string_view text) { return value_of(kKnown, text); }
+std::string_view to_string(Lasts lasts) { return word_of(kLasts, lasts); }
+std::optional<Lasts> lasts_from(std::string_view text) { return value_of(kLasts, text); }
 std::string_view to_string(PolicyEdit::Kind kind) { return word_of(kEditKinds, kind); }
 std::optional<PolicyEdit::Kind> edit_kind_from(std::string_view text) {
   return value_of(kEditKinds, text);

@@ -16,6 +16,7 @@
 #include "base/sha256.h"
 #include "base/time.h"
 #include "schemas/diagnostic.h"
+#include "schemas/lasts.h"
 
 namespace knock {
 
@@ -28,6 +29,9 @@ struct Attribution {
   ServiceName service;
   RuleName rule;
   Instant until;  // the deadline this cause alone would give
+  /// first_connection: it gave, or gives, a ticket for one connection. Any other than
+  /// until_deadline stands only where the entry itself lasts so.
+  Lasts lasts = Lasts::until_deadline;
   friend auto operator<=>(const Attribution&, const Attribution&) = default;
 };
 
@@ -80,6 +84,9 @@ struct Change {
   Action action = Action::report;
   Reason reason = Reason::policy;
   Step step = Step::open;
+  Lasts lasts = Lasts::until_deadline;  // add extend shorten
+  /// lasts first_connection: a new ticket for one connection; else what is left of the old one.
+  bool ticket = false;
   std::string slot;  // where in the target: for nftables the service's name
   std::vector<PortRange>
       ports;      // what the slot lets through; for protect/unprotect the ports themselves
@@ -87,6 +94,7 @@ struct Change {
   std::vector<Prefix> keep;          // protect, keep: the whole standing list afterwards
   std::optional<Instant> until;      // add extend shorten: new deadline
   std::optional<Instant> was_until;  // extend shorten remove
+  Instant come_by;                   // lasts disconnect: no new connection from then on
   EntryId entry;
   std::string handle;               // the provider's own name for the entry; "" where there is none
   std::vector<Attribution> causes;  // sorted

@@ -143,6 +143,8 @@ std::string_view name_of(Check check) {
       return "zone-unreadable";
     case Check::lasts_twice:
       return "lasts-twice";
+    case Check::lasts_wide:
+      return "lasts-wide";
     case Check::quorum_too_large:
       return "quorum-too-large";
     case Check::path_too_short:

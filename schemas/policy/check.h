@@ -83,6 +83,7 @@ enum class Check : std::uint8_t {
   unknown_zone,
   zone_unreadable,
   lasts_twice,
+  lasts_wide,
   quorum_too_large,
   path_too_short,
   path_twice,

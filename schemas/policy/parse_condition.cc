@@ -140,6 +140,11 @@ void read_lasts(Findings& findings, Fields& fields, Declared<AllowRule>& rule) {
                    "the rule says twice how long the door stays open: `connections` and `until`",
                    "keep one: `connections: 1` closes behind the first connection, `until: "
                    "disconnect` when a connection ends");
+  const auto* wide = rule.value.v6_prefix < 128 ? fields.take("v6_prefix") : nullptr;
+  if (wide != nullptr && rule.value.lasts != Lasts::until_deadline)
+    findings.error(Check::lasts_wide, fields.key_place("v6_prefix"),
+                   "the rule opens for a connection and for many addresses: `v6_prefix`",
+                   "remove `v6_prefix`: a connection comes from one address");
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "base/prefix.h"
 #include "base/time.h"
 #include "schemas/diagnostic.h"
+#include "schemas/lasts.h"
 #include "schemas/policy/behaviour.h"
 #include "schemas/policy/policy_test.h"
 #include "schemas/policy/schedule.h"
@@ -106,13 +107,6 @@ struct ApprovalCondition {
   Duration ttl;
   bool reason_required = false;
   friend auto operator<=>(const ApprovalCondition&, const ApprovalCondition&) = default;
-};
-
-/// How long an opened door stays open beyond its deadline's say.
-enum class Lasts {
-  until_deadline,
-  first_connection,  // `connections: 1`: the kernel takes the entry when a connection begins
-  disconnect,        // `until: disconnect`: an open connection may end by itself
 };
 
 /// Every condition that stands in a rule must hold; one that is absent asks for nothing.

@@ -74,6 +74,18 @@ std::string get_table(Reader& in) {
   return name;
 }
 
+void put_part(Writer& out, Part part, std::uint64_t tag) {
+  out.u8(std::uint8_t(part));
+  if (part != Part::open) out.u64(tag);
+}
+
+Part get_part(Reader& in, std::uint64_t& tag) {
+  auto part = in.u8();
+  if (part > std::uint8_t(Part::come)) in.spoil();
+  if (part != std::uint8_t(Part::open)) tag = in.u64();
+  return Part(part);
+}
+
 // Slot names are written once and changes refer to them by number: at 100,000 changes that halves a
 // frame.
 void put(Writer& out, const std::vector<ElementChange>& changes) {
@@ -90,6 +102,7 @@ void put(Writer& out, const std::vector<ElementChange>& changes) {
     out.boolean(change.add);
     out.u32(numbers[change.slot]);
     out.prefix(change.prefix);
+    put_part(out, change.part, change.tag);
     if (!change.add) continue;
     out.u64(change.left_ms);
     out.text(change.marker);
@@ -106,6 +119,8 @@ ElementChange get_change(Reader& in, const std::vector<std::string>& names) {
     in.spoil();
   change.prefix = in.prefix();
   if (change.prefix.length() == 0) in.spoil();
+  change.part = get_part(in, change.tag);
+  if (change.part != Part::open && (change.tag == 0 || !change.prefix.is_host())) in.spoil();
   if (!change.add) return change;
   change.left_ms = in.u64();
   change.marker = in.text(kLongestMarker);
@@ -116,7 +131,7 @@ ElementChange get_change(Reader& in, const std::vector<std::string>& names) {
 std::vector<ElementChange> get_changes(Reader& in) {
   std::vector<std::string> names(in.count(kMostSlots, 5));
   for (auto& name : names) name = get_slot(in);
-  auto changes = in.count(kMostChanges, 11);
+  auto changes = in.count(kMostChanges, 12);
   std::vector<ElementChange> out;
   out.reserve(changes);
   for (std::uint32_t i = 0; i < changes && !in.bad(); ++i) out.push_back(get_change(in, names));
@@ -137,6 +152,7 @@ std::string encode_one(const Ensure& m) {
   for (const auto& slot : m.slots) {
     out.text(slot.name);
     put(out, slot.ports);
+    out.boolean(slot.tickets);
   }
   put(out, m.protect);
   put(out, m.keep);
@@ -152,10 +168,11 @@ Ensure get_ensure(Reader& in) {
   m.owner.value = in.u64();
   m.input = in.boolean();
   m.forward = in.boolean();
-  m.slots.resize(in.count(kMostSlots, 9));
+  m.slots.resize(in.count(kMostSlots, 10));
   for (auto& slot : m.slots) {
     slot.name = get_slot(in);
     slot.ports = get_ports(in);
+    slot.tickets = in.boolean();
   }
   m.protect = get_ports(in, kMostSlots);
   m.keep = get_keep(in);
@@ -237,12 +254,15 @@ Failed get_failed(Reader& in) {
 void put(Writer& out, const SlotFound& slot) {
   out.text(slot.name);
   put(out, slot.ports);
+  out.boolean(slot.tickets);
   out.u32(std::uint32_t(slot.elements.size()));
   for (const auto& element : slot.elements) {
     out.prefix(element.prefix);
     out.boolean(element.timed);
     if (element.timed) out.u64(element.left_ms);
     out.text(std::string_view(element.comment).substr(0, kLongestComment));
+    put_part(out, element.part, element.tag);
+    if (element.part == Part::once) out.boolean(element.used);
   }
 }
 
@@ -250,7 +270,8 @@ SlotFound get_slot_found(Reader& in) {
   SlotFound slot;
   slot.name = get_slot(in);
   slot.ports = get_ports(in);
-  auto elements = in.count(kMostElements, 11);
+  slot.tickets = in.boolean();
+  auto elements = in.count(kMostElements, 12);
   slot.elements.reserve(elements);
   for (std::uint32_t i = 0; i < elements && !in.bad(); ++i) {
     ElementFound element;
@@ -258,6 +279,8 @@ SlotFound get_slot_found(Reader& in) {
     element.timed = in.boolean();
     if (element.timed) element.left_ms = in.u64();
     element.comment = in.text(kLongestComment);
+    element.part = get_part(in, element.tag);
+    if (element.part == Part::once) element.used = in.boolean();
     if (!slot.elements.empty() && element.prefix < slot.elements.back().prefix) in.spoil();
     slot.elements.push_back(std::move(element));
   }
@@ -289,7 +312,7 @@ TableFound get_table_found(Reader& in) {
   m.intact = in.boolean();
   m.input = in.boolean();
   m.forward = in.boolean();
-  auto slots = in.count(kMostSlots, 13);
+  auto slots = in.count(kMostSlots, 14);
   for (std::uint32_t i = 0; i < slots && !in.bad(); ++i) m.slots.push_back(get_slot_found(in));
   m.protect = get_ports(in, kMostSlots);
   m.keep = get_keep(in);

@@ -27,14 +27,22 @@ inline constexpr std::uint64_t kLongestLifeMs = 365ull * 24 * 3600 * 1000;
 struct ApplySlot {
   std::string name;
   std::vector<PortRange> ports;
+  bool tickets = false;  // it has sets and rules for what lasts by connection
 };
+
+/// What an element of a slot is. Who may come and go until a deadline is `open`. What lasts by
+/// connection has a tag, and stands in two sets: `stay` says that connections with this tag may go
+/// on; a ticket gives the tag to a connection that begins, `once` to one alone, `come` to each.
+enum class Part : std::uint8_t { open, stay, once, come };
 
 struct ElementChange {
   bool add = true;  // add: or replace, with exactly this life; else remove
   std::string slot;
   Prefix prefix;
   std::uint64_t left_ms = 0;  // add: life from now on; 0 is refused
-  std::string marker;         // add: [0-9a-z:]{1,100}
+  std::string marker;         // add: [0-9a-z:]{1,100}; stay: at most 90
+  Part part = Part::open;     // others: the prefix is a host
+  std::uint64_t tag = 0;      // parts other than open: not 0. To remove one, as it was found
 };
 
 /// Makes the table's chains, sets, accepts for `keep` and drops for `protect` so, and changes
@@ -85,12 +93,16 @@ struct ElementFound {
   bool timed = false;
   std::uint64_t left_ms = 0;  // timed only
   std::string comment;
+  Part part = Part::open;
+  std::uint64_t tag = 0;  // 0 in a part other than open: a tag that is none of ours
+  bool used = false;      // once: a connection took it
 };
 
 struct SlotFound {
   std::string name;
   std::vector<PortRange> ports;
   std::vector<ElementFound> elements;  // sorted by prefix
+  bool tickets = false;                // as in ApplySlot
 };
 
 struct TableFound {

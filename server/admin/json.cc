@@ -101,6 +101,10 @@ json::object where_object(const SessionOnTarget& row) {
           {"service", row.service.value},
           {"until", to_string(row.until)},
           {"open", row.open},
+          {"lasts", std::string(to_string(row.lasts))},
+          {"come_by", row.lasts == Lasts::disconnect ? json::value(to_string(row.come_by))
+                                                     : json::value(nullptr)},
+          {"used", row.used},
           {"problem", row.problem}};
 }
 

@@ -335,6 +335,30 @@ Result<std::optional<Adoption>> adoption_of(Database& database, Query row) {
 
 }  // namespace
 
+Result<std::vector<AppliedInterval>> read_applied_with_tickets(Database& database,
+                                                               const TargetName& target,
+                                                               Instant since) {
+  // As the indexes are written, or they are not used.
+  auto row = database.query("SELECT " KNOCK_APPLIED_COLUMNS
+                            " FROM applied WHERE target = ?1 AND until > ?2"
+                            " AND instr(causes, '\"lasts\":\"first-connection\"') > 0"
+                            " UNION SELECT " KNOCK_APPLIED_COLUMNS
+                            " FROM applied WHERE target = ?1 AND until > ?2"
+                            " AND seq IN (SELECT entry FROM applied_states"
+                            "   WHERE instr(causes, '\"lasts\":\"first-connection\"') > 0)",
+                            target.value, since.ms);
+  std::vector<AppliedInterval> out;
+  for (;;) {
+    KNOCK_ASSIGN(bool more, row.next());
+    if (!more) return out;
+    KNOCK_ASSIGN(auto all, stretches_of(database, row));
+    for (AppliedInterval& one : all)
+      if (std::any_of(one.entry.causes.begin(), one.entry.causes.end(),
+                      [](const auto& cause) { return cause.lasts == Lasts::first_connection; }))
+        out.push_back(std::move(one));
+  }
+}
+
 Result<std::vector<AppliedInterval>> read_applied_between(Database& database,
                                                           const ServiceName& service, Instant from,
                                                           Instant to) {

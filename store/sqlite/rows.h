@@ -32,6 +32,9 @@ Result<std::vector<ChangeIntended>> read_open_intents(Database& database);
 Result<std::vector<AppliedInterval>> read_applied_at(Database& database, const ServiceName& service,
                                                      Instant at);
 
+Result<std::vector<AppliedInterval>> read_applied_with_tickets(Database& database,
+                                                               const TargetName& target,
+                                                               Instant since);
 Result<std::vector<AppliedInterval>> read_applied_between(Database& database,
                                                           const ServiceName& service, Instant from,
                                                           Instant to);

@@ -89,9 +89,17 @@ ALTER TABLE sessions ADD COLUMN acr TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN mfa_at INTEGER;
 )sql";
 
-constexpr std::array kMigrations{Migration{"first", kFirst}, Migration{"api keys", kApiKeys},
-                                 Migration{"advances", kAdvances},
-                                 Migration{"said at sign-in", kSaidAtSignIn}};
+// Asked at every start, among all entries that ever stood: nearly none of them has a ticket.
+constexpr const char* kTickets = R"sql(
+CREATE INDEX applied_tickets ON applied(target, until)
+  WHERE instr(causes, '"lasts":"first-connection"') > 0;
+CREATE INDEX applied_states_tickets ON applied_states(entry)
+  WHERE instr(causes, '"lasts":"first-connection"') > 0;
+)sql";
+
+constexpr std::array kMigrations{
+    Migration{"first", kFirst}, Migration{"api keys", kApiKeys}, Migration{"advances", kAdvances},
+    Migration{"said at sign-in", kSaidAtSignIn}, Migration{"tickets", kTickets}};
 
 Result<std::int64_t> version_of(Database& database) {
   KNOCK_ASSIGN(auto tables, database.integer("SELECT count(*) FROM sqlite_schema"));

@@ -73,6 +73,8 @@ class SqliteFactStore final : public FactStore {
   Result<std::optional<Session>> session(const SessionId& id) const override;
   Result<std::vector<AppliedEntry>> applied(const TargetName& target) const override;
   Result<std::vector<ChangeIntended>> open_intents() const override;
+  Result<std::vector<AppliedInterval>> applied_with_tickets(const TargetName& target,
+                                                            Instant since) const override;
   Result<std::vector<AppliedInterval>> applied_at(const ServiceName& service,
                                                   Instant at) const override;
   Result<std::optional<Instant>> first_time() const override;
@@ -546,6 +548,11 @@ Result<std::vector<AppliedEntry>> SqliteFactStore::applied(const TargetName& tar
 
 Result<std::vector<ChangeIntended>> SqliteFactStore::open_intents() const {
   return ask([](Database& db) { return sqlite::read_open_intents(db); });
+}
+
+Result<std::vector<AppliedInterval>> SqliteFactStore::applied_with_tickets(const TargetName& target,
+                                                                           Instant since) const {
+  return ask([&](Database& db) { return sqlite::read_applied_with_tickets(db, target, since); });
 }
 
 Result<std::vector<AppliedInterval>> SqliteFactStore::applied_at(const ServiceName& service,

@@ -12,13 +12,27 @@ ProviderDriver::ProviderDriver(Provider& provider, TargetName target) : provider
   target_.name = std::move(target);
 }
 
-TargetPlan ProviderDriver::plan(const Allowlist& desired) {
+TargetPlan ProviderDriver::whole_plan(const Allowlist& desired) {
   auto canonical = provider_.canonicalize(desired);
   auto observed = observe();
   auto capabilities = provider_.capabilities();
   TargetPlanInput input{target_,  policy_, capabilities, canonical, nullptr, observed,
                         applied_, now(),   {},           true,      {}};
-  auto plan = plan_target(input).plan;
+  input.had_ticket = [&](const std::string& slot, const Prefix& at, const SessionId& session) {
+    return tickets_.contains({slot, at, session});
+  };
+  return plan_target(input).plan;
+}
+
+std::vector<std::string> ProviderDriver::reports(const Allowlist& desired) {
+  std::vector<std::string> out;
+  for (const auto& change : whole_plan(desired).changes)
+    if (change.action == Action::report) out.push_back(change.detail);
+  return out;
+}
+
+TargetPlan ProviderDriver::plan(const Allowlist& desired) {
+  auto plan = whole_plan(desired);
   std::erase_if(plan.changes, [](const Change& c) { return c.action == Action::report; });
   return plan;
 }
@@ -56,6 +70,9 @@ void ProviderDriver::remember(const Change& change) {
     return e.slot == change.slot && e.prefix == change.prefix;
   });
   if (change.action == Action::remove) return;
+  for (const auto& cause : change.causes)
+    if (cause.lasts == Lasts::first_connection)
+      tickets_.emplace(change.slot, change.prefix, cause.session);
   AppliedEntry e;
   e.target = target_.name;
   e.slot = change.slot;
@@ -95,6 +112,25 @@ AllowlistBuilder& AllowlistBuilder::service(const std::string& name, const std::
 AllowlistBuilder& AllowlistBuilder::entry(const std::string& text, Instant until) {
   auto& service = out.services.back();
   service.entries.push_back({prefix(text), until, {cause(service.service.value, until)}});
+  return *this;
+}
+
+AllowlistBuilder& AllowlistBuilder::once(const std::string& text, Instant until,
+                                         const std::string& session) {
+  entry(text, until);
+  auto& entry = out.services.back().entries.back();
+  entry.lasts = entry.causes[0].lasts = Lasts::first_connection;
+  entry.causes[0].kind = Attribution::Kind::session;
+  entry.causes[0].session = SessionId(session);
+  return *this;
+}
+
+AllowlistBuilder& AllowlistBuilder::staying(const std::string& text, Instant come_by,
+                                            Instant until) {
+  entry(text, until);
+  auto& entry = out.services.back().entries.back();
+  entry.lasts = entry.causes[0].lasts = Lasts::disconnect;
+  entry.come_by = come_by;
   return *this;
 }
 

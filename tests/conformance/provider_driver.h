@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "reconciler/core/plan.h"
@@ -20,6 +22,8 @@ class ProviderDriver {
   Result<Observed> observe() { return provider_.observe(Deadline::in(Duration::seconds(10))); }
   /// What would be done now; reports are left out.
   TargetPlan plan(const Allowlist& desired);
+  /// The details of what would be reported.
+  std::vector<std::string> reports(const Allowlist& desired);
   Result<Outcome> apply(const TargetPlan& plan, const Allowlist& desired);
   /// Plan and apply; every step must be done. Gives the plan.
   TargetPlan converge(const Allowlist& desired);
@@ -30,11 +34,13 @@ class ProviderDriver {
   std::vector<AppliedEntry>& applied() { return applied_; }
 
  private:
+  TargetPlan whole_plan(const Allowlist& desired);
   void remember(const Change& change);
   Provider& provider_;
   Target target_;
   Policy policy_;
   std::vector<AppliedEntry> applied_;
+  std::set<std::tuple<std::string, Prefix, SessionId>> tickets_;  // given
 };
 
 /// Readable desired states.
@@ -45,6 +51,10 @@ struct AllowlistBuilder {
   AllowlistBuilder& service(const std::string& name, const std::string& ports);
   /// To the service named last.
   AllowlistBuilder& entry(const std::string& prefix, Instant until);
+  /// For one connection, by the sign-in of this session.
+  AllowlistBuilder& once(const std::string& prefix, Instant until, const std::string& session);
+  /// So long as what came in time stays.
+  AllowlistBuilder& staying(const std::string& prefix, Instant come_by, Instant until);
   AllowlistBuilder& protect(const std::string& ports);
   AllowlistBuilder& keep(const std::string& prefix);
   Allowlist build() const;

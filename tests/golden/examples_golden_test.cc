@@ -186,7 +186,9 @@ std::map<TargetName, ModelProvider> standing(const Policy& policy, const Session
       ModelSlot& slot = place.model.slots[service.service.value];
       slot.ports = service.ports;
       for (const Entry& entry : service.entries) {
-        slot.elements[entry.prefix] = {true, entry.until, entry.until};
+        slot.elements[entry.prefix] = {true,          entry.until,
+                                       entry.until,   entry.lasts,
+                                       entry.come_by, entry.lasts == Lasts::first_connection};
         place.applied.push_back({list.target, service.service.value, entry.prefix, entry.until, now,
                                  policy.revision, entry.causes, 0});
       }
@@ -230,6 +232,15 @@ Plan plan_of(const std::string& name) {
   input.sources = kSources;
   input.ended = [](const SessionId&) { return std::optional<EndCause>(); };
   input.applied = [&](const TargetName& target) { return places[target].applied; };
+  // What stands gave everybody their tickets.
+  input.tickets = [&](const TargetName& target) {
+    Tickets out;
+    for (const AppliedEntry& entry : places[target].applied)
+      for (const Attribution& cause : entry.causes)
+        if (cause.lasts == Lasts::first_connection)
+          out[{entry.slot, entry.prefix}].insert(cause.session);
+    return out;
+  };
   input.observe = [&](const Target& target) {
     places[target.name].now = now;
     return places[target.name].observe(Deadline::in(Duration::seconds(1)));

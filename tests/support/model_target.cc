@@ -2,6 +2,7 @@
 #include "tests/support/model_target.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace knock::test {
 namespace {
@@ -17,6 +18,7 @@ Capabilities ModelTarget::capabilities() const {
   Capabilities out;
   out.native_expiry = native_expiry;
   out.closes_by_default = true;
+  out.by_connection = by_connection;
   return out;
 }
 
@@ -25,7 +27,7 @@ Canonical ModelTarget::canonicalize(const Allowlist& desired) const {
   for (const ServiceEntries& service : desired.services) {
     Slot slot{service.service.value, service.ports, {}};
     for (const Entry& entry : service.entries)
-      slot.items.push_back({entry.prefix, entry.until, entry.causes});
+      slot.items.push_back({entry.prefix, entry.until, entry.causes, entry.lasts, entry.come_by});
     out.structure.slots[slot.name] = slot.ports;
     out.slots.push_back(std::move(slot));
   }
@@ -44,6 +46,10 @@ Observed ModelTarget::observe(Instant now) const {
       item.ours = element.ours;
       item.until = element.until;
       if (element.ends) item.left = *element.ends - now;
+      item.lasts = element.lasts;
+      item.come_by = element.come_by;
+      if (element.lasts == Lasts::first_connection && !element.ticket)
+        item.ticket = ObservedItem::Ticket::used;
       item.handle = name + " " + prefix.to_string();
       seen.items.push_back(std::move(item));
     }
@@ -85,6 +91,12 @@ std::string ModelTarget::apply(const Change& change) {
       if (!change.until) return "without a deadline";
       auto& element = slot->second.elements[change.prefix];
       if (!element.ours) return "a foreign entry stands there";
+      if (change.lasts != Lasts::until_deadline && !by_connection)
+        return "it knows nothing of connections";
+      element.ticket = change.lasts == Lasts::first_connection &&
+                       (change.ticket || (element.lasts == change.lasts && element.ticket));
+      element.lasts = change.lasts;
+      element.come_by = change.come_by;
       element.until = change.until;
       element.ends = native_expiry ? change.until : std::nullopt;
       break;
@@ -102,6 +114,26 @@ std::string ModelTarget::apply(const Change& change) {
   }
   exists = true;
   return "";
+}
+
+bool ModelTarget::connect(const IpAddress& address, const PortRange& port, Instant now) {
+  bool tickets = false;
+  for (const auto& [name, slot] : slots) {
+    if (!lets(slot.ports, port)) continue;
+    for (const auto& [prefix, element] : slot.elements)
+      tickets = tickets || (prefix.contains(address) && element.lasts != Lasts::until_deadline);
+  }
+  if (!tickets) return allowed(address, port);
+  for (auto& [name, slot] : slots) {
+    if (!lets(slot.ports, port)) continue;
+    for (auto& [prefix, element] : slot.elements) {
+      if (!prefix.contains(address)) continue;
+      if (element.lasts == Lasts::until_deadline) return true;
+      if (element.lasts == Lasts::disconnect && now < element.come_by) return true;
+      if (std::exchange(element.ticket, false)) return true;
+    }
+  }
+  return false;
 }
 
 bool ModelTarget::allowed(const IpAddress& address, const PortRange& port) const {

@@ -16,6 +16,9 @@ struct ModelElement {
   bool ours = true;
   std::optional<Instant> until;  // the marker's deadline; foreign: nothing
   std::optional<Instant> ends;   // the target's own timer; nothing: never
+  Lasts lasts = Lasts::until_deadline;
+  Instant come_by;      // disconnect
+  bool ticket = false;  // first_connection: nobody used it yet
   friend bool operator==(const ModelElement&, const ModelElement&) = default;
 };
 
@@ -30,6 +33,7 @@ struct ModelTarget {
   std::vector<Prefix> keep;
   bool exists = false;
   bool native_expiry = true;
+  bool by_connection = true;
 
   Capabilities capabilities() const;
   /// Holds everything as it is; nested `keep` prefixes are one.
@@ -37,7 +41,9 @@ struct ModelTarget {
   Observed observe(Instant now) const;
   /// "" or why the target refuses it. Adding what is there and removing what is absent succeed.
   std::string apply(const Change& change);
-  /// `port` is one port. An unprotected port lets everybody through.
+  /// Somebody knocks: true when a connection begins, which uses a ticket up where one is needed.
+  bool connect(const IpAddress& address, const PortRange& port, Instant now);
+  /// `port` is one port. True when what is open from there goes on, or may begin. An unprotected port lets everybody through.
   bool allowed(const IpAddress& address, const PortRange& port) const;
 };
 

@@ -3,11 +3,13 @@
 // kernel's, and faults on demand.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "agents/nftables/channel.h"
@@ -21,6 +23,8 @@ struct FakeTable {
   std::uint32_t generation = 1;
   role::Ensure structure;
   std::map<std::string, std::map<Prefix, role::ElementFound>> slots;
+  /// Of what lasts by connection; a ticket of one address has one tag, as a map has one value.
+  std::map<std::string, std::vector<role::ElementFound>> parts;
   std::vector<role::ToApply> heard;
 
   /// What happens to the next message instead of its doing; nothing: it is done.
@@ -63,8 +67,13 @@ class FakeApply final : public ApplyChannel {
     if (table_.exists && table_.owner != m.owner)
       return role::Failed{0, ErrorKind::unauthorized, "another owner"};
     Slots kept;
-    for (const auto& slot : m.slots) kept[slot.name] = table_.slots[slot.name];
-    if (auto failed = change(kept, m.changes)) return *failed;
+    Parts parts;
+    for (const auto& slot : m.slots) {
+      kept[slot.name] = table_.slots[slot.name];
+      if (slot.tickets) parts[slot.name] = table_.parts[slot.name];
+    }
+    if (auto failed = change(kept, parts, m.changes)) return *failed;
+    table_.parts = std::move(parts);
     table_.exists = table_.intact = true;
     table_.owner = m.owner;
     table_.structure = m;
@@ -77,18 +86,43 @@ class FakeApply final : public ApplyChannel {
     if (stale(m.fence)) return role::Failed{0, ErrorKind::conflict, "moved"};
     if (!table_.exists) return role::Failed{0, ErrorKind::not_found, "no table"};
     auto slots = table_.slots;
-    if (auto failed = change(slots, m.changes)) return *failed;
+    auto parts = table_.parts;
+    if (auto failed = change(slots, parts, m.changes)) return *failed;
+    table_.parts = std::move(parts);
     table_.slots = std::move(slots);
     return role::Done{0, ++table_.generation};
   }
 
+  using Parts = std::map<std::string, std::vector<role::ElementFound>>;
+  static std::optional<role::Failed> change_part(Parts& parts, const role::ElementChange& change) {
+    auto at = parts.find(change.slot);
+    if (at == parts.end()) return role::Failed{0, ErrorKind::not_found, "no sets for tickets"};
+    auto here = [&](const role::ElementFound& element) {
+      return element.prefix == change.prefix && element.part == change.part;
+    };
+    for (const auto& element : at->second)
+      if (here(element) && element.tag != change.tag && change.part != role::Part::stay)
+        return role::Failed{0, ErrorKind::invalid, "another tag stands there"};
+    std::erase_if(at->second, [&](const role::ElementFound& element) {
+      return here(element) && element.tag == change.tag;
+    });
+    if (change.add)
+      at->second.push_back(
+          {change.prefix, true, change.left_ms, change.marker, change.part, change.tag, false});
+    return std::nullopt;
+  }
+
   using Slots = std::map<std::string, std::map<Prefix, role::ElementFound>>;
   /// Removals first, as the kernel is told.
-  static std::optional<role::Failed> change(Slots& slots,
+  static std::optional<role::Failed> change(Slots& slots, Parts& parts,
                                             const std::vector<role::ElementChange>& changes) {
     for (bool add : {false, true})
       for (const auto& change : changes) {
         if (change.add != add) continue;
+        if (change.part != role::Part::open) {
+          if (auto failed = change_part(parts, change)) return failed;
+          continue;
+        }
         auto at = slots.find(change.slot);
         if (at == slots.end()) return role::Failed{0, ErrorKind::not_found, "no slot"};
         at->second.erase(change.prefix);
@@ -115,6 +149,11 @@ class FakeApply final : public ApplyChannel {
     for (const auto& slot : table_.structure.slots) {
       role::SlotFound out{slot.name, slot.ports, {}};
       for (const auto& [prefix, element] : table_.slots[slot.name]) out.elements.push_back(element);
+      out.tickets = slot.tickets;
+      for (const auto& part : table_.parts[slot.name]) out.elements.push_back(part);
+      std::sort(out.elements.begin(), out.elements.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.prefix, a.part, a.tag) < std::tie(b.prefix, b.part, b.tag);
+      });
       found.slots.push_back(std::move(out));
     }
     return found;

@@ -51,6 +51,8 @@ struct Given {
   bool complete = true;
   bool exists = true;
   bool native_expiry = true;
+  bool by_connection = true;
+  std::vector<std::string> had_ticket = {};  // by session id
 };
 
 std::vector<Change> compare(const Given& given) {
@@ -68,6 +70,7 @@ std::vector<Change> compare(const Given& given) {
   observed.at = kNow;
   Capabilities capabilities;
   capabilities.native_expiry = given.native_expiry;
+  capabilities.by_connection = given.by_connection;
   DiffInput input{kTarget,  capabilities,  desired, given.in_force ? &in_force : nullptr,
                   observed, given.applied, kNow};
   input.ended = [&](const SessionId& id) -> std::optional<EndCause> {
@@ -80,7 +83,42 @@ std::vector<Change> compare(const Given& given) {
   input.denied_session = [&](const std::string&, const SessionId& id) {
     return std::count(given.denied_sessions.begin(), given.denied_sessions.end(), id.value) > 0;
   };
+  input.had_ticket = [&](const std::string&, const Prefix&, const SessionId& id) {
+    return std::count(given.had_ticket.begin(), given.had_ticket.end(), id.value) > 0;
+  };
   return diff(input);
+}
+
+Item for_once(const char* where, Duration left = kHour,
+              std::vector<Attribution> causes = {by_session("ana")}) {
+  Item out = item(where, left, std::move(causes));
+  out.lasts = Lasts::first_connection;
+  for (auto& cause : out.causes) cause.lasts = Lasts::first_connection;
+  return out;
+}
+Item staying(const char* where, Duration come, Duration left = kHour) {
+  Item out = item(where, left);
+  out.lasts = Lasts::disconnect;
+  out.come_by = kNow + come;
+  return out;
+}
+/// As it stands after this was applied.
+ObservedItem stands(const Item& wanted, ObservedItem::Ticket ticket = ObservedItem::Ticket::whole) {
+  ObservedItem out = ours("192.0.2.1");
+  out.prefix = wanted.prefix;
+  out.until = wanted.until;
+  out.left = wanted.until - kNow;
+  out.lasts = wanted.lasts;
+  out.come_by = wanted.come_by;
+  out.ticket = ticket;
+  return out;
+}
+ObservedItem broken(ObservedItem item) {
+  item.broken = true;
+  return item;
+}
+AppliedEntry recorded(const Item& wanted) {
+  return record("192.0.2.1", wanted.until - kNow, wanted.causes);
 }
 
 /// "add sign-in 192.0.2.1/32 -> +3600"
@@ -91,6 +129,7 @@ std::string text_of(const std::vector<Change>& changes) {
                        change.prefix.to_string());
     if (change.was_until) out += fmt::format(" {:+}", (*change.was_until - kNow).ms / 1000);
     if (change.until) out += fmt::format(" -> {:+}", (*change.until - kNow).ms / 1000);
+    if (change.ticket) out += " ticket";
     out += "\n";
   }
   return out;
@@ -311,6 +350,112 @@ std::vector<Row> rows() {
 
 TEST(Diff, Table) {
   for (const Row& row : rows()) EXPECT_EQ(text_of(compare(row.given)), row.want) << row.name;
+}
+
+TEST(Diff, WhatLastsByConnection) {
+  using Ticket = ObservedItem::Ticket;
+  auto both = std::vector{by_session("ana"), by_session("bob")};
+  Duration half = Duration::minutes(30);
+  auto once = for_once(kA);
+  const std::vector<Row> table = {
+      {"a new one comes with a ticket",
+       {.desired = {once}},
+       "add sign-in 192.0.2.1/32 -> +3600 ticket\n"},
+      {"it stands, used or not",
+       {.desired = {once},
+        .observed = {stands(once, Ticket::used)},
+        .applied = {recorded(once)},
+        .had_ticket = {"s-ana"}},
+       ""},
+      {"an earlier deadline is no new ticket",
+       {.desired = {for_once(kA, half)},
+        .observed = {stands(once)},
+        .applied = {recorded(once)},
+        .had_ticket = {"s-ana"}},
+       "shorten policy 192.0.2.1/32 +3600 -> +1800\n"},
+      {"somebody else signs in: one more, whatever the deadlines",
+       {.desired = {for_once(kA, kHour, both)},
+        .observed = {stands(once, Ticket::used)},
+        .applied = {recorded(once)},
+        .had_ticket = {"s-ana"}},
+       "extend sign-in 192.0.2.1/32 +3600 -> +3600 ticket\n"},
+      {"removed by hand",
+       {.desired = {once}, .applied = {recorded(once)}, .had_ticket = {"s-ana"}},
+       "report drift 192.0.2.1/32 -> +3600\n"},
+      {"closed by policy and wanted again",
+       {.desired = {once}, .had_ticket = {"s-ana"}},
+       "report sign-in 192.0.2.1/32 -> +3600\n"},
+      {"the container is gone: nobody knows what was used",
+       {.desired = {once}, .applied = {recorded(once)}, .exists = false, .had_ticket = {"s-ana"}},
+       "report sign-in 192.0.2.1/32 -> +3600\n"},
+      {"its ticket was taken away",
+       {.desired = {once},
+        .observed = {stands(once, Ticket::lost)},
+        .applied = {recorded(once)},
+        .had_ticket = {"s-ana"}},
+       "report drift 192.0.2.1/32 -> +3600\n"},
+      {"nothing but its ticket is left",
+       {.desired = {once},
+        .observed = {broken(stands(once))},
+        .applied = {recorded(once)},
+        .had_ticket = {"s-ana"}},
+       "remove drift 192.0.2.1/32 +3600\nreport drift 192.0.2.1/32 -> +3600\n"},
+      {"no longer wanted",
+       {.observed = {stands(once)},
+        .applied = {recorded(once)},
+        .ended = {{"s-ana", EndCause::signed_out}},
+        .had_ticket = {"s-ana"}},
+       "remove sign-out 192.0.2.1/32 +3600\n"},
+      {"open to all from now on",
+       {.desired = {item(kA)},
+        .observed = {stands(once)},
+        .applied = {recorded(once)},
+        .had_ticket = {"s-ana"}},
+       "extend sign-in 192.0.2.1/32 +3600 -> +3600\n"},
+      {"for one connection from now on, by policy",
+       {.desired = {once}, .observed = {ours(kA)}, .applied = {record(kA)}},
+       "shorten policy 192.0.2.1/32 +3600 -> +3600 ticket\n"},
+      {"who gave it to all signed out: that does not wait",
+       {.desired = {for_once(kA, kHour, {by_session("bob")})},
+        .observed = {ours(kA)},
+        .applied = {record(kA)},
+        .ended = {{"s-ana", EndCause::signed_out}}},
+       "shorten sign-out 192.0.2.1/32 +3600 -> +3600 ticket\n"},
+      {"back to one connection that was given before",
+       {.desired = {once},
+        .observed = {ours(kA)},
+        .applied = {record(kA)},
+        .had_ticket = {"s-ana"}},
+       "remove policy 192.0.2.1/32 +3600\nreport sign-in 192.0.2.1/32 -> +3600\n"},
+      {"more time to come",
+       {.desired = {staying(kA, half)},
+        .observed = {stands(staying(kA, Duration::minutes(10)))},
+        .applied = {record(kA)}},
+       "extend sign-in 192.0.2.1/32 +3600 -> +3600\n"},
+      {"less time to come",
+       {.desired = {staying(kA, Duration::minutes(10))},
+        .observed = {stands(staying(kA, half))},
+        .applied = {record(kA)}},
+       "shorten policy 192.0.2.1/32 +3600 -> +3600\n"},
+      {"a part of what stays was removed",
+       {.desired = {staying(kA, half)},
+        .observed = {broken(stands(staying(kA, half)))},
+        .applied = {record(kA)}},
+       "extend drift 192.0.2.1/32 +3600 -> +3600\n"},
+      {"what stays, removed by hand, is put back once",
+       {.desired = {staying(kA, half)}, .applied = {record(kA)}},
+       "add drift 192.0.2.1/32 -> +3600\n"},
+      {"a target that cannot",
+       {.desired = {once}, .by_connection = false},
+       "report sign-in 192.0.2.1/32 -> +3600\n"},
+      {"and where it is open to all, that is more than policy says",
+       {.desired = {staying(kA, half)},
+        .observed = {ours(kA)},
+        .applied = {record(kA)},
+        .by_connection = false},
+       "remove policy 192.0.2.1/32 +3600\nreport sign-in 192.0.2.1/32 -> +3600\n"},
+  };
+  for (const Row& row : table) EXPECT_EQ(text_of(compare(row.given)), row.want) << row.name;
 }
 
 TEST(Diff, ChangesSayWhatTheyAreAbout) {

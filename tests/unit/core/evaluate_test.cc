@@ -16,8 +16,12 @@ std::string text_of(const std::vector<Allowlist>& lists) {
       for (const Entry& entry : service.entries) {
         out += fmt::format("{} {} {} +{}", list.target.value, service.service.value,
                            entry.prefix.to_string(), (entry.until - kNow).ms / 1000);
+        if (entry.lasts == Lasts::first_connection) out += " once";
+        if (entry.lasts == Lasts::disconnect)
+          out += fmt::format(" come+{}", (entry.come_by - kNow).ms / 1000);
         for (const Attribution& cause : entry.causes)
-          out += fmt::format(" {}/{}", cause.who, cause.rule.value);
+          out += fmt::format(" {}{}/{}", cause.lasts == Lasts::first_connection ? "ticket:" : "",
+                             cause.who, cause.rule.value);
         out += "\n";
       }
   return out;
@@ -56,7 +60,58 @@ std::vector<Row> rows() {
       "static: {probes: {cidr: [192.0.2.0/24], to: [ssh], owner: sre, reason: "
       "probes, until: \"2026-11-21T11:00:00Z\"}}\n";
   Duration hour = Duration::hours(1);
+  auto allow = [](const std::string& rules) { return "allow: {" + rules + "}\n"; };
+  std::string once = "once: {who: [staff], to: [ssh], ttl: 1h, connections: 1}";
+  std::string stays = "stays: {who: [staff], to: [ssh], ttl: 20m, until: disconnect}";
+  std::string open = "open: {who: [staff], to: [ssh], ttl: 15m}";
+  std::string boss = "boss: {who: [admins], to: [ssh], ttl: 30m, connections: 1}";
+  std::string bosses_stay = "boss: {who: [admins], to: [ssh], ttl: 30m, until: disconnect}";
+  Session admin = SessionOf{.who = "bob", .groups = {"cn=admins"}, .left = Duration::hours(2)};
   return {
+      {"one connection, as long as ttl says",
+       allow(once),
+       {SessionOf{}},
+       "edge ssh 192.0.2.10/32 +3000 once ticket:ana/once\n"},
+      {"what stays: ttl is the time to come, the session's end the end",
+       allow(stays),
+       {SessionOf{}},
+       "edge ssh 192.0.2.10/32 +28800 come+600 ana/stays\n"},
+      {"who comes no more may still stay",
+       allow(stays),
+       {SessionOf{.age = Duration::minutes(21)}},
+       "edge ssh 192.0.2.10/32 +28800 come+-60 ana/stays\n"},
+      {"until a deadline opens more than one connection",
+       allow(once + ", " + open),
+       {SessionOf{}},
+       "edge ssh 192.0.2.10/32 +300 ana/open\n"},
+      {"and until disconnect",
+       allow(stays + ", " + open),
+       {SessionOf{}},
+       "edge ssh 192.0.2.10/32 +300 ana/open\n"},
+      {"until disconnect opens more than one connection",
+       allow(once + ", " + stays),
+       {SessionOf{}},
+       "edge ssh 192.0.2.10/32 +28800 come+600 ana/stays\n"},
+      {"but not when it takes nobody any more",
+       allow(once + ", " + stays),
+       {SessionOf{.age = Duration::minutes(21)}},
+       "edge ssh 192.0.2.10/32 +2340 once ticket:ana/once\n"},
+      {"two people at an address: the way that opens most, with its own end",
+       allow(open + ", " + boss),
+       {SessionOf{}, admin},
+       "edge ssh 192.0.2.10/32 +300 ana/open bob/boss\n"},
+      {"two people with a ticket each",
+       allow(once + ", " + boss),
+       {SessionOf{}, admin},
+       "edge ssh 192.0.2.10/32 +3000 once ticket:ana/once ticket:bob/boss\n"},
+      {"two who may stay: the longer stay with its own time to come, never the best of both",
+       allow(stays + ", " + bosses_stay),
+       {SessionOf{}, admin},
+       "edge ssh 192.0.2.10/32 +28800 come+600 ana/stays bob/boss\n"},
+      {"and of one who takes nobody any more nothing is left",
+       allow(stays + ", " + bosses_stay),
+       {SessionOf{.age = Duration::minutes(21)}, admin},
+       "edge ssh 192.0.2.10/32 +7200 come+1200 ana/stays bob/boss\n"},
       {"nobody signed in", kRule, {}, ""},
       {"the rule's ttl counts from the session's start",
        kRule,
@@ -205,6 +260,18 @@ targets:
 allow: {staff: {who: [staff], to: ["*"], ttl: 1h}}
 static: {probes: {cidr: [203.0.113.0/28], to: [ssh], owner: sre, reason: r, until: 2026-12-01}}
 )";
+
+TEST(Evaluate, NobodyStaysBeyondTheTargetsLongestTime) {
+  auto text = kTwoTargets;
+  auto at = text.find("ttl: 1h");
+  text.replace(at, 7, "ttl: 15m, until: disconnect");
+  Policy policy = policy_of(text);
+  policy.statics.clear();
+  EXPECT_EQ(text_of(evaluate({policy, std::vector<Session>{SessionOf{}}, kNow, {}})),
+            "edge ssh 192.0.2.10/32 +600 come+300 ana/staff\n"
+            "host ssh 192.0.2.10/32 +28800 come+300 ana/staff\n"
+            "host web 192.0.2.10/32 +28800 come+300 ana/staff\n");
+}
 
 TEST(Evaluate, TargetsDiffer) {
   Policy policy = policy_of(kTwoTargets);

@@ -70,6 +70,10 @@ class BrittleStore final : public FactStore {
                                                   Instant at) const override {
     return real_->applied_at(service, at);
   }
+  Result<std::vector<AppliedInterval>> applied_with_tickets(const TargetName& target,
+                                                            Instant since) const override {
+    return real_->applied_with_tickets(target, since);
+  }
   Result<std::optional<AdoptedPolicy>> adopted_policy() const override {
     return real_->adopted_policy();
   }

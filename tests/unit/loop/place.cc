@@ -168,6 +168,12 @@ bool Place::open(const std::string& slot, const std::string& prefix) const {
   return until(slot, prefix).has_value();
 }
 
+bool Place::connect(const std::string& address) {
+  std::lock_guard lock(mutex_);
+  expire();
+  return model_.connect(*IpAddress::parse(address), {Protocol::tcp, 22, 22}, clock_.now());
+}
+
 std::optional<Instant> Place::until(const std::string& slot, const std::string& prefix) const {
   std::lock_guard lock(mutex_);
   auto at = model_.slots.find(slot);

@@ -86,6 +86,8 @@ class Place {
 
   // For the test.
   bool open(const std::string& slot, const std::string& prefix) const;
+  /// Somebody at this address begins a connection to tcp/22.
+  bool connect(const std::string& address);
   std::optional<Instant> until(const std::string& slot, const std::string& prefix) const;
   std::size_t entries() const;
   /// Somebody else's hand.

@@ -35,13 +35,12 @@ allow:
       - {days: "fri,sun", from: "00:00", to: "24:00", tz: UTC}
     max_users_per_ip: 1
     max_ips_per_user: 3
-    v6_prefix: 56
     approval: {from: [leads, dba], count: 2, ttl: 4h, reason: required}
     to: [ssh]
     ttl: 30d
     connections: 1
   by-name: {users: [bob@sso], to: [ssh], ttl: 1h, until: disconnect}
-  plain: {who: [dba], to: [web], ttl: 1h, schedule: {days: mon, from: "08:00", to: "09:00", tz: America/New_York}, approval: {from: [leads], ttl: 1h}}
+  plain: {who: [dba], to: [web], ttl: 1h, v6_prefix: 56, schedule: {days: mon, from: "08:00", to: "09:00", tz: America/New_York}, approval: {from: [leads], ttl: 1h}}
 break_glass:
   fire: {to: ["*"], ttl: 30m, keys: [bg-2, bg-1, bg-1], quorum: 2, notify: [pager, duty]}
   one: {to: [ssh], ttl: 30m, keys: [bg-1]}
@@ -82,7 +81,7 @@ TEST(PolicyLanguage, ReadsEveryKey) {
       (ApprovalCondition{{GroupName("dba"), GroupName("leads")}, 2, Duration::hours(4), true}));
   EXPECT_EQ(both.lasts, Lasts::first_connection);
   EXPECT_EQ(both.max_ips_per_user, 3u);
-  EXPECT_EQ(both.v6_prefix, 56);
+  EXPECT_EQ(both.v6_prefix, 128);
 
   const auto& by_name = policy.allow[1];
   EXPECT_TRUE(by_name.who.empty());
@@ -95,7 +94,7 @@ TEST(PolicyLanguage, ReadsEveryKey) {
   EXPECT_EQ(plain.approval,
             (ApprovalCondition{{GroupName("leads")}, 1, Duration::hours(1), false}));
   EXPECT_EQ(plain.lasts, Lasts::until_deadline);
-  EXPECT_EQ(plain.v6_prefix, 128);
+  EXPECT_EQ(plain.v6_prefix, 56);
 
   const auto* ssh = policy.service(ServiceName("ssh"));
   EXPECT_EQ(ssh->path, (std::vector{TargetName("edge"), TargetName("host")}));
@@ -128,7 +127,7 @@ TEST(PolicyLanguage, ReadsEveryKey) {
   EXPECT_EQ(said.cannot, std::vector{ServiceName("web")});
   EXPECT_EQ(said.at, parse_instant("2026-11-04T11:00:00Z"));
   EXPECT_EQ(said.name, "everything: said");
-  EXPECT_EQ(said.origin.to_string(), "p.yaml:33:5");
+  EXPECT_EQ(said.origin.to_string(), "p.yaml:32:5");
   const auto& nobody = policy.tests[1];
   EXPECT_FALSE(nobody.as.user || nobody.as.groups || nobody.as.ip || nobody.as.approved);
   EXPECT_TRUE(nobody.cannot_all && nobody.cannot.size() == 2u && nobody.can.empty());
@@ -281,11 +280,12 @@ class RandomRules {
       out += ", schedule: " + (coin() ? window() : "[" + window() + ", " + window() + "]");
     if (coin()) out += fmt::format(", max_users_per_ip: {}", 1 + random_() % 9);
     if (coin()) out += fmt::format(", max_ips_per_user: {}", 1 + random_() % 9);
-    if (coin()) out += fmt::format(", v6_prefix: {}", 48 + random_() % 81);
+    bool wide = coin();
+    if (wide) out += fmt::format(", v6_prefix: {}", 48 + random_() % 81);
     if (coin())
       out += ", approval: {from: [leads], ttl: 4h" +
              pick({"", ", count: 3", ", reason: required", ", reason: optional"}) + "}";
-    if (coin()) out += pick({", connections: 1", ", until: disconnect"});
+    if (!wide && coin()) out += pick({", connections: 1", ", until: disconnect"});
     return out + ", to: [" + pick({"s", "\"*\""}) + "], ttl: " + pick({"60m", "12h", "45s"});
   }
 
