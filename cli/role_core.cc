@@ -28,7 +28,9 @@
 #include "server/admin/remote_api.h"
 #include "server/core/config_changes.h"
 #include "server/core/controller.h"
+#include "server/notify/notifier.h"
 #include "server/roles/links.h"
+#include "sso/secret_source.h"
 #include "store/plan_key.h"
 #include "store/tzdata/system_zones.h"
 
@@ -228,10 +230,19 @@ int run_core_role(const Global& global) {
       [&, folder = std::filesystem::path(config->store_path()).parent_path()] {
         return plan_key(folder.string(), random);
       });
+  auto done = [&](const std::string& name, bool arrived) { metrics.notified(name, arrived); };
+  notify::Notifier notifier({config->notify, config->owner, public_url(*config), **store, random,
+                             [&] { return controller.status(); },
+                             [](const SecretReference& reference) {
+                               return sso::resolve(reference, Deadline::in(Duration::seconds(5)));
+                             },
+                             done});
+  controller.tell_planned([&](const notify::PlannedChange& change) { notifier.planned(change); });
   AdminApi api(controller, metrics);
   RemoteApi remote(api, controller.keys());
   admin = &api;
   if (auto started = controller.start(); !started) return core_failed(started.error());
+  if (!config->notify.empty()) notifier.start();
   std::jthread admin_thread([&] { (*socket)->run(); });
   {
     FrontKeeper front(spawner, controller.sign_in(), remote);

@@ -17,6 +17,7 @@
 #include "cli/json_view.h"
 #include "schemas/key/api_key.h"
 #include "schemas/role/front.h"
+#include "server/core/review.h"
 
 namespace knock::cli {
 namespace {
@@ -126,10 +127,7 @@ int server_plan(const Global& global, const ServerPlanFlags& flags) {
   print(document.as_string());
   auto review = text(*answer, "review");
   if (*format == "markdown")
-    print(
-        fmt::format("\nReview hash `{0}`: `knock apply --reviewed {0}` does exactly this policy "
-                    "change, and nothing else.\n<!-- knock-review: {0} -->\n",
-                    review));
+    print(review_footer(review));
   else
     say(global, "Review hash " + review);
   return flags.detailed && !truth(*answer, "empty") ? kChanges : kDone;

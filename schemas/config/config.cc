@@ -226,6 +226,8 @@ Config read_config(Findings& findings, const YamlNode& tree, std::string_view ba
     read_policy_location(findings, *policy, base, config.policy);
   if (const auto* sign_in = fields.take("sign_in")) read_sign_in(findings, *sign_in, base, config);
   if (const auto* keep = fields.take("keep")) read_keep(findings, *keep, config);
+  if (const auto* notify = fields.take("notify"))
+    read_notify(findings, *notify, base, config.notify);
   fields.refuse({"credentials", "audit", "telemetry"});
   fields.finish();
   bool misspelt = std::ranges::any_of(fields.unknown(), [](const auto& pair) {

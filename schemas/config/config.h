@@ -11,17 +11,12 @@
 #include "base/ids.h"
 #include "base/prefix.h"
 #include "base/time.h"
+#include "schemas/config/notify.h"
 #include "schemas/config/policy_location.h"
+#include "schemas/config/secret_reference.h"
 #include "schemas/diagnostic.h"
 
 namespace knock {
-
-/// Where a secret is read from when it is needed.
-struct SecretReference {
-  enum class Kind { environment, file, command };
-  Kind kind = Kind::file;
-  std::string value;  // variable, path, or a command line split at spaces (no shell)
-};
 
 struct ListenAddress {
   IpAddress address;
@@ -83,6 +78,7 @@ struct Config {
   LocalSettings local;
   std::vector<OidcSettings> oidc;
   std::vector<KeepPrefix> keep;  // never wider than /24 or /48
+  NotifySettings notify;
 };
 
 struct ConfigLoad {

@@ -25,5 +25,7 @@ void read_sign_in(Findings& findings, const YamlNode& node, std::string_view bas
                   Config& config);
 void read_policy_location(Findings& findings, const YamlNode& node, std::string_view base_directory,
                           PolicyLocation& policy);
+void read_notify(Findings& findings, const YamlNode& node, std::string_view base_directory,
+                 NotifySettings& notify);
 
 }  // namespace knock

@@ -65,11 +65,15 @@ class AdminCall {
     std::vector<PolicyFile> files;
     PolicyRevision revision;
     std::string commit;           // that was fetched; "": none was
+    std::uint64_t pull = 0;       // whose it is; 0: of none
     std::string refused_because;  // Candidate::refused_because
   };
   /// What was sent, what lies at the remote as a pull request or branch, or what the policy source
   /// holds.
   Result<Planned> planned(Diagnostics& problems);
+  /// The forge, of what was fetched.
+  void tell_planned(const Planned& candidate, const Plan& plan, const std::string& review);
+  void tell_unplanned(const Planned& candidate, const Error& error);
   Result<std::optional<CandidateName>> named_candidate();
   Result<std::optional<Duration>> key_life();
   /// What is to be said of ends that are written nowhere.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/admin/metrics.h"
 
+#include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
@@ -53,6 +54,9 @@ struct Metrics::State {
       family(registry, prometheus::BuildGauge, "knock_clock_behind_seconds",
              "The machine's clock behind the newest record")
           .Add({});
+  prometheus::Family<prometheus::Counter>& notifications =
+      family(registry, prometheus::BuildCounter, "knock_notifications_total",
+             "Messages to webhooks and the forge that arrived, or were given up");
   prometheus::Family<prometheus::Gauge>& newer =
       family(registry, prometheus::BuildGauge, "knock_policy_newer_seconds",
              "Since something newer is refused or waits, or the policy is held; 0: not so");
@@ -95,6 +99,12 @@ void Metrics::revoked(const TargetName& target, double seconds) {
   state_->revoke.Add({{"target", target.value}}, kSeconds).Observe(seconds);
 }
 void Metrics::expired(double seconds) { state_->expiry.Observe(seconds); }
+
+void Metrics::notified(const std::string& destination, bool arrived) {
+  state_->notifications
+      .Add({{"destination", destination}, {"outcome", arrived ? "arrived" : "failed"}})
+      .Increment();
+}
 
 std::string Metrics::text(const ControllerStatus& status) {
   std::lock_guard lock(state_->writing);

@@ -18,6 +18,8 @@ class Metrics final : public Meter {
   void granted(const TargetName& target, double seconds) override;
   void revoked(const TargetName& target, double seconds) override;
   void expired(double seconds) override;
+  /// Somebody was told what happened, or could not be. Any thread.
+  void notified(const std::string& destination, bool arrived);
 
   /// Gauges are set from the status, then everything is written.
   std::string text(const ControllerStatus& status);

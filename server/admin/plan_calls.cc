@@ -25,6 +25,23 @@ bool is_commit(const std::string& text) {
   return text.size() == 40 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
+/// One line for a commit.
+std::string change_in_short(const Plan& plan) {
+  std::size_t changes = 0, targets = 0;
+  for (const TargetPlan& target : plan.targets) {
+    auto count = target.changes.size() + target.held.size();
+    changes += count;
+    targets += count > 0 ? 1 : 0;
+  }
+  auto out = changes == 0 ? std::string("No target would change today.")
+                          : fmt::format("{} on {}.", counted(changes, "change", "changes"),
+                                        counted(targets, "target", "targets"));
+  if (!plan.guards.empty())
+    out += fmt::format(" {} would hold something back.",
+                       counted(plan.guards.size(), "guard", "guards"));
+  return out;
+}
+
 Status check_format(const std::string& format) {
   for (const char* known : {"json", "text", "markdown", "html"})
     if (format == known) return {};
@@ -109,6 +126,7 @@ Result<AdminCall::Planned> AdminCall::planned(Diagnostics& problems) {
     out.files = std::move(fetched.snapshot.files);
     out.revision = fetched.snapshot.revision;
     out.commit = fetched.snapshot.revision.value;
+    out.pull = name->pull;
     out.refused_because = std::move(fetched.refused_because);
     return out;
   }
@@ -157,11 +175,15 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   if (!candidate) return problem(candidate.error(), problems);
   KNOCK_ASSIGN(auto review, review_hash(c_.store(), candidate->files));
   auto plan = c_.plan_candidate(std::move(candidate->files), candidate->revision, only, problems);
-  if (!plan) return problem(plan.error(), problems);
+  if (!plan) {
+    tell_unplanned(*candidate, plan.error());
+    return problem(plan.error(), problems);
+  }
   if (!candidate->refused_because.empty())
     plan->findings.push_back(
         {Finding::Level::warning, "plan.not-signed", TargetName(),
          "as it is it would not come into force: " + candidate->refused_because});
+  if (only.empty()) tell_planned(*candidate, *plan, review);
   json::object out{{"text", plan_document(*plan, format, {color, "", "", view})},
                    {"id", to_hex(plan->id)},
                    {"review", review},
@@ -173,6 +195,27 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
     out["refused_because"] = candidate->refused_because;
   }
   return reply(200, json::serialize(out) + "\n");
+}
+
+void AdminCall::tell_planned(const Planned& candidate, const Plan& plan,
+                             const std::string& review) {
+  if (candidate.commit.empty()) return;
+  bool sound = candidate.refused_because.empty();
+  notify::PlannedChange change{
+      candidate.pull, candidate.commit,
+      sound ? change_in_short(plan)
+            : "As it is it would not come into force: signatures are missing.",
+      sound ? notify::CommitState::success : notify::CommitState::failure,
+      // Whoever can read the forge reads it: no names and no addresses, whatever was asked for.
+      plan_document(plan, "markdown", {false, "", "", View::shape}), review_footer(review)};
+  c_.planned(change);
+}
+
+void AdminCall::tell_unplanned(const Planned& candidate, const Error& error) {
+  if (candidate.commit.empty() || error.kind != ErrorKind::invalid) return;
+  c_.planned({0, candidate.commit,
+              "This policy would be refused: " + printable(error.message.substr(0, 200)),
+              notify::CommitState::failure, "", ""});
 }
 
 Result<net::HttpResponse> AdminCall::saved_plan(const std::vector<TargetName>& only) {

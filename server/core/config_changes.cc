@@ -23,7 +23,20 @@ auto values(const std::optional<TlsFiles>& tls) {
 
 auto values(const PolicyLocation& policy) {
   return std::tuple(policy.directory, policy.repository, policy.ref, policy.poll,
-                    policy.require_signed, policy.advance);
+                    policy.require_signed, policy.advance, policy.pulls);
+}
+
+auto values(const SecretReference& secret) { return std::pair(int(secret.kind), secret.value); }
+
+auto values(const NotifySettings& notify) {
+  std::vector<std::tuple<std::string, std::pair<int, std::string>, std::vector<std::string>,
+                         std::vector<Prefix>>>
+      hooks;
+  for (const WebhookSettings& hook : notify.webhooks)
+    hooks.emplace_back(hook.url, values(hook.secret), hook.events, hook.allow_networks);
+  auto forge = notify.forge.value_or(ForgeSettings{});
+  return std::tuple(hooks, notify.forge.has_value(), forge.type, forge.api, forge.project,
+                    values(forge.token), forge.post, forge.allow_networks);
 }
 
 auto values(const std::vector<KeepPrefix>& keep) {
@@ -72,6 +85,7 @@ std::vector<std::string> changed_settings(const Config& running, const Config& w
   compare("front_user", running.front_user, written.front_user);
   add_sign_ins(running, written, out);
   compare("keep", values(running.keep), values(written.keep));
+  compare("notify", values(running.notify), values(written.notify));
   return out;
 }
 

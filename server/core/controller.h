@@ -17,6 +17,7 @@
 #include "server/core/questions.h"
 #include "server/core/session_ends.h"
 #include "server/core/sign_in.h"
+#include "server/notify/notice.h"
 
 namespace knock {
 
@@ -78,6 +79,14 @@ class Controller {
     return fail(ErrorKind::unsupported, "this controller has no key to sign plans with");
   }
 
+  /// Told of each change that was fetched and planned; at once, and before anybody asks for one.
+  void tell_planned(std::function<void(const notify::PlannedChange&)> told) {
+    planned_ = std::move(told);
+  }
+  void planned(const notify::PlannedChange& change) const {
+    if (planned_) planned_(change);
+  }
+
   ControllerStatus status() const;
   /// "" when new grants can be made and the loop runs; else why not.
   std::string not_ready() const;
@@ -106,6 +115,7 @@ class Controller {
   KeyRing keys_;
   Candidates candidates_;
   std::function<Result<Ed25519Key>()> plan_key_;
+  std::function<void(const notify::PlannedChange&)> planned_;
   std::unique_ptr<SignIn> sign_in_;
 };
 

@@ -35,6 +35,13 @@ Result<std::string> review_hash(const FactStore& store, std::span<const PolicyFi
       planned);
 }
 
+std::string review_footer(const std::string& review) {
+  return fmt::format(
+      "\nReview hash `{0}`: `knock apply --reviewed {0}` does exactly this policy change, and "
+      "nothing else.\n<!-- knock-review: {0} -->\n",
+      review);
+}
+
 namespace {
 
 /// Once, over restarts too: the same change made again, after it was taken back, is reviewed again.

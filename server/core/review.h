@@ -22,6 +22,9 @@ PolicyRevision content_revision(std::span<const PolicyFile> files);
 std::string review_hash(std::span<const PolicyFile> in_force, std::span<const PolicyFile> planned);
 Result<std::string> review_hash(const FactStore& store, std::span<const PolicyFile> planned);
 
+/// What stands below a plan in markdown, for people and for the jobs that look for it.
+std::string review_footer(const std::string& review);
+
 struct ReviewedApply {
   bool was_in_force = false;  // before anybody asked: nothing was done
   PolicyRevision revision;

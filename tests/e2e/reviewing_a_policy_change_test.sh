@@ -58,7 +58,13 @@ policy: {repo: "$folder/policy.git", ref: main, advance: manual, pulls: github}
 store: sqlite://$folder/state/knock.db
 socket: $folder/admin.sock
 sign_in: {local: {type: local}}
+# Both on this machine, which no allow_networks lets them be: what is told arrives nowhere, and nothing depends on it.
+notify:
+  webhooks: [{url: "http://127.0.0.1:9/path", secret: "file:$folder/hook.secret"}]
+  forge: {type: github, api: "http://127.0.0.1:9", project: ops/policy, token: "file:$folder/hook.secret", post: true}
 YAML
+echo 'hook-secret' >"$folder/hook.secret"
+chmod 0600 "$folder/hook.secret"
 mkdir "$folder/state" "$folder/checkout"
 start
 expect_soon 0 "waiting $first" here status
@@ -137,6 +143,12 @@ expect 0 "Policy $(revision) is in force" here advance
 work revert --no-edit HEAD >/dev/null
 work push -q "$folder/policy.git" main
 expect 5 'review.used' job "$applier" "HASH=$review" -- "$apply"
+# ---- who was told of it ----
+for event in policy.waiting policy.adopted policy.held 'status of [0-9a-f]{12}' 'plan of pull request 12'; do
+  expect_soon 0 '' grep -E "\"notify.failed\".*\"event\":\"$event\"" "$folder/log"
+done
+expect 1 '' grep -e hook-secret -e 127.0.0.1:9/path "$folder/log"
+expect 0 'destination="webhook 127.0.0.1:9",outcome="failed"' curl -sS --unix-socket "$folder/admin.sock" http://knock/metrics
 stop
 start
 expect_soon 5 'review.used' job "$applier" "HASH=$review" -- "$apply"

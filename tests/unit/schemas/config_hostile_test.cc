@@ -31,6 +31,10 @@ std::string oidc(std::string_view keys) {
   return with("sign_in:\n  sso: {type: oidc, " + std::string(keys) + "}\n");
 }
 /// The same with what a provider needs, in line 5; keys begin in line 6.
+std::string told(const std::string& what) {
+  return "owner: 00112233445566ff\npolicy: {dir: p}\nnotify: {" + what + "}\n";
+}
+
 std::string more_oidc(std::string_view keys) {
   return with(
       "sign_in:\n  sso:\n    type: oidc\n    issuer: https://id.example.org\n    client_id: k\n   "
@@ -247,6 +251,29 @@ std::vector<Row> config_rows() {
       {"pull requests with two numbers",
        git("pulls: \"refs/pull/{number}/{number}\""),
        {"config.bad-ref", "4:10"}},
+      {"a webhook in plain text",
+       told("webhooks: [{url: \"http://hooks.example.org/x\", secret: \"env:A\"}]"),
+       {"config.plain-http", "3:27"}},
+      {"a webhook with a user in it",
+       told("webhooks: [{url: \"https://u:p@hooks.example.org/x\", secret: \"env:A\"}]"),
+       {"config.bad-url", "3:27"}},
+      {"a webhook without a secret",
+       told("webhooks: [{url: \"https://hooks.example.org/x\"}]"),
+       {"config.missing-key", "3:21"}},
+      {"a webhook's secret in the file",
+       told("webhooks: [{url: \"https://h.example/x\", secret: hunter2}]"),
+       {"config.literal-secret", "3:58"}},
+      {"nine webhooks",
+       told([] {
+         std::string text = "webhooks: [";
+         for (int i = 0; i < 9; ++i) text += "{url: \"https://h.example/x\", secret: \"env:A\"},";
+         return text + "]";
+       }()),
+       {"config.bad-url", "3:20"}},
+      {"a forge's project that climbs",
+       told("forge: {type: github, api: \"https://api.example\", project: a/../b, token: "
+            "\"env:A\"}"),
+       {"config.bad-url", "3:69"}},
       {"a way to advance that is none", git("advance: never"), {"config.bad-advance", "4:12"}},
       {"a window that is nowhere", git("advance: window"), {"config.bad-advance", "4:12"}},
       {"a window of no days",

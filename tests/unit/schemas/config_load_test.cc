@@ -221,6 +221,32 @@ TEST(ConfigLoad, WherePullRequestsLie) {
   }
 }
 
+TEST(ConfigLoad, WhoIsTold) {
+  auto result = load(R"(owner: 00112233445566ff
+policy: {repo: /srv/p.git}
+notify:
+  webhooks:
+    - {url: "https://hooks.example.org/knock?key=1", secret: "file:hook.secret", events: [policy, guard]}
+    - {url: "http://127.0.0.1:9000/", secret: "env:HOOK", allow_networks: [127.0.0.0/8]}
+  forge: {type: gitlab, api: "https://git.example.org/api/v4/", project: ops/net/policy, token: "file:/run/t", post: true}
+)");
+  ASSERT_TRUE(result.config) << to_text(result.diagnostics);
+  const auto& notify = result.config->notify;
+  ASSERT_EQ(notify.webhooks.size(), 2u);
+  EXPECT_EQ(notify.webhooks[0].url, "https://hooks.example.org/knock?key=1");
+  EXPECT_EQ(notify.webhooks[0].secret.value, "/etc/knock/hook.secret");
+  EXPECT_EQ(notify.webhooks[0].events, (std::vector<std::string>{"policy", "guard"}));
+  EXPECT_EQ(notify.webhooks[1].url, "http://127.0.0.1:9000");
+  EXPECT_EQ(notify.webhooks[1].allow_networks.size(), 1u);
+  ASSERT_TRUE(notify.forge);
+  EXPECT_EQ(notify.forge->type, ForgeSettings::Type::gitlab);
+  EXPECT_EQ(notify.forge->api, "https://git.example.org/api/v4");
+  EXPECT_EQ(notify.forge->project, "ops/net/policy");
+  EXPECT_TRUE(notify.forge->post);
+  auto none = load("owner: 00112233445566ff\npolicy: {dir: p}\n");
+  EXPECT_TRUE(none.config->notify.empty());
+}
+
 TEST(ConfigLoad, WaysToAdvance) {
   auto advance = [](std::string text) {
     auto result = load("owner: 00112233445566ff\npolicy: {dir: p, advance: " + text + "}\n");

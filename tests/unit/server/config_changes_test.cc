@@ -52,6 +52,9 @@ const Row kRows[] = {
     {"sign_in.corp", [](Config& c) { c.oidc[0].token_auth = TokenAuth::post; }},
     {"sign_in.corp", [](Config& c) { c.oidc[0].allow_networks.emplace_back(); }},
     {"sign_in.corp", [](Config& c) { c.oidc[0].max_session = Duration::hours(1); }},
+    {"policy", [](Config& c) { c.policy.pulls = "refs/pull/{number}/head"; }},
+    {"notify", [](Config& c) { c.notify.webhooks.emplace_back(); }},
+    {"notify", [](Config& c) { c.notify.forge = ForgeSettings{}; }},
     {"keep", [](Config& c) { c.keep.clear(); }},
     {"keep", [](Config& c) { c.keep[0].owner = "x"; }},
 };

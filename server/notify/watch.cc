@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/notify/watch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "schemas/plan/view.h"
+
+namespace knock::notify {
+namespace {
+
+constexpr std::size_t kLongestSentence = 1000;
+
+std::string told(std::string_view text) {
+  return printable(without_addresses(text.substr(0, kLongestSentence)));
+}
+
+std::string short_id(const PolicyRevision& revision) {
+  return printable(revision.value).substr(0, 12);
+}
+
+Notice of_policy(const char* event, Instant at, const PolicyRevision& revision, CommitState state,
+                 std::string sentence) {
+  return {event, at, std::move(sentence), revision.value, "", state};
+}
+
+void tell(const Record& record, const PolicyAdopted& fact, std::vector<Notice>& out) {
+  out.push_back(of_policy("policy.adopted", record.at, fact.revision, CommitState::success,
+                          fmt::format("The policy {} is in force.", short_id(fact.revision))));
+}
+void tell(const Record& record, const PolicyRefused& fact, std::vector<Notice>& out) {
+  out.push_back(
+      of_policy("policy.refused", record.at, fact.revision, CommitState::failure,
+                fmt::format("The policy {} is refused, and the one before it stays in force: {}",
+                            short_id(fact.revision), told(fact.why))));
+}
+void tell(const Record& record, const PolicyAdvanced& fact, std::vector<Notice>& out) {
+  if (!fact.held) return;
+  out.push_back(of_policy(
+      "policy.held", record.at, fact.revision, CommitState::success,
+      fmt::format(
+          "The policy is held at {}: nothing newer comes into force until somebody says so.",
+          short_id(fact.revision))));
+}
+template <class Other>
+void tell(const Record&, const Other&, std::vector<Notice>&) {}
+
+std::string guards_of(const TargetStatus& target) {
+  std::vector<std::string> names;
+  for (const GuardTrip& trip : target.guards) names.push_back(printable(trip.guard));
+  return names.empty() ? std::string("a guard") : join(names, ", ");
+}
+
+}  // namespace
+
+std::vector<Notice> Watch::look(const ControllerStatus& status, std::span<const Record> records) {
+  std::vector<Notice> out;
+  for (const Record& record : records)
+    if (auto fact = decode(record.fact))
+      std::visit([&](const auto& known) { tell(record, known, out); }, *fact);
+  const PolicyStatus& policy = status.policy;
+  auto waiting = policy.waiting ? policy.waiting->revision : PolicyRevision();
+  if (policy.waiting && waiting != waiting_)
+    out.push_back(of_policy("policy.waiting", status.now, waiting, CommitState::pending,
+                            fmt::format("The policy {} is sound and not in force; it waits for: {}",
+                                        short_id(waiting), told(policy.waiting->needs))));
+  waiting_ = waiting;
+  for (const TargetStatus& target : status.targets) look_at(target, status.now, out);
+  std::erase_if(targets_, [&](const auto& known) {
+    return std::none_of(status.targets.begin(), status.targets.end(),
+                        [&](const TargetStatus& target) { return target.name == known.first; });
+  });
+  return out;
+}
+
+void Watch::look_at(const TargetStatus& target, Instant now, std::vector<Notice>& out) {
+  Target& before = targets_[target.name];
+  auto name = printable(target.name.value);
+  auto tell = [&](const char* event, std::string sentence) {
+    out.push_back({event, now, std::move(sentence), "", name, CommitState::pending});
+  };
+  auto held = target.held > 0 ? guards_of(target) : "";
+  if (held != before.held)
+    held.empty()
+        ? tell("guard.released", name + ": nothing is held back any more.")
+        : tell("guard.held",
+               fmt::format("{}: {} held back by {}; knock plan shows what, and knock apply --ack "
+                           "HASH says yes.",
+                           name, counted(target.held, "change is", "changes are"), held));
+  before.held = held;
+  // Not ready and without a problem: it was not looked at yet.
+  bool unreachable = !target.ready && (!target.problem.empty() || before.unreachable);
+  if (unreachable && !before.unreachable)
+    tell("target.unreachable",
+         fmt::format("{} does not take changes: {}", name, told(target.problem)));
+  if (!unreachable && before.unreachable) tell("target.recovered", name + " takes changes again.");
+  before.unreachable = unreachable;
+}
+
+}  // namespace knock::notify
