@@ -754,6 +754,43 @@ TEST_P(FactStoreHistory, WhoAtAnyTimeAndInAnyRangeIsWhatAPlainModelSays) {
   EXPECT_GT(ranges_with_more_than_their_ends, 100u);
 }
 
+TEST_P(FactStoreSuite, TellsWhoWasGivenATicket) {
+  auto sessions = [&](Instant since) {
+    auto found = store_->applied_with_tickets(TargetName("edge-fw"), since);
+    EXPECT_TRUE(found);
+    std::set<std::string> out;
+    for (const auto& one : found.value())
+      for (const auto& cause : one.entry.causes)
+        if (cause.lasts == Lasts::first_connection) out.insert(cause.session.value);
+    return out;
+  };
+  auto with_ticket = [](Change change, const std::string& session) {
+    change.lasts = Lasts::first_connection;
+    change.ticket = true;
+    for (Attribution& cause : change.causes) {
+      cause.session = SessionId(session);
+      cause.lasts = Lasts::first_connection;
+    }
+    return change;
+  };
+  write(after(1), {done(1, add("203.0.113.1", after(60)))});
+  EXPECT_EQ(sessions(after(0)), std::set<std::string>{});
+  auto first = with_ticket(add("203.0.113.7", after(60)), "one");
+  write(after(1), {done(2, first)});
+  auto shared = with_ticket(
+      sample_change(Action::extend, Reason::sign_in, "203.0.113.7", "payroll", after(90)), "two");
+  write(after(5), {done(3, shared)});
+  EXPECT_EQ(sessions(after(0)), (std::set<std::string>{"one", "two"})) << "earlier causes too";
+  // What is removed, or lasts in another way by now, gave them all the same.
+  auto open = add("203.0.113.7", after(95));
+  open.action = Action::extend;
+  write(after(6), {done(4, open)});
+  write(after(7), {done(5, sample_change(Action::remove, Reason::policy, "203.0.113.7", "payroll",
+                                         after(95)))});
+  EXPECT_EQ(sessions(after(0)), (std::set<std::string>{"one", "two"}));
+  EXPECT_EQ(sessions(after(95)), std::set<std::string>{}) << "its deadline was before that";
+}
+
 TEST_P(FactStoreSuite, ARangeListsEachStretchWithItsCauses) {
   auto first = add("203.0.113.7", after(60));
   write(after(1), {done(1, first)});

@@ -18,7 +18,7 @@ struct Side {
   const char *address, *prefix, *server, *stranger;
 };
 const Side kSides[] = {{"IPv4", kFriend4, "192.0.2.7/32", kServer4, kStranger4},
-                           {"IPv6", kFriend6, "2001:db8::7/128", kServer6, kStranger6}};
+                       {"IPv6", kFriend6, "2001:db8::7/128", kServer6, kStranger6}};
 
 class NftablesConnections : public Nftables, public ::testing::WithParamInterface<Side> {
  protected:
@@ -54,7 +54,8 @@ class NftablesConnections : public Nftables, public ::testing::WithParamInterfac
     return std::string("svc_ssh_") + part + (GetParam().address == kFriend4 ? "4" : "6");
   }
   void flush(char part) {
-    world->server.nft((part == 's' ? "flush set inet knock " : "flush map inet knock ") + set(part));
+    world->server.nft((part == 's' ? "flush set inet knock " : "flush map inet knock ") +
+                      set(part));
   }
 
   std::unique_ptr<EchoServer> ssh_;
@@ -244,12 +245,13 @@ TEST_P(NftablesConnections, half_of_it_taken_away_by_hand_opens_nothing) {
   EXPECT_EQ(ProviderDriver::describe(driver->converge(list)),
             "remove ssh " + std::string(GetParam().prefix) + "\n");
   EXPECT_EQ(call().reached, Reached::timeout);
-  driver->converge(once("s2"));
+  auto again = once("s2");
+  driver->converge(again);
   flush('o');
   EXPECT_EQ(call().reached, Reached::timeout) << "without its ticket";
   EXPECT_EQ(only_item().ticket, ObservedItem::Ticket::lost);
-  EXPECT_EQ(ProviderDriver::describe(driver->plan(once("s2"))), "");
-  EXPECT_EQ(driver->reports(once("s2")).size(), 1U);
+  EXPECT_EQ(ProviderDriver::describe(driver->plan(again)), "");
+  EXPECT_EQ(driver->reports(again).size(), 1U);
 }
 
 TEST_P(NftablesConnections, it_becomes_an_entry_for_all_and_back_again) {
