@@ -41,7 +41,7 @@ struct CandidateName {
 
 struct Candidate {
   PolicySnapshot snapshot;
-  PolicyRevision follows;  // what it descends from; empty: nothing was ever in force
+  PolicyRevision follows;  // what it descends from
   /// Why it would not come into force as it is ("commit.unsigned: …"); "": signatures speak not
   /// against it. Who merges it may sign what nobody signed here.
   std::string refused_because;

@@ -125,6 +125,20 @@ class GitSource final : public PolicySource {
     return PolicyRevision(*now);
   }
 
+  /// What a candidate must descend from: the commit in force, or where another source's policy is in
+  /// force, what the branch held last.
+  Result<std::string> candidate_base() const {
+    KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
+    KNOCK_ASSIGN(auto seen, mirror.commit_at(seen_));
+    if (!seen)
+      return fail(ErrorKind::unavailable,
+                  "the branch " + options_.ref +
+                      " was not fetched yet, so nothing says what a change goes on from; try again "
+                      "after the next look at it");
+    KNOCK_ASSIGN(auto before, base(mirror));
+    return before.value_or(*seen);
+  }
+
   /// A whole name, at the remote.
   Result<std::string> ref_of(const CandidateName& name) const {
     std::string ref = name.branch.starts_with("refs/") ? name.branch : "refs/heads/" + name.branch;
@@ -143,8 +157,7 @@ class GitSource final : public PolicySource {
 
   Result<Candidate> look_at(const std::string& ref, const std::string& commit,
                             const std::string& what, Deadline deadline) {
-    KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
-    KNOCK_ASSIGN(auto before, base(mirror));
+    KNOCK_ASSIGN(auto before, candidate_base());
     KNOCK_ASSIGN(
         auto fetched,
         git::FetchedCandidate::fetch(
@@ -156,13 +169,13 @@ class GitSource final : public PolicySource {
                                 "meanwhile, and that push has a job of its own",
                                 what, short_id(head), printable(short_id(commit))));
     Candidate out;
-    if (before) {
-      KNOCK_CHECK(git::check_descent(fetched.repository(), *before, head, what));
-      out.follows = PolicyRevision(*before);
-    }
+    KNOCK_CHECK(git::check_descent(fetched.repository(), before, head, what));
+    out.follows = PolicyRevision(before);
     KNOCK_ASSIGN(out.snapshot, fetched.repository().snapshot(head, options_.path, {}));
+    // As check_signed(): what came before counts as judged only when it is in force.
+    auto judged = told_ == before ? std::optional(before) : std::nullopt;
     if (auto good = git::check_signatures({options_.require_signed, fetched.signers_folder()},
-                                          fetched.repository(), before, head, deadline);
+                                          fetched.repository(), judged, head, deadline);
         !good)
       out.refused_because = good.error().message;
     return out;

@@ -121,6 +121,28 @@ TEST_F(GitCandidateTest, FollowsFromWhatIsInForce) {
   EXPECT_TRUE(pull(*source, 7)) << "nothing new is no error";
 }
 
+TEST_F(GitCandidateTest, WhatIsInForceFromElsewhereIsReplacedByTheBranch) {
+  auto source = open();
+  source->in_force(PolicyRevision("sha256:" + std::string(64, 'a')));
+  propose("knock: 1 # stale\n", repository_.git({"rev-parse", "main~1"}));
+  EXPECT_EQ(id_of(pull(*source, 7)), "git.not-descended");
+  propose("knock: 1 # fresh\n", in_force_);
+  EXPECT_EQ(pull(*source, 7)->follows.value, in_force_);
+}
+
+TEST_F(GitCandidateTest, BeforeTheFirstLookNothingIsTaken) {
+  propose("knock: 1 # proposed\n", in_force_);
+  GitSourceOptions options{repository_.path(), "main", state()};
+  options.pulls = kPulls;
+  auto source = open_git_source(options);
+  ASSERT_TRUE(source);
+  (*source)->in_force(PolicyRevision(in_force_));
+  auto refused = pull(**source, 7);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::unavailable) << refused.error().text();
+  EXPECT_THAT(refused.error().message, HasSubstr("after the next look"));
+}
+
 TEST_F(GitCandidateTest, IsHeldAgainstWhatWasAskedFor) {
   auto id = propose("knock: 1 # one\n", in_force_);
   auto source = open();
