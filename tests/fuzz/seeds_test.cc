@@ -19,10 +19,10 @@
 #include "schemas/plan/codec.h"
 #include "schemas/policy/format.h"
 #include "schemas/policy/load.h"
-#include "schemas/role/apply.h"
 #include "sso/oidc/discovery.h"
 #include "sso/oidc/id_token.h"
 #include "tests/support/requirement.h"
+#include "tests/unit/agents/apply_samples.h"
 #include "tests/unit/schemas/plan_samples.h"
 #include "tests/unit/schemas/role_samples.h"
 #include "tests/unit/schemas/role_start_samples.h"
@@ -230,6 +230,17 @@ std::vector<Made> made_messages() {
                {"check_password", "make_url", "exchange_code", "ping_verifier"});
   add_messages(out, samples::from_verifier(),
                {"password_checked", "url_made", "proven", "not_proven", "pong_verifier"});
+  auto apply = [&](const char* name, const std::string& frame) {
+    out.push_back({std::string("apply_messages/") + name, frame.substr(4)});
+  };
+  using role::encode, role::FromApply, role::ToApply;
+  apply("ensure", encode(ToApply(samples::an_ensure())));
+  apply("change", encode(ToApply(samples::a_change())));
+  apply("read_back", encode(ToApply(role::ReadBack{1, "t-1"})));
+  apply("done", encode(FromApply(role::Done{1, 2})));
+  apply("failed", encode(FromApply(role::Failed{1, ErrorKind::conflict, "moved"})));
+  apply("table", encode(FromApply(samples::a_table())));
+  apply("moved", encode(FromApply(role::TableMoved{"knock"})));
   auto start = [&](const char* name, std::string bytes) {
     out.push_back({std::string("role_starts/") + name, std::move(bytes)});
   };

@@ -1,57 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include "schemas/role/apply.h"
 #include "schemas/role/wire.h"
+#include "tests/unit/agents/apply_samples.h"
 
 namespace knock::role {
 namespace {
 
-Prefix prefix(const char* text) { return Prefix::parse_exact(text).value(); }
-PortRange ports(const char* text) { return PortRange::parse(text).value(); }
+using namespace samples;
+
 std::string body(const std::string& frame) { return frame.substr(4); }
-
-Ensure an_ensure() {
-  Ensure m;
-  m.request = 7;
-  m.table = "knock";
-  m.fence = 41;
-  m.owner = OwnerId{0xfedcba9876543210};
-  m.forward = false;
-  m.slots = {{"db", {}}, {"shop-admin.v2", {ports("tcp/443"), ports("udp/60000-61000")}}};
-  m.protect = {ports("tcp/22"), ports("tcp/443")};
-  m.keep = {prefix("192.0.2.0/24"), prefix("2001:db8::/48")};
-  m.changes = {{true, "db", prefix("192.0.2.7/32"), 1, "x"}};
-  return m;
-}
-
-ChangeElements a_change() {
-  ChangeElements m;
-  m.request = 8;
-  m.table = "knock";
-  m.fence = 42;
-  m.changes = {{true, "ssh", prefix("192.0.2.7/32"), 3'600'000, "knock:1:00:aa"},
-               {false, "db", prefix("2001:db8::/64"), 0, ""},
-               {true, "db", prefix("198.51.100.0/24"), 1, "x"}};
-  return m;
-}
-
-TableFound a_table() {
-  TableFound m;
-  m.request = 9;
-  m.exists = m.intact = m.input = true;
-  m.fence = 43;
-  m.owner = OwnerId{5};
-  m.slots = {{"ssh",
-              {ports("tcp/22")},
-              {{prefix("192.0.2.7/32"), true, 1234, "knock:1:…"},
-               {prefix("0.0.0.0/0"), false, 0, "by \x01 hand"}}}};
-  std::sort(m.slots[0].elements.begin(), m.slots[0].elements.end(),
-            [](const auto& a, const auto& b) { return a.prefix < b.prefix; });
-  m.protect = {ports("tcp/22")};
-  m.keep = {prefix("192.0.2.0/24")};
-  return m;
-}
 
 // Equal messages have equal frames, so a frame that survives reading and writing says it all.
 template <class Variant>
@@ -85,6 +43,8 @@ TEST(ApplyMessages, keep_every_field) {
   ASSERT_EQ(ensure.slots.size(), 2u);
   EXPECT_EQ(ensure.slots[1].name, "shop-admin.v2");
   EXPECT_EQ(ensure.slots[1].ports, an_ensure().slots[1].ports);
+  EXPECT_FALSE(ensure.slots[0].tickets);
+  EXPECT_TRUE(ensure.slots[1].tickets);
   EXPECT_EQ(ensure.protect, an_ensure().protect);
   EXPECT_EQ(ensure.keep, an_ensure().keep);
   ASSERT_EQ(ensure.changes.size(), 1u);
@@ -92,7 +52,7 @@ TEST(ApplyMessages, keep_every_field) {
 
   auto change =
       std::get<ChangeElements>(decode_to_apply(body(encode(ToApply(a_change())))).value());
-  ASSERT_EQ(change.changes.size(), 3u);
+  ASSERT_EQ(change.changes.size(), 5u);
   EXPECT_TRUE(change.changes[0].add);
   EXPECT_EQ(change.changes[0].slot, "ssh");
   EXPECT_EQ(change.changes[0].left_ms, 3'600'000u);
@@ -100,12 +60,21 @@ TEST(ApplyMessages, keep_every_field) {
   EXPECT_FALSE(change.changes[1].add);
   EXPECT_EQ(change.changes[1].slot, "db");
   EXPECT_EQ(change.changes[1].prefix, prefix("2001:db8::/64"));
+  EXPECT_EQ(change.changes[3].part, Part::once);
+  EXPECT_EQ(change.changes[3].tag, 77u);
+  EXPECT_EQ(change.changes[4].part, Part::stay);
+  EXPECT_EQ(change.changes[4].tag, UINT64_MAX);
 
   auto found = std::get<TableFound>(decode_from_apply(body(encode(FromApply(a_table())))).value());
   ASSERT_EQ(found.slots.size(), 1u);
-  ASSERT_EQ(found.slots[0].elements.size(), 2u);
+  ASSERT_EQ(found.slots[0].elements.size(), 4u);
   EXPECT_FALSE(found.slots[0].elements[0].timed);
   EXPECT_EQ(found.slots[0].elements[1].left_ms, 1234u);
+  EXPECT_TRUE(found.slots[0].tickets);
+  EXPECT_EQ(found.slots[0].elements[2].part, Part::once);
+  EXPECT_EQ(found.slots[0].elements[2].tag, 77u);
+  EXPECT_TRUE(found.slots[0].elements[2].used);
+  EXPECT_EQ(found.slots[0].elements[3].part, Part::stay);
   EXPECT_TRUE(found.intact);
   EXPECT_TRUE(found.input);
   EXPECT_FALSE(found.forward);
@@ -139,6 +108,12 @@ TEST(ApplyMessages, refuse_what_is_out_of_bounds) {
   EXPECT_TRUE(refused(with_change([](auto& c) { c.prefix = prefix("0.0.0.0/0"); })));
   EXPECT_TRUE(refused(with_change([](auto& c) { c.prefix = prefix("::/0"); })));
   EXPECT_FALSE(refused(with_change([](auto& c) { c.prefix = prefix("128.0.0.0/1"); })));
+  auto lasting = [](ElementChange& c) { c.part = Part::come, c.tag = 1; };
+  EXPECT_FALSE(refused(with_change(lasting)));
+  EXPECT_TRUE(refused(with_change([&](auto& c) { lasting(c), c.tag = 0; })));
+  EXPECT_TRUE(
+      refused(with_change([&](auto& c) { lasting(c), c.prefix = prefix("192.0.2.0/24"); })));
+  EXPECT_TRUE(refused(with_change([&](auto& c) { lasting(c), c.part = Part(4); })));
   EXPECT_TRUE(refused(with_ensure([](auto& m) { m.keep.push_back(prefix("::/0")); })));
   EXPECT_TRUE(refused(with_ensure([](auto& m) { std::swap(m.slots[0], m.slots[1]); })));
   EXPECT_TRUE(refused(with_ensure([](auto& m) { m.slots[1].name = m.slots[0].name; })));
