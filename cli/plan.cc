@@ -212,11 +212,15 @@ std::vector<Finding> lacking(const LoadedPolicy& loaded, const Config& config) {
 
 /// By a controller elsewhere; what it does not do for a token is said, and not done in another way.
 int plan_elsewhere(const Global& global, const PlanFlags& flags, bool view_given) {
-  if (flags.what_if() || flags.refresh_only || !flags.out.empty())
+  bool more = flags.what_if() || flags.refresh_only || !flags.out.empty();
+  if (more && flags.fetched.given())
+    return fail_with(
+        kUsage, "--sessions, --at, --refresh-only and --out do not go with --pull and --branch");
+  if (more)
     return fail_with(kUsage,
                      "--sessions, --at, --refresh-only and --out are for the controller's own "
-                     "machine; with --server, --pull and --branch there are --policy, --repo, "
-                     "--target, --format and --view");
+                     "machine; with --server there are --policy, --repo, --pull, "
+                     "--branch, --target, --format and --view");
   ServerPlanFlags asked{flags.policy, flags.targets, flags.view, flags.detailed, flags.fetched};
   if (!view_given && !global.server.empty())
     asked.view.view = "shape";  // what every token for plans may see

@@ -98,8 +98,8 @@ void read_pulls(Findings& findings, const YamlNode& node, PolicyLocation& policy
     return;
   findings.error(Check::bad_ref, node.place,
                  fmt::format("{} does not say where pull requests lie", shown(*word)),
-                 "write github, gitlab, or a whole ref with {number} in it: "
-                 "refs/pull/{number}/head");
+                 "write github, gitlab, or a whole ref with {number} in it, quoted: "
+                 "\"refs/pull/{number}/head\"");
 }
 
 constexpr std::size_t kMostSignersRules = 100;

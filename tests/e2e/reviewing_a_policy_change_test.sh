@@ -99,6 +99,7 @@ expect 1 'git.head-moved' job "$reader" " > comment.md= --commit ${first}0000000
 expect 1 'git.no-ref' job "$reader" "pull 12=pull 13" -- "$fork"
 expect 0 'contractors' here plan --pull 12
 expect 64 'excludes' here plan --pull 12 --branch contractors
+expect 64 'do not go with --pull' here plan --pull 12 --out x.plan
 # One that began before what is in force.
 stale=$(git -C "$folder/checkout" commit-tree -m stale 'HEAD^{tree}')
 git -C "$folder/checkout" push -q "$folder/policy.git" "$stale:refs/pull/14/head"
