@@ -22,7 +22,8 @@ constexpr const char* kOther =
 /// A remote with one pull request, 7, and one branch.
 class FakeRemote final : public PolicySource {
  public:
-  explicit FakeRemote(std::string refused) : refused_(std::move(refused)) {}
+  FakeRemote(std::string content, std::string refused)
+      : content_(std::move(content)), refused_(std::move(refused)) {}
   Result<PolicyRevision> poll(Deadline) override { return PolicyRevision("?"); }
   Result<PolicySnapshot> read(const PolicyRevision&) override { return PolicySnapshot(); }
   void in_force(const PolicyRevision& revision) override { told_ = revision; }
@@ -32,19 +33,19 @@ class FakeRemote final : public PolicySource {
       return fail(ErrorKind::not_found, "git.no-ref: the ref is not there");
     PolicySnapshot snapshot;
     snapshot.revision = PolicyRevision(std::string(40, 'c'));
-    snapshot.files = {{"main.yaml", kOther, ""}};
+    snapshot.files = {{"main.yaml", content_, ""}};
     return Candidate{std::move(snapshot), told_, refused_};
   }
 
  private:
-  std::string refused_;
+  std::string content_, refused_;
   PolicyRevision told_;
 };
 
 class RemoteTest : public ControllerFixture {
  protected:
   RemoteTest() {
-    remote_source_ = [this] { return std::make_unique<FakeRemote>(refused_); };
+    remote_source_ = [this] { return std::make_unique<FakeRemote>(content_, refused_); };
     begin_with_policy();
     remote_ = std::make_unique<RemoteApi>(*api_, controller_->keys());
   }
@@ -78,7 +79,8 @@ class RemoteTest : public ControllerFixture {
     return found != nullptr && found->is_string() ? std::string(found->as_string()) : "";
   }
 
-  std::string refused_;  // why a fetched candidate would not come into force
+  std::string content_ = kOther;  // of what is fetched
+  std::string refused_;           // why a fetched candidate would not come into force
   std::unique_ptr<RemoteApi> remote_;
 };
 
@@ -296,6 +298,36 @@ TEST_F(RemoteTest, a_plan_says_why_what_it_shows_would_not_come_into_force) {
     EXPECT_THAT(member(answer, "text"), HasSubstr("unsigned")) << format;
     EXPECT_EQ(member(answer, "refused_because"), refused_);
   }
+}
+
+TEST_F(RemoteTest, the_forge_is_told_of_what_was_fetched_and_of_nobody) {
+  std::vector<notify::PlannedChange> told;
+  controller_->tell_planned([&](const notify::PlannedChange& change) { told.push_back(change); });
+  GrantRequest grant{"bob", address("203.0.113.9"), Duration::hours(1), "why", {GroupName("dba")}};
+  ASSERT_TRUE(controller_->grant("test", grant));
+  auto auditor = key("auditor", {"audit:read"});
+  call(auditor, "POST", "/plan", candidate(kOther));
+  EXPECT_TRUE(told.empty()) << "what was sent is nobody's commit";
+  auto answer = call(auditor, "POST", "/plan", R"({"pull":7,"view":"full","format":"text"})");
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].pull, 7u);
+  EXPECT_EQ(told[0].commit, std::string(40, 'c'));
+  EXPECT_EQ(told[0].state, notify::CommitState::success);
+  EXPECT_THAT(told[0].footer, HasSubstr("<!-- knock-review: " + member(answer, "review") + " -->"));
+  EXPECT_THAT(told[0].markdown, HasSubstr("web"));
+  EXPECT_THAT(told[0].markdown, Not(HasSubstr("bob")));
+  EXPECT_THAT(told[0].markdown, Not(HasSubstr("203.0.113.9")));
+  refused_ = "commit.unsigned: commit cccccccccccc changes main.yaml and is not signed";
+  call(auditor, "POST", "/plan", R"({"branch":"topic"})");
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[1].pull, 0u);
+  EXPECT_EQ(told[1].state, notify::CommitState::failure);
+  content_ = "knock: 1\ngrups: {}\n";
+  EXPECT_EQ(call(auditor, "POST", "/plan", R"({"pull":7})").status, 400u);
+  ASSERT_EQ(told.size(), 3u);
+  EXPECT_EQ(told[2].state, notify::CommitState::failure);
+  EXPECT_THAT(told[2].description, HasSubstr("would be refused"));
+  controller_->tell_planned(nullptr);
 }
 
 TEST_F(RemoteTest, fetching_is_limited_for_all_together) {
