@@ -491,6 +491,8 @@ class Differ {
     if (item.lasts != have.lasts || !in_.capabilities.by_connection)
       return other_kind(slot, item, have);
     if (has_new_ticket(slot.name, item)) {
+      // What is left of an earlier entry has no part in a new one.
+      if (have.broken) return addition(Action::add, reason_to_add(slot, item), slot, item, "");
       bool later = !have.until || item.until >= *have.until;
       return modify(slot, item, have, later ? Action::extend : Action::shorten,
                     later ? Reason::sign_in : reason_to_shorten(slot.name, item),

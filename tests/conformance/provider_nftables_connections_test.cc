@@ -179,6 +179,19 @@ TEST_P(NftablesConnections, an_older_connection_does_not_come_back_with_a_new_si
   EXPECT_EQ(call().reached, Reached::open);
 }
 
+TEST_P(NftablesConnections, what_is_left_of_an_entry_brings_no_connection_back) {
+  driver->converge(once("s1"));
+  auto first = call();
+  ASSERT_EQ(first.reached, Reached::open);
+  driver->converge(once("s1", Duration::seconds(2)));
+  ASSERT_TRUE(eventually([&] { return !first.connection->echoes(Duration{300}); }));
+  EXPECT_TRUE(only_item().broken) << "its ticket was made for an hour";
+  driver->converge(once("s2"));
+  EXPECT_FALSE(first.connection->echoes(Duration{1200}));
+  EXPECT_EQ(call().reached, Reached::open);
+  EXPECT_EQ(call().reached, Reached::timeout);
+}
+
 TEST_P(NftablesConnections, another_deadline_gives_no_second_connection) {
   for (auto life : {Duration::hours(1), Duration::minutes(30), Duration::hours(2)}) {
     driver->converge(once("s1", life));
