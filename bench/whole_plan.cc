@@ -26,6 +26,7 @@
 #include "reconciler/core/policy_check.h"
 #include "reconciler/loop/planner.h"
 #include "schemas/policy/load.h"
+#include "tests/support/model_target.h"
 
 namespace knock::bench {
 namespace {
@@ -153,23 +154,9 @@ Policy sound(Policy policy) {
 /// A target that holds everything as it is.
 class Place final : public Provider {
  public:
-  Capabilities capabilities() const override {
-    Capabilities out;
-    out.native_expiry = true;
-    out.closes_by_default = true;
-    return out;
-  }
+  Capabilities capabilities() const override { return test::ModelTarget().capabilities(); }
   Canonical canonicalize(const Allowlist& desired) const override {
-    Canonical out;
-    for (const ServiceEntries& service : desired.services) {
-      Slot slot{service.service.value, service.ports, {}};
-      for (const Entry& entry : service.entries)
-        slot.items.push_back({entry.prefix, entry.until, entry.causes});
-      out.structure.slots[slot.name] = slot.ports;
-      out.slots.push_back(std::move(slot));
-    }
-    out.structure.protect = desired.protect;
-    return out;
+    return test::ModelTarget().canonicalize(desired);
   }
   Result<Observed> observe(Deadline) override { return observed; }
   Result<Outcome> apply(const TargetPlan&, const Structure&, Instant, Deadline) override {
