@@ -18,8 +18,8 @@
 #include "reconciler/loop/planner.h"
 #include "schemas/policy/format.h"
 #include "schemas/policy/load.h"
-#include "schemas/session/codec.h"
 #include "store/tzdata/system_zones.h"
+#include "tests/golden/people.h"
 #include "tests/golden/unified_patch.h"
 #include "tests/support/model_target.h"
 #include "tests/support/requirement.h"
@@ -195,27 +195,6 @@ std::map<TargetName, ModelProvider> standing(const Policy& policy, const Session
     }
   }
   return out;
-}
-
-std::vector<Account> accounts_of(const fs::path& path) {
-  std::vector<Account> out;
-  if (!fs::exists(path)) return out;
-  const auto parsed = boost::json::parse(text_of(path));
-  for (const auto& member : parsed.as_object()) {
-    Account account;
-    account.user = member.key();
-    for (const auto& group : member.value().as_array())
-      account.groups.emplace_back(group.as_string());
-    out.push_back(std::move(account));
-  }
-  return out;
-}
-
-std::vector<Session> earlier_of(const fs::path& path) {
-  if (!fs::exists(path)) return {};
-  auto out = sessions_from_json(text_of(path));
-  EXPECT_TRUE(out) << out.error().text();
-  return out ? *std::move(out) : std::vector<Session>();
 }
 
 Plan plan_of(const std::string& name) {

@@ -22,6 +22,7 @@
 #include "schemas/plan/codec.h"
 #include "schemas/policy/load.h"
 #include "schemas/session/codec.h"
+#include "tests/golden/people.h"
 #include "tests/support/model_target.h"
 
 namespace knock::test {
@@ -201,30 +202,6 @@ Write into(std::string& text) {
 
 const SignInName kSources[] = {SignInName("corp"), SignInName("local")};
 
-/// accounts.json: {"fay": ["admins"]}, local accounts with their groups.
-std::vector<Account> accounts_of(const fs::path& folder) {
-  std::vector<Account> out;
-  if (!fs::exists(folder / "accounts.json")) return out;
-  auto parsed = parse_strict(read(folder / "accounts.json"));
-  EXPECT_TRUE(parsed) << parsed.error().text();
-  for (const auto& member : parsed->as_object()) {
-    Account account;
-    account.user = member.key();
-    for (const auto& group : member.value().as_array())
-      account.groups.emplace_back(group.as_string());
-    out.push_back(std::move(account));
-  }
-  return out;
-}
-
-/// earlier.json: sessions that ended.
-std::vector<Session> earlier_of(const fs::path& folder) {
-  if (!fs::exists(folder / "earlier.json")) return {};
-  auto sessions = sessions_from_json(read(folder / "earlier.json"));
-  EXPECT_TRUE(sessions) << sessions.error().text();
-  return sessions ? *std::move(sessions) : std::vector<Session>();
-}
-
 Results results_of(const fs::path& folder) {
   auto now_text = read(folder / "now");
   auto now = parse_instant(trim(now_text));
@@ -266,8 +243,14 @@ Results results_of(const fs::path& folder) {
                                    *sessions, place.protected_before}));
   }
   const Policy* in_force = before ? &*before : nullptr;
-  auto people = compare_people(
-      {in_force, policy, *sessions, accounts_of(folder), *now, {}, earlier_of(folder), kSources});
+  auto people = compare_people({in_force,
+                                policy,
+                                *sessions,
+                                accounts_of(folder / "accounts.json"),
+                                *now,
+                                {},
+                                earlier_of(folder / "earlier.json"),
+                                kSources});
   auto from = before ? before->revision : policy.revision;
   Plan plan = assemble(from, policy.revision, 42, *now, std::move(targets), std::move(people));
   plan.edits = policy_delta(in_force, policy);

@@ -8,16 +8,12 @@
 #include <filesystem>
 #include <regex>
 #include <set>
-#include <valijson/adapters/boost_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validation_results.hpp>
-#include <valijson/validator.hpp>
 
 #include "schemas/config/config.h"
 #include "schemas/policy/load.h"
 #include "schemas/policy/yaml_document.h"
 #include "tests/support/requirement.h"
+#include "tests/unit/schemas/schema_problems.h"
 
 namespace knock {
 namespace {
@@ -59,19 +55,7 @@ class Schema {
     Findings findings(CheckArea::policy);
     auto tree = parse_yaml(yaml, findings);
     if (!tree) return "not YAML";
-    auto document = to_json(*tree);
-    valijson::Validator validator(valijson::Validator::kStrongTypes);
-    valijson::ValidationResults results;
-    valijson::adapters::BoostJsonAdapter adapter(document);
-    if (validator.validate(schema_, adapter, &results)) return "";
-    std::string out = "refused";
-    valijson::ValidationResults::Error error;
-    while (results.popError(error)) {
-      out += "\n";
-      for (const auto& step : error.context) out += step;
-      out += ": " + error.description;
-    }
-    return out;
+    return test::schema_problems(schema_, to_json(*tree));
   }
 
  private:
