@@ -55,6 +55,9 @@ inline Change full_change() {
   change.ports.push_back(*PortRange::parse("udp/60000-61000"));
   change.keep = {*Prefix::parse("198.51.100.0/24"), *Prefix::parse("2001:db8::/48")};
   change.was_until = after(30);
+  change.lasts = change.causes[0].lasts = Lasts::disconnect;
+  change.come_by = after(20);
+  change.ticket = true;
   change.handle = "handle \n7";
   change.detail = "Dora's \xE2\x80\xAE second\u00e9 laptop";
   change.causes.push_back({Attribution::Kind::fixed, SessionId(), "sre", ServiceName("payroll"),

@@ -58,6 +58,9 @@ TEST(Fact, MembersComeBackExactly) {
   EXPECT_EQ(intended.change.prefix, want.prefix);
   EXPECT_EQ(intended.change.until, want.until);
   EXPECT_EQ(intended.change.was_until, want.was_until);
+  EXPECT_EQ(intended.change.lasts, want.lasts);
+  EXPECT_EQ(intended.change.come_by, want.come_by);
+  EXPECT_EQ(intended.change.ticket, want.ticket);
   EXPECT_EQ(intended.change.entry, want.entry);
   EXPECT_EQ(intended.change.handle, want.handle);
   EXPECT_EQ(intended.change.detail, want.detail);
