@@ -201,19 +201,18 @@ TEST(Verifier, waiting_in_the_queue_counts) {
   gate.open();
 }
 
+/// A provider at whose description our own memory ends.
+std::unique_ptr<test::FakeProvider> out_of_memory() {
+  auto out = std::make_unique<test::FakeProvider>();
+  out->on("https://idp.example/.well-known/openid-configuration",
+          [](auto&) -> Result<net::IncomingResponse> { throw std::bad_alloc(); });
+  return out;
+}
+
 TEST(Verifier, an_exception_is_an_answer) {
   SystemClock clock;
   Answers answers;
-  auto verifier =
-      std::move(Verifier::make(sources(), clock, with([] {
-                                 auto out = std::make_unique<test::FakeProvider>();
-                                 out->on("https://idp.example/.well-known/openid-configuration",
-                                         [](auto&) -> Result<net::IncomingResponse> {
-                                           throw std::bad_alloc();
-                                         });
-                                 return out;
-                               }))
-                    .value());
+  auto verifier = std::move(Verifier::make(sources(), clock, with(out_of_memory)).value());
   verifier->handle(url(1), answers.take());
   EXPECT_EQ(std::get<role::NotProven>(answers.wait_for(1).at(0)).code, "verifier.internal");
 }
@@ -327,16 +326,7 @@ TEST_F(RunVerifier, ends_on_what_it_cannot_read) {
 
 TEST(RunVerifierBroken, ends_after_a_fault_of_its_own) {
   SystemClock clock;
-  auto verifier =
-      std::move(Verifier::make(sources(), clock, with([] {
-                                 auto out = std::make_unique<test::FakeProvider>();
-                                 out->on("https://idp.example/.well-known/openid-configuration",
-                                         [](auto&) -> Result<net::IncomingResponse> {
-                                           throw std::bad_alloc();
-                                         });
-                                 return out;
-                               }))
-                    .value());
+  auto verifier = std::move(Verifier::make(sources(), clock, with(out_of_memory)).value());
   Process process(*verifier);
   process.send_message(url(1));
   EXPECT_EQ(std::get<role::NotProven>(process.receive().value()).code, "verifier.internal");
