@@ -4,12 +4,14 @@
 namespace knock::cli {
 
 /// The live role of each namespace. Channels share it, so that several targets of one namespace
-/// have one role.
+/// have one role; it ends with the last of them, or a plan would leave one behind for each place
+/// that it looked at.
 struct ApplyPool::Shared {
   explicit Shared(server::Spawner& from) : spawner(from) {}
   server::Spawner& spawner;
   std::mutex mutex;
   std::map<std::string, std::shared_ptr<SocketApplyChannel>> live;
+  std::map<std::string, int> channels;  // that may ask for it
 
   Result<std::unique_ptr<SocketApplyChannel>> connect(const std::string& netns) {
     std::lock_guard lock(mutex);
@@ -19,6 +21,16 @@ struct ApplyPool::Shared {
       role = std::make_shared<SocketApplyChannel>(socket);
     }
     return role->share();
+  }
+  void enter(const std::string& netns) {
+    std::lock_guard lock(mutex);
+    ++channels[netns];
+  }
+  void leave(const std::string& netns) {
+    std::lock_guard lock(mutex);
+    if (--channels[netns] > 0) return;
+    channels.erase(netns);
+    live.erase(netns);
   }
   /// The role that somebody found to be gone; another may have been made meanwhile.
   void forget(const std::string& netns) {
@@ -30,7 +42,13 @@ struct ApplyPool::Shared {
 class ApplyPool::Channel final : public ApplyChannel {
  public:
   Channel(std::shared_ptr<Shared> shared, std::string netns)
-      : shared_(std::move(shared)), netns_(std::move(netns)) {}
+      : shared_(std::move(shared)), netns_(std::move(netns)) {
+    shared_->enter(netns_);
+  }
+  ~Channel() override {
+    to_.reset();
+    shared_->leave(netns_);
+  }
 
   Result<role::FromApply> call(const role::ToApply& message, Deadline deadline) override {
     KNOCK_ASSIGN(auto to, connected());

@@ -404,8 +404,10 @@ Status Reconciler::record(const Actor& actor, const std::vector<Fact>& facts) {
 /// What a plan uses of targets. A loop's own target is busy until it is given back.
 struct Reconciler::Borrowed {
   Reconciler& loop;
+  NewTargets new_targets;
   std::map<TargetName, std::unique_ptr<Provider>> own;
   std::map<TargetName, TargetState*> taken;
+  std::vector<TargetName> not_read;
 
   Provider* provider(const TargetName& name) const {
     if (auto at = own.find(name); at != own.end()) return at->second.get();
@@ -442,6 +444,12 @@ Result<Observed> Reconciler::observe_for_plan(const Target& target, Borrowed& bo
     auto made = factory_(target, [](const TargetName&) {});
     if (!made) return fail_within("target " + target.name.value, made);
     Provider& provider = *(borrowed.own[target.name] = std::move(*made));
+    if (borrowed.new_targets == NewTargets::not_read) {
+      borrowed.not_read.push_back(target.name);
+      Observed nothing;
+      nothing.at = clock_.now();
+      return nothing;
+    }
     return provider.observe(Deadline::in(settings_.verb_deadline));
   }
   // A run is four verbs at most.
@@ -460,7 +468,8 @@ Result<Observed> Reconciler::observe_for_plan(const Target& target, Borrowed& bo
   return state.provider->observe(Deadline::in(settings_.verb_deadline));
 }
 
-Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetName> only) {
+Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetName> only,
+                              NewTargets new_targets) {
   auto sessions = live_sessions();
   KNOCK_ASSIGN(auto accounts, store_.accounts());
   KNOCK_ASSIGN(auto seen, store_.sessions(kMostSeen));
@@ -485,7 +494,7 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
   }
   std::erase_if(leaving,
                 [&](const Target& target) { return candidate.target(target.name) != nullptr; });
-  Borrowed borrowed{*this, {}, {}};
+  Borrowed borrowed{*this, new_targets, {}, {}, {}};
   PlannerInput input{candidate,
                      nullptr,
                      sessions,
@@ -531,7 +540,12 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
   input.observe = [&](const Target& target) { return observe_for_plan(target, borrowed); };
   input.provider = [&](const Target& target) { return borrowed.provider(target.name); };
   input.release = [&](const Target& target) { borrowed.release(target.name); };
-  return make_plan(input);
+  auto plan = make_plan(input);
+  for (const TargetName& name : borrowed.not_read)
+    plan.findings.push_back({Finding::Level::note, "target.not-read", name,
+                             "is not in force as it stands there, so it was not read: it is "
+                             "planned as if it held nothing"});
+  return plan;
 }
 
 Status Reconciler::acknowledge(const Actor& actor, std::string_view plan_id) {

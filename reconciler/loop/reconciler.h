@@ -85,8 +85,14 @@ class Reconciler {
   std::vector<Session> live_sessions() const;
   std::optional<Session> live_session(const SessionId& id) const;
 
-  /// What a policy would do to the targets as they are now. Reads targets; does not write.
-  Result<Plan> plan(const Policy& candidate, std::span<const TargetName> only = {});
+  /// Whether a plan may read targets that are not those in force. A role is started to read one,
+  /// with what that takes of rights, in a place that the candidate names: not for whoever may only
+  /// propose.
+  enum class NewTargets { read, not_read };
+  /// What a policy would do to the targets as they are now. Reads targets; does not write. A target
+  /// that is not read is planned as if it held nothing, and a finding says so.
+  Result<Plan> plan(const Policy& candidate, std::span<const TargetName> only = {},
+                    NewTargets new_targets = NewTargets::read);
   /// Lets the held changes of exactly this plan go. Kind `conflict` when the plan is another by
   /// now.
   Status acknowledge(const Actor& actor, std::string_view plan_id);

@@ -174,7 +174,11 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   auto candidate = planned(problems);
   if (!candidate) return problem(candidate.error(), problems);
   KNOCK_ASSIGN(auto review, review_hash(c_.store(), candidate->files));
-  auto plan = c_.plan_candidate(std::move(candidate->files), candidate->revision, only, problems);
+  // Who may only propose must not have roles started in places of their choice.
+  auto new_targets = key_ || !candidate->commit.empty() ? Reconciler::NewTargets::not_read
+                                                        : Reconciler::NewTargets::read;
+  auto plan = c_.plan_candidate(std::move(candidate->files), candidate->revision, only, problems,
+                                new_targets);
   if (!plan) {
     tell_unplanned(*candidate, plan.error());
     return problem(plan.error(), problems);

@@ -229,9 +229,10 @@ Result<Policy> Controller::candidate(const std::vector<PolicyFile>& files,
 
 Result<Plan> Controller::plan_candidate(std::vector<PolicyFile> files,
                                         const PolicyRevision& revision,
-                                        std::span<const TargetName> only, Diagnostics& problems) {
+                                        std::span<const TargetName> only, Diagnostics& problems,
+                                        Reconciler::NewTargets new_targets) {
   KNOCK_ASSIGN(auto policy, candidate(files, revision, problems));
-  return reconciler_.plan(policy, only);
+  return reconciler_.plan(policy, only, new_targets);
 }
 
 }  // namespace knock

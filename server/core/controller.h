@@ -102,7 +102,8 @@ class Controller {
                            Diagnostics& problems) const;
   Candidates& candidates() { return candidates_; }
   Result<Plan> plan_candidate(std::vector<PolicyFile> files, const PolicyRevision& revision,
-                              std::span<const TargetName> only, Diagnostics& problems);
+                              std::span<const TargetName> only, Diagnostics& problems,
+                              Reconciler::NewTargets new_targets = Reconciler::NewTargets::read);
 
  private:
   std::vector<std::string> remarks() const;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Targets leave the policy, or stand somewhere else from now on.
+#include <algorithm>
+
 #include "tests/unit/loop/world.h"
 
 namespace knock::test {
@@ -52,6 +54,36 @@ TEST_F(Places, ATargetThatLeavesAndComesBackGoesOn) {
   EXPECT_EQ(status("inner").held, 0u);
   sign_in(kBen, Duration::hours(1), "ben");
   EXPECT_EQ(place("inner").entries(), 2u);
+}
+
+// Who may only propose must not have a role started in a place of their choice.
+TEST_F(Places, AProposedTargetIsNotRead) {
+  using New = Reconciler::NewTargets;
+  start();
+  adopt(policy_text(one_target("edge")), "r1");
+  sign_in(kAna);
+  auto candidate = load(policy_text(one_target("edge") + one_target("inner")), "r2");
+  auto not_read = loop_->plan(*candidate, {}, New::not_read);
+  ASSERT_TRUE(not_read) << not_read.error().text();
+  EXPECT_EQ(place("inner").observes(), 0);
+  auto told = [](const Plan& plan) {
+    return std::ranges::any_of(plan.findings, [](const Finding& finding) {
+      return finding.id == "target.not-read" && finding.target == TargetName("inner");
+    });
+  };
+  EXPECT_TRUE(told(*not_read));
+  auto inner = std::ranges::find(not_read->targets, TargetName("inner"), &TargetPlan::target);
+  ASSERT_NE(inner, not_read->targets.end());
+  EXPECT_FALSE(inner->changes.empty() && inner->held.empty()) << "planned as if it held nothing";
+  // The same name in another place is another target.
+  auto moved = load(policy_text(one_target("edge", "inner")), "r3");
+  auto elsewhere = loop_->plan(*moved, {}, New::not_read);
+  ASSERT_TRUE(elsewhere) << elsewhere.error().text();
+  EXPECT_EQ(place("inner").observes(), 0);
+  auto read = loop_->plan(*candidate);
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(place("inner").observes(), 1);
+  EXPECT_FALSE(told(*read));
 }
 
 // A target that never worked, and where the records know of nothing, is not tried for ever.
