@@ -3,10 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <fstream>
 #include <optional>
 #include <utility>
 
+#include "base/text.h"
+#include "net/child_process.h"
+#include "store/git/git_child.h"
 #include "store/policy_refusal.h"
 
 namespace knock::git {
@@ -15,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kRef = "refs/knock/candidate";
+constexpr std::uint64_t kMostCommits = 1'000;
 
 void empty(const fs::path& folder) {
   std::error_code ignored;
@@ -73,6 +78,7 @@ Result<FetchedCandidate> FetchedCandidate::fetch(const CandidateFetch& what, Dea
   KNOCK_CHECK(make_folder(home));
   KNOCK_CHECK(make_borrowing(repository, what.mirror));
   Fetch fetch{what.repository, what.from, kRef, repository, home, what.most_bytes};
+  fetch.one_file = true;
   fetch.too_large = fmt::format(
       "a change may bring {} MiB of history; put what it needs into few commits on top of the "
       "policy in force",
@@ -85,6 +91,25 @@ Result<FetchedCandidate> FetchedCandidate::fetch(const CandidateFetch& what, Dea
   end.keep();
   return FetchedCandidate(std::move(lock), std::move(folder), std::move(opened),
                           *std::move(commit));
+}
+
+Status check_length(const FetchedCandidate& candidate, const std::string& in_force,
+                    const std::string& what, Deadline deadline) {
+  auto count = git_command(candidate.repository_path(), candidate.home(),
+                           {"rev-list", "--count", fmt::format("--max-count={}", kMostCommits + 1),
+                            "--end-of-options", candidate.commit(), "^" + in_force});
+  KNOCK_ASSIGN(auto finished, net::run(count, deadline));
+  auto said = trim(finished.out);
+  std::uint64_t commits = 0;
+  auto [end, error] = std::from_chars(said.data(), said.data() + said.size(), commits);
+  bool understood = error == std::errc() && end == said.data() + said.size();
+  if (finished.exit_code != 0 || !understood)
+    return fail(ErrorKind::unavailable, "git rev-list: " + printable(finished.err.substr(0, 300)));
+  if (commits <= kMostCommits) return {};
+  return refuse(Refusal::too_many_commits,
+                fmt::format("{} brings more than {} commits that the policy in force does not "
+                            "have; squash them, or rebase onto {}",
+                            what, kMostCommits, in_force.substr(0, 12)));
 }
 
 Status check_descent(const Mirror& repository, const std::string& in_force,

@@ -31,6 +31,8 @@ class FetchedCandidate {
   const Mirror& repository() const { return repository_; }
   /// That the ref leads to.
   const std::string& commit() const { return commit_; }
+  std::string repository_path() const { return (folder_ / "repository.git").string(); }
+  std::string home() const { return (folder_ / "home").string(); }
   /// For copies of the files of signers; goes with the rest.
   std::string signers_folder() const { return (folder_ / "signers").string(); }
 
@@ -43,6 +45,11 @@ class FetchedCandidate {
   Mirror repository_;
   std::string commit_;
 };
+
+/// Refuses more commits than anybody reviews: walking them, here and for signatures, is the
+/// stranger's to choose and our time to lose. Counted by a child that ends at the deadline.
+Status check_length(const FetchedCandidate& candidate, const std::string& in_force,
+                    const std::string& what, Deadline deadline);
 
 /// A candidate goes on from what is in force: what was merged since its branch began would
 /// otherwise be taken back unseen. `what` names it for people.

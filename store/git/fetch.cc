@@ -25,10 +25,11 @@ constexpr const char* kSchemeLetters =
 constexpr std::uint64_t kLargestMemory = 192u << 20;
 
 net::Command command(const Fetch& fetch) {
-  auto out = git_command(
-      fetch.mirror, fetch.home,
-      {"fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-filter", "--no-auto-gc",
-       "--no-write-fetch-head", "--refmap=", "--no-prune", "--end-of-options"});
+  auto out =
+      git_command(fetch.mirror, fetch.home,
+                  {"-c", fetch.one_file ? "fetch.unpackLimit=1" : "fetch.unpackLimit=100", "fetch",
+                   "--quiet", "--no-tags", "--no-recurse-submodules", "--no-filter", "--no-auto-gc",
+                   "--no-write-fetch-head", "--refmap=", "--no-prune", "--end-of-options"});
   out.argv.push_back(fetch.repository);
   out.argv.push_back("+" + fetch.from + ":" + fetch.to);
   out.file_bytes = fetch.largest_file;
@@ -114,9 +115,17 @@ constexpr std::array kMeanings{
     Meaning{"not allowed", ErrorKind::invalid, "use https, ssh or a path"},
 };
 
+/// index-pack, ended by the limit, says nothing of it; whatever else ends it says "fatal:" too.
+bool ended_by_limit(const std::string& said) {
+  return said.find("invalid index-pack output") != std::string::npos &&
+         said.find("fatal: ") == said.rfind("fatal: ") && said.find("error: ") == std::string::npos;
+}
+
 tl::unexpected<Error> failed(const std::string& said, const std::string& too_large) {
+  bool limit = ended_by_limit(said);
   for (const auto& meaning : kMeanings)
-    if (said.find(meaning.sign) != std::string::npos) {
+    if (said.find(meaning.sign) != std::string::npos ||
+        (limit && meaning.refusal == Refusal::transfer_too_large)) {
       bool other = meaning.refusal == Refusal::transfer_too_large && !too_large.empty();
       auto text = fmt::format("git fetch: {}: {}", reason(said),
                               other ? too_large : std::string(meaning.advice));

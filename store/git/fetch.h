@@ -16,6 +16,9 @@ struct Fetch {
   std::string mirror;  // bare repository
   std::string home;    // an empty folder, so that nobody's ~/.gitconfig is read
   std::uint64_t largest_file = 512u << 20;  // that git may write: a pack, or one object
+  /// All of it in one file, so that `largest_file` bounds the whole. Not for the mirror, where each
+  /// change would leave a pack.
+  bool one_file = false;
   std::string too_large = "";  // advice beyond that; "": that of a policy's own history
 };
 

@@ -141,7 +141,8 @@ class GitSource final : public PolicySource {
 
   /// A whole name, at the remote.
   Result<std::string> ref_of(const CandidateName& name) const {
-    std::string ref = name.branch.starts_with("refs/") ? name.branch : "refs/heads/" + name.branch;
+    // Whoever may plan may not look at every ref of the remote, so a name is never a whole one.
+    std::string ref = "refs/heads/" + name.branch;
     if (name.pull > 0) {
       ref = options_.pulls;
       auto at = ref.find(kPullNumber);
@@ -169,6 +170,7 @@ class GitSource final : public PolicySource {
                                 "meanwhile, and that push has a job of its own",
                                 what, short_id(head), printable(short_id(commit))));
     Candidate out;
+    KNOCK_CHECK(git::check_length(fetched, before, what, deadline));
     KNOCK_CHECK(git::check_descent(fetched.repository(), before, head, what));
     out.follows = PolicyRevision(before);
     KNOCK_ASSIGN(out.snapshot, fetched.repository().snapshot(head, options_.path, {}));
@@ -176,8 +178,12 @@ class GitSource final : public PolicySource {
     auto judged = told_ == before ? std::optional(before) : std::nullopt;
     if (auto good = git::check_signatures({options_.require_signed, fetched.signers_folder()},
                                           fetched.repository(), judged, head, deadline);
-        !good)
+        !good) {
+      // Anything else that went wrong says nothing about who signed.
+      auto refusal = refusal_of(good.error());
+      if (!refusal || !is_about_signatures(*refusal)) return fail_within("signatures", good);
       out.refused_because = good.error().message;
+    }
     return out;
   }
 

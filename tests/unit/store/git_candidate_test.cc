@@ -88,7 +88,9 @@ TEST_F(GitCandidateTest, ABranchByItsName) {
   repository_.point("refs/heads/topic", id);
   auto source = open();
   EXPECT_EQ(source->candidate({0, "topic"}, deadline())->snapshot.revision.value, id);
-  EXPECT_EQ(source->candidate({0, "refs/pull/7/head"}, deadline())->snapshot.revision.value, id);
+  // Only branches: not what somebody proposes by another way, nor tags, nor refs kept for others.
+  EXPECT_EQ(id_of(source->candidate({0, "refs/pull/7/head"}, deadline())), "git.no-ref");
+  EXPECT_EQ(id_of(source->candidate({0, "refs/heads/topic"}, deadline())), "git.no-ref");
   for (const char* bad : {"", "..", "a b", "refs/heads/*", "topic:refs/heads/main", "topic~1"})
     EXPECT_EQ(id_of(source->candidate({0, bad}, deadline())), "git.bad-ref") << bad;
   EXPECT_EQ(id_of(source->candidate({0, "nobody"}, deadline())), "git.no-ref");
@@ -176,6 +178,10 @@ TEST_F(GitCandidateTest, HostileOnesAreRefusedAndForgotten) {
       {"tree.no-policy", r.tree({r.file("README", good)})},
       {"tree.file-too-large", r.tree({r.file("a.yaml", r.blob(std::string((1 << 20) + 1, 'x')))})},
       {"git.transfer-too-large", r.tree({r.file("a.yaml", good), r.file("noise", r.blob(noise))})},
+      // Neither is too large; together they are.
+      {"git.transfer-too-large",
+       r.tree({r.file("a.yaml", good), r.file("noise", r.blob(noise.substr(0, 700'000))),
+               r.file("more", r.blob(noise.substr(700'000, 700'000)))})},
       {"git.transfer", r.tree({r.file("a.yaml", std::string(40, '2'))})},
   };
   for (const auto& [id, tree] : rows) {
@@ -185,6 +191,22 @@ TEST_F(GitCandidateTest, HostileOnesAreRefusedAndForgotten) {
     EXPECT_EQ(id_of(refused), id) << (refused ? "" : refused.error().text());
     expect_forgotten(commit);
   }
+}
+
+TEST_F(GitCandidateTest, MoreCommitsThanAnybodyReviewsAreRefused) {
+  auto& r = repository_;
+  auto tree = r.tree({r.file("a.yaml", r.blob("knock: 1 # many\n"))});
+  auto root = [&](int i) { return r.commit_tree(tree, "root " + std::to_string(i), ""); };
+  std::vector<std::string> merge{"commit-tree", tree, "-m", "octopus", "-p", in_force_};
+  for (int i = 0; i < 1'000; ++i) merge.insert(merge.end(), {"-p", root(i)});
+  auto source = open();
+  r.point("refs/pull/7/head", r.git(merge));
+  auto refused = pull(*source, 7);
+  EXPECT_EQ(id_of(refused), "commit.too-many") << (refused ? "" : refused.error().text());
+  merge.resize(merge.size() - 2);
+  r.point("refs/pull/7/head", r.git(merge));
+  auto taken = pull(*source, 7);
+  EXPECT_TRUE(taken) << taken.error().text();
 }
 
 TEST_F(GitCandidateTest, WhatAKilledProcessLeftIsRemoved) {
