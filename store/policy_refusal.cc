@@ -95,6 +95,39 @@ std::string_view id_of(Refusal refusal) {
   return "source.unknown";
 }
 
+namespace {
+
+template <class Holds>
+std::optional<Refusal> first_where(Holds holds) {
+  for (int i = 0; i <= int(kLastRefusal); ++i)
+    if (auto refusal = Refusal(i); holds(std::string(id_of(refusal)) + ": ")) return refusal;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Refusal> refusal_of(std::string_view message) {
+  return first_where([&](const std::string& head) { return message.starts_with(head); });
+}
+
+std::optional<Refusal> refusal_within(std::string_view text) {
+  return first_where([&](const std::string& head) { return text.find(head) != text.npos; });
+}
+
+bool is_about_signatures(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::unsigned_commit:
+    case Refusal::two_signatures:
+    case Refusal::unknown_signature:
+    case Refusal::bad_signature:
+    case Refusal::not_allowed:
+    case Refusal::no_rule:
+      return true;
+    default:
+      return false;
+  }
+}
+
 tl::unexpected<Error> refuse(Refusal refusal, std::string_view why, ErrorKind kind) {
   return fail(kind, fmt::format("{}: {}", id_of(refusal), why));
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -63,6 +64,13 @@ inline constexpr Refusal kLastRefusal = Refusal::change_too_large;
 
 /// "tree.link", "git.rewritten", "commit.unsigned".
 std::string_view id_of(Refusal refusal);
+/// The refusal whose message this is.
+std::optional<Refusal> refusal_of(std::string_view message);
+/// The same of a text that holds such a message somewhere.
+std::optional<Refusal> refusal_within(std::string_view text);
+/// Who signed is not as it must be. Not when the files of signers cannot be read, or when there is
+/// too much to look at: then nobody knows.
+bool is_about_signatures(Refusal refusal);
 tl::unexpected<Error> refuse(Refusal refusal, std::string_view why,
                              ErrorKind kind = ErrorKind::invalid);
 

@@ -6,6 +6,21 @@
 #include "base/text.h"
 
 namespace knock {
+namespace {
+
+bool is_error(const Diagnostic& one) { return one.severity == Diagnostic::Severity::error; }
+
+const Diagnostic* first_error(const Diagnostics& problems) {
+  auto first = std::find_if(problems.begin(), problems.end(), is_error);
+  return first == problems.end() ? nullptr : &*first;
+}
+
+std::string place_of(const Diagnostics& problems, const Diagnostic& first) {
+  auto count = std::count_if(problems.begin(), problems.end(), is_error);
+  return counted(std::size_t(count), "problem", "problems") + "; first: " + first.where.to_string();
+}
+
+}  // namespace
 
 Status tests_hold(const Policy& policy, Instant now, Diagnostics& problems) {
   if (policy.tests.empty()) return {};
@@ -29,12 +44,13 @@ Result<Policy> sound_policy(const std::vector<PolicyFile>& files, const PolicyRe
 }
 
 std::string first_of(const Diagnostics& problems) {
-  auto is_error = [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::error; };
-  auto first = std::find_if(problems.begin(), problems.end(), is_error);
-  if (first == problems.end()) return "";
-  auto count = std::count_if(problems.begin(), problems.end(), is_error);
-  return counted(std::size_t(count), "problem", "problems") +
-         "; first: " + first->where.to_string() + ": " + first->summary;
+  const Diagnostic* first = first_error(problems);
+  return first == nullptr ? "" : place_of(problems, *first) + ": " + first->summary;
+}
+
+std::string place_of_first(const Diagnostics& problems) {
+  const Diagnostic* first = first_error(problems);
+  return first == nullptr ? "" : place_of(problems, *first) + " [" + first->id + "]";
 }
 
 }  // namespace knock

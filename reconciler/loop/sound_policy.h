@@ -22,5 +22,8 @@ Status tests_hold(const Policy& policy, Instant now, Diagnostics& problems);
 
 /// "2 problems; first: a.yaml:3:5: …", of errors.
 std::string first_of(const Diagnostics& problems);
+/// The same without its sentence, which can name people: "2 problems; first: a.yaml:3:5
+/// [policy.test-failed]". "" without errors.
+std::string place_of_first(const Diagnostics& problems);
 
 }  // namespace knock

@@ -42,20 +42,16 @@ Result<net::HttpResponse> AdminCall::apply() {
   ask.view = widest();
   Diagnostics problems;
   auto done = apply_plan(c_, actor_, ask, problems);
-  if (!done) {
-    Error error = done.error();  // also of targets, whose problems name addresses
-    error.message = as_may_be_seen(std::move(error.message));
-    return problem(error, problems);
-  }
+  if (!done) return refused(done.error(), problems);
   return reply(200, applied_json(*done, color));
 }
 
 Result<net::HttpResponse> AdminCall::apply_what_was_reviewed(const std::string& hash) {
   Diagnostics problems;
   auto done = apply_reviewed(c_, actor_, hash, problems);
-  if (!done) return problem(done.error(), problems);
+  if (!done) return refused(done.error(), problems);
   c_.reconciler().wait_settled(Deadline::in(Duration::seconds(30)));
-  auto status = as_seen(c_.status(), widest());
+  auto status = as_seen(c_.status(), c_.policy_keeper().refused(), widest());
   json::array waiting;
   std::size_t held = 0;
   for (const TargetStatus& target : status.targets) {

@@ -82,6 +82,8 @@ class AdminCall {
   Result<std::vector<TargetName>> targets();
   /// What differs between two plans is told by the addresses it is about.
   std::string as_may_be_seen(std::string text) const;
+  /// Of files that the caller did not send, what is wrong is told as far as the key's scopes go.
+  HttpResponse refused(const Error& error, const Diagnostics& problems);
   std::string applied_json(const AppliedPlan& done, bool color) const;
 
   Controller& c_;

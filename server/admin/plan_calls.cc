@@ -77,6 +77,13 @@ Result<HttpResponse> plan_reply(const Plan& plan, const std::string& format, boo
 
 }  // namespace
 
+HttpResponse AdminCall::refused(const Error& error, const Diagnostics& problems) {
+  auto view = widest();
+  // Warnings of a sound policy are not why.
+  if (error.kind != ErrorKind::invalid) return problem(as_seen(error, view));
+  return problem(as_seen(error, view), as_seen(problems, args_.has("files") ? View::full : view));
+}
+
 Result<std::vector<TargetName>> AdminCall::targets() {
   KNOCK_ASSIGN(auto names, args_.texts("targets"));
   std::vector<TargetName> out;
@@ -172,7 +179,7 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   KNOCK_CHECK(check_format(format));
   Diagnostics problems;
   auto candidate = planned(problems);
-  if (!candidate) return problem(candidate.error(), problems);
+  if (!candidate) return refused(candidate.error(), problems);
   KNOCK_ASSIGN(auto review, review_hash(c_.store(), candidate->files));
   // Who may only propose must not have roles started in places of their choice.
   auto new_targets = key_ || !candidate->commit.empty() ? Reconciler::NewTargets::not_read
@@ -181,7 +188,7 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
                                 new_targets);
   if (!plan) {
     tell_unplanned(*candidate, plan.error());
-    return problem(plan.error(), problems);
+    return refused(plan.error(), problems);
   }
   if (!candidate->refused_because.empty())
     plan->findings.push_back(

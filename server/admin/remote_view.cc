@@ -3,6 +3,10 @@
 
 #include <boost/json.hpp>
 
+#include "base/text.h"
+#include "reconciler/loop/sound_policy.h"
+#include "store/policy_refusal.h"
+
 namespace knock {
 namespace {
 
@@ -21,6 +25,18 @@ std::string problem_text(const std::string& problem, View view) {
                               : "it cannot be read or changed; the controller's log says why";
 }
 
+std::string policy_problem(const std::string& problem, const Diagnostics& refused, View view) {
+  if (problem.empty() || view == View::full) return problem;
+  if (view == View::people) return without_addresses(problem);
+  if (auto place = place_of_first(refused); !place.empty())
+    return "the newest policy is refused: " + place;
+  if (auto refusal = refusal_within(problem))
+    return "the newest policy is refused: " + std::string(id_of(*refusal));
+  return "the newest policy cannot be read; the controller's log says why";
+}
+
+constexpr std::string_view kNoPolicy = "no policy is in force";
+
 }  // namespace
 
 View widest_view(const KeyHolder& holder) {
@@ -28,7 +44,7 @@ View widest_view(const KeyHolder& holder) {
   return holder.has(KeyScope::plan_people) ? View::people : View::shape;
 }
 
-ControllerStatus as_seen(ControllerStatus status, View view) {
+ControllerStatus as_seen(ControllerStatus status, const Diagnostics& refused, View view) {
   if (view == View::full) return status;
   for (TargetStatus& target : status.targets) {
     target.problem = problem_text(target.problem, view);
@@ -36,15 +52,37 @@ ControllerStatus as_seen(ControllerStatus status, View view) {
     for (GuardTrip& guard : target.guards)
       for (std::string* text : {&guard.figure, &guard.limit}) *text = without_addresses(*text);
   }
-  status.policy.problem = without_addresses(status.policy.problem);
+  status.policy.problem = policy_problem(status.policy.problem, refused, view);
   status.not_ready_because = without_addresses(status.not_ready_because);
   if (view == View::shape) {
+    // Behind it stands why.
+    if (status.not_ready_because.starts_with(kNoPolicy)) status.not_ready_because = kNoPolicy;
     status.policy.author.clear();
     if (status.policy.waiting) status.policy.waiting->author.clear();
     if (status.policy.hold) status.policy.hold->by = status.policy.hold->reason = "";
     status.remarks.clear();
   }
   return status;
+}
+
+Diagnostics as_seen(Diagnostics problems, View view) {
+  if (view == View::full) return problems;
+  for (Diagnostic& one : problems) {
+    bool words = view == View::people;
+    one.summary = words ? without_addresses(one.summary)
+                        : "what is wrong here can name people; a key with plan:people shows it";
+    one.suggestion = words ? without_addresses(one.suggestion) : "";
+    one.line_text.clear();
+  }
+  return problems;
+}
+
+Error as_seen(Error error, View view) {
+  if (view == View::full) return error;
+  error.message = without_addresses(error.message);
+  if (view == View::shape) error.context.clear();
+  for (std::string& layer : error.context) layer = without_addresses(layer);
+  return error;
 }
 
 std::string without_address_members(const std::string& document) {

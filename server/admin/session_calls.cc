@@ -8,7 +8,7 @@
 namespace knock {
 
 Result<net::HttpResponse> AdminCall::status() {
-  return reply(200, to_json(as_seen(c_.status(), widest())));
+  return reply(200, to_json(as_seen(c_.status(), c_.policy_keeper().refused(), widest())));
 }
 
 Result<net::HttpResponse> AdminCall::list_sessions() {

@@ -37,12 +37,14 @@ TEST(SoundPolicy, ATestThatFailsIsAnErrorAtItsPlace) {
   EXPECT_EQ(problems[0].id, "policy.test-failed");
   EXPECT_TRUE(first_of(problems).starts_with("1 problem; first: tests.yaml:3:5: "))
       << first_of(problems);
+  EXPECT_EQ(place_of_first(problems), "1 problem; first: tests.yaml:3:5 [policy.test-failed]");
 }
 
 TEST(SoundPolicy, FirstOfNamesErrorsOnly) {
   Diagnostic warning;
   warning.severity = Diagnostic::Severity::warning;
   EXPECT_EQ(first_of({warning}), "");
+  EXPECT_EQ(place_of_first({warning}), "");
 }
 
 TEST(SoundPolicy, FilesThatDoNotLoadAreNotTested) {

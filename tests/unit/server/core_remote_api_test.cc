@@ -195,6 +195,48 @@ TEST_F(RemoteTest, candidates_that_are_no_policy_are_refused_with_their_problems
       400u);
 }
 
+/// A policy's own tests say who is where. Whose files they are not sees as far as the scopes go.
+TEST_F(RemoteTest, a_policy_that_fails_its_tests_names_nobody_to_who_may_not_see_people) {
+  auto merger = key("merger", {"apply"}), auditor = key("auditor", {"audit:read"});
+  auto people = key("people", {"plan:people", "apply"}), reader = key("reader", {"plan:read"});
+  const std::string failing = std::string(kOneGroup) +
+                              "targets: {edge: {type: nftables}}\n"
+                              "services: {ssh: {ports: [tcp/22], targets: [edge]}}\n"
+                              "allow: {staff: {who: [dba], to: [ssh], ttl: 1h}}\n"
+                              "tests:\n"
+                              "  - {as: {user: alice, groups: [dba], ip: 198.51.100.9}, "
+                              "cannot: [ssh]}\n";
+  set_policy(failing);
+  content_ = failing;
+  EXPECT_FALSE(controller_->policy_keeper().look("test"));
+  auto some_hash = R"({"reviewed":")" + std::string(64, '0') + "\"}";
+  struct Row {
+    std::string token, method, path, body;
+  };
+  for (const Row& row : std::vector<Row>{{reader, "GET", "/status", ""},
+                                         {merger, "GET", "/status", ""},
+                                         {reader, "POST", "/plan", "{}"},
+                                         {reader, "POST", "/plan", R"({"pull":7})"},
+                                         {merger, "POST", "/apply", some_hash}}) {
+    auto answer = call(row.token, row.method, row.path, row.body);
+    EXPECT_THAT(answer.body, Not(HasSubstr("alice"))) << row.path << row.body;
+    EXPECT_THAT(answer.body, Not(HasSubstr("198.51.100.9"))) << row.path << row.body;
+    EXPECT_THAT(answer.body, HasSubstr("policy.test-failed")) << row.path << row.body;
+    EXPECT_THAT(answer.body, HasSubstr("main.yaml")) << row.path << row.body;
+  }
+  for (const Row& row : std::vector<Row>{{people, "GET", "/status", ""},
+                                         {people, "POST", "/plan", "{}"},
+                                         {people, "POST", "/plan", R"({"pull":7})"},
+                                         {people, "POST", "/apply", some_hash}}) {
+    auto answer = call(row.token, row.method, row.path, row.body);
+    EXPECT_THAT(answer.body, HasSubstr("alice")) << row.path << row.body;
+    EXPECT_THAT(answer.body, Not(HasSubstr("198.51.100.9"))) << row.path << row.body;
+  }
+  EXPECT_THAT(call(auditor, "POST", "/plan", "{}").body, HasSubstr("198.51.100.9"));
+  EXPECT_THAT(call(reader, "POST", "/plan", candidate(failing)).body, HasSubstr("alice"))
+      << "who sent a file may read what is wrong with it";
+}
+
 TEST_F(RemoteTest, addresses_are_for_audit_read_alone) {
   GrantRequest grant{"bob", address("203.0.113.9"), Duration::hours(1), "why", {GroupName("dba")}};
   auto session = controller_->grant("test", grant);
