@@ -42,6 +42,9 @@ std::string change_in_short(const Plan& plan) {
   return out;
 }
 
+/// "commit.unsigned", of what begins with it.
+std::string id_in(const std::string& refusal) { return refusal.substr(0, refusal.find(':')); }
+
 Status check_format(const std::string& format) {
   for (const char* known : {"json", "text", "markdown", "html"})
     if (format == known) return {};
@@ -215,7 +218,7 @@ void AdminCall::tell_planned(const Planned& candidate, const Plan& plan,
   notify::PlannedChange change{
       candidate.pull, candidate.commit,
       sound ? change_in_short(plan)
-            : "As it is it would not come into force: signatures are missing.",
+            : "As it is it would not come into force: " + id_in(candidate.refused_because) + ".",
       sound ? notify::CommitState::success : notify::CommitState::failure,
       // Whoever can read the forge reads it: no names and no addresses, whatever was asked for.
       plan_document(plan, "markdown", {false, "", "", View::shape}), review_footer(review)};

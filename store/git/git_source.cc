@@ -173,6 +173,10 @@ class GitSource final : public PolicySource {
     KNOCK_CHECK(git::check_length(fetched, before, what, deadline));
     KNOCK_CHECK(git::check_descent(fetched.repository(), before, head, what));
     out.follows = PolicyRevision(before);
+    // What the branch holds may wait to come into force, and a merge brings it all.
+    if (auto newest = fetched.repository().commit_at(seen_); newest && *newest)
+      if (auto has = fetched.repository().leads_to(**newest, head); has && *has)
+        out.follows = PolicyRevision(**newest);
     KNOCK_ASSIGN(out.snapshot, fetched.repository().snapshot(head, options_.path, {}));
     // As check_signed(): what came before counts as judged only when it is in force.
     auto judged = told_ == before ? std::optional(before) : std::nullopt;
@@ -180,7 +184,7 @@ class GitSource final : public PolicySource {
                                           fetched.repository(), judged, head, deadline);
         !good) {
       // Anything else that went wrong says nothing about who signed.
-      auto refusal = refusal_of(good.error());
+      auto refusal = refusal_of(good.error().message);
       if (!refusal || !is_about_signatures(*refusal)) return fail_within("signatures", good);
       out.refused_because = good.error().message;
     }

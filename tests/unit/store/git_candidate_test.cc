@@ -3,6 +3,7 @@
 // afterwards.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -241,6 +242,24 @@ TEST_F(GitCandidateTest, SaysWhatSignaturesSpeakAgainstIt) {
   auto ana = test::signed_commit(repository_, keys.key("ana"), next, {in_force_});
   repository_.point("refs/pull/7/head", ana);
   EXPECT_EQ(pull(*source, 7)->refused_because, "");
+}
+
+/// Nobody knows then whether a signature is missing, so nobody is told that one is.
+TEST_F(GitCandidateTest, WhatKeepsSignaturesFromBeingCheckedIsAnErrorOfItsOwn) {
+  test::SshKeys keys(folder_.path() + "/keys");
+  auto ops = keys.signers("ops", keys.line("ana"));
+  auto tree = repository_.tree({GitRepository::file("a.yaml", repository_.blob("knock: 1 # 2\n"))});
+  in_force_ = test::signed_commit(repository_, keys.key("ana"), tree, {in_force_});
+  repository_.point("refs/heads/main", in_force_);
+  auto source = open({{{}, {ops}, ""}});
+  auto next = repository_.tree({GitRepository::file("a.yaml", repository_.blob("knock: 1 # 3\n"))});
+  repository_.point("refs/pull/7/head",
+                    test::signed_commit(repository_, keys.key("ana"), next, {in_force_}));
+  EXPECT_EQ(pull(*source, 7)->refused_because, "");
+  ASSERT_EQ(::chmod(ops.c_str(), 0666), 0);
+  EXPECT_EQ(id_of(pull(*source, 7)), "commit.signers-exposed");
+  fs::remove(ops);
+  EXPECT_EQ(id_of(pull(*source, 7)), "commit.signers-unreadable");
 }
 
 }  // namespace
