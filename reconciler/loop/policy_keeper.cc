@@ -229,7 +229,9 @@ Status PolicyKeeper::refuse(const Actor& actor, Refusal refusal) {
     last_refusal_ = refusal;
     refused_ = refusal.problems;
   }
-  std::vector<Fact> facts{PolicyRefused{refusal.revision, refusal.why}};
+  // Everybody may read this part of a record, and a failed test says who must not reach what.
+  auto place = place_of_first(refusal.problems);
+  std::vector<Fact> facts{PolicyRefused{refusal.revision, place.empty() ? refusal.why : place}};
   if (news) (void)store_.append(actor, clock_.now(), facts);
   return fail(ErrorKind::invalid,
               "revision " + refusal.revision.value + " is refused: " + refusal.why);

@@ -7,14 +7,25 @@
 
 #include "base/text.h"
 #include "schemas/plan/view.h"
+#include "store/policy_refusal.h"
 
 namespace knock::notify {
 namespace {
 
 constexpr std::size_t kLongestSentence = 1000;
 
+/// Cut last: half an address is not seen as one.
 std::string told(std::string_view text) {
-  return printable(without_addresses(text.substr(0, kLongestSentence)));
+  auto out = printable(without_addresses(text));
+  if (out.size() > kLongestSentence) out.resize(kLongestSentence);
+  while (invalid_utf8_at(out)) out.pop_back();
+  return out;
+}
+
+/// A refusal of the source by its id alone: its sentence speaks of commits and of who may sign.
+std::string why_refused(const PolicyRefused& fact) {
+  auto refusal = refusal_of(fact.why);
+  return refusal ? std::string(id_of(*refusal)) : told(fact.why);
 }
 
 std::string short_id(const PolicyRevision& revision) {
@@ -34,7 +45,7 @@ void tell(const Record& record, const PolicyRefused& fact, std::vector<Notice>& 
   out.push_back(
       of_policy("policy.refused", record.at, fact.revision, CommitState::failure,
                 fmt::format("The policy {} is refused, and the one before it stays in force: {}",
-                            short_id(fact.revision), told(fact.why))));
+                            short_id(fact.revision), why_refused(fact))));
 }
 void tell(const Record& record, const PolicyAdvanced& fact, std::vector<Notice>& out) {
   if (!fact.held) return;

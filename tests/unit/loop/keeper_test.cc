@@ -153,6 +153,10 @@ TEST_F(Keeper, ARevisionWhoseOwnTestsFailIsRefused) {
   EXPECT_NE(problem.find("revision r2 is refused: 1 problem; first: main.yaml:"), problem.npos)
       << problem;
   EXPECT_NE(problem.find("can reach ssh: rule "), problem.npos) << problem;
+  auto why = facts_of<PolicyRefused>().at(0).why;
+  EXPECT_TRUE(why.starts_with("1 problem; first: main.yaml:")) << why;
+  EXPECT_TRUE(why.ends_with(" [policy.test-failed]"))
+      << why << ": a record's open part names nobody";
   auto refused = keeper_->refused();
   ASSERT_EQ(refused.size(), 1u);
   EXPECT_EQ(refused[0].id, "policy.test-failed");

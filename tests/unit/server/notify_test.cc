@@ -162,18 +162,25 @@ TEST(NotifyWatch, ReadsTheRecordsOfTheLog) {
   };
   PolicyRevision revision(kCommit);
   const Record records[] = {
-      record(PolicyAdopted{revision}), record(PolicyRefused{revision, "main.yaml:2:1: \x1b[31m"}),
+      record(PolicyAdopted{revision}),
+      record(PolicyRefused{revision, "main.yaml:2:1: \x1b[31m"}),
+      record(PolicyRefused{revision, "commit.not-allowed: ana.pub must sign it"}),
+      record(PolicyRefused{revision, std::string(995, 'x') + " 203.0.113.77"}),
       record(PolicyAdvanced{revision, revision, true, "hold", "because of ana"}),
       record(PolicyAdvanced{revision, revision, false, "newest", ""}),
       record(PlanUsed{"nonce", "id"})};
   Watch watch;
   auto told = watch.look({}, records);
-  EXPECT_EQ(events(told), (Events{"policy.adopted", "policy.refused", "policy.held"}));
+  EXPECT_EQ(events(told), (Events{"policy.adopted", "policy.refused", "policy.refused",
+                                  "policy.refused", "policy.held"}));
   EXPECT_EQ(told[0].at, Instant::from_seconds(1'700'000'000));
   EXPECT_EQ(told[1].state, CommitState::failure);
   EXPECT_THAT(told[1].sentence, HasSubstr("main.yaml:2:1"));
   EXPECT_THAT(told[1].sentence, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(told[2].sentence, HasSubstr("commit.not-allowed"));
   EXPECT_THAT(told[2].sentence, Not(HasSubstr("ana")));
+  EXPECT_THAT(told[3].sentence, Not(HasSubstr("203"))) << "half an address is one as well";
+  EXPECT_THAT(told[4].sentence, Not(HasSubstr("ana")));
 }
 
 TEST(NotifyWatch, TellsOfTargetsWithoutAddresses) {
