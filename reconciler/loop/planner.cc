@@ -189,8 +189,10 @@ std::optional<Canonical> desired_before(const Provider& provider, const TargetNa
 
 bool had_ticket(const Tickets& tickets, const std::string& slot, const Prefix& prefix,
                 const SessionId& session) {
-  auto at = tickets.find({slot, prefix});
-  return at != tickets.end() && at->second.contains(session);
+  for (const auto& key : {Tickets::key_type(slot, prefix), kNobodyKnows})
+    if (auto at = tickets.find(key); at != tickets.end() && at->second.contains(session))
+      return true;
+  return false;
 }
 
 Result<Tickets> tickets_given(const FactStore& store, const TargetName& target, Instant since) {

@@ -25,6 +25,8 @@ using ProviderFactory =
 
 /// Who was given a ticket for one connection, by slot and prefix.
 using Tickets = std::map<std::pair<std::string, Prefix>, std::set<SessionId>>;
+/// Under this key: those of whom the records could not be read. They may have had one everywhere.
+inline const Tickets::key_type kNobodyKnows;
 bool had_ticket(const Tickets& tickets, const std::string& slot, const Prefix& prefix,
                 const SessionId& session);
 /// Those that stood on a target at some time since, by the log.

@@ -158,6 +158,7 @@ void Reconciler::read_records(TargetState& state) {
   if (!applied) {
     log(LogLevel::error, "loop.records-unreadable", "The records of a target cannot be read.",
         {{"target", state.name.value}, {"problem", applied.error().text()}});
+    give_no_tickets(state);
     return;
   }
   for (AppliedEntry& entry : *applied) {
@@ -173,11 +174,18 @@ void Reconciler::read_tickets(TargetState& state) {
   Instant since = Instant::max();
   for (const auto& [id, session] : live_) since = std::min(since, session.created);
   auto tickets = tickets_given(store_, state.name, since);
-  if (tickets)
+  if (tickets) {
     state.tickets = std::move(*tickets);
-  else
-    log(LogLevel::error, "loop.records-unreadable", "The records of a target cannot be read.",
-        {{"target", state.name.value}, {"problem", tickets.error().text()}});
+    return;
+  }
+  log(LogLevel::error, "loop.records-unreadable", "The records of a target cannot be read.",
+      {{"target", state.name.value}, {"problem", tickets.error().text()}});
+  give_no_tickets(state);
+}
+
+/// Whoever is signed in may have had theirs; who signs in from now on has not.
+void Reconciler::give_no_tickets(TargetState& state) {
+  for (const auto& [id, session] : live_) state.tickets[kNobodyKnows].insert(id);
 }
 
 // ---- sessions ----

@@ -197,6 +197,7 @@ class Reconciler {
   std::vector<Fact> forget_protection(const Policy& policy);
   void read_records(TargetState& state);
   void read_tickets(TargetState& state);
+  void give_no_tickets(TargetState& state);
   void note_ended(const SessionId& id, EndCause cause);
   void mark(TargetState& state, const std::optional<IpAddress>& host);
   void hurry(TargetState& state, Duration at_most);

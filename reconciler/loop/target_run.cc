@@ -202,6 +202,8 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
     run.tickets = state.tickets;
     return run;
   }
+  if (auto all = state.tickets.find(kNobodyKnows); all != state.tickets.end())
+    run.tickets.insert(*all);
   std::set<SessionId> ids;
   for (const IpAddress& address : *hosts) {
     ids.merge(near(address));

@@ -17,6 +17,7 @@ class BrittleStore final : public FactStore {
   std::atomic<Mode> mode{Mode::good};
   /// Fails from the n-th append on that is still to come; negative: never.
   std::atomic<int> finish_after{-1};
+  std::atomic<bool> tickets_unreadable{false};
 
   Result<std::uint64_t> append(const Actor& actor, Instant at,
                                std::span<const Fact> facts) override {
@@ -72,6 +73,7 @@ class BrittleStore final : public FactStore {
   }
   Result<std::vector<AppliedInterval>> applied_with_tickets(const TargetName& target,
                                                             Instant since) const override {
+    if (tickets_unreadable) return fail(ErrorKind::unavailable, "the disk is broken");
     return real_->applied_with_tickets(target, since);
   }
   Result<std::optional<AdoptedPolicy>> adopted_policy() const override {

@@ -108,6 +108,23 @@ TEST_F(Connections, TakenAwayByHandItIsNotPutBack) {
   EXPECT_FALSE(knocks());
 }
 
+// Unreadable is not empty: nobody knows who had theirs, so nobody who is signed in gets one.
+TEST_F(Connections, RecordsThatCannotBeReadGiveNoSecond) {
+  begin_with(kOnce);
+  sign_in(kAna);
+  EXPECT_TRUE(knocks());
+  place("edge").take_away("ssh", kPrefix);
+  restart();
+  store_->tickets_unreadable = true;
+  loop_->resume(load(text_with(kOnce), "r1"));
+  ASSERT_TRUE(look_again());
+  EXPECT_FALSE(knocks());
+  sign_in(kAna, Duration::hours(2));
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(knocks()) << "a new sign-in is a new grant";
+  EXPECT_FALSE(knocks());
+}
+
 TEST_F(Connections, TheWholeTableTakenAwayGivesNoSecond) {
   begin_with(kOnce);
   sign_in(kAna);
