@@ -183,16 +183,18 @@ Status PolicyKeeper::not_held() const {
   return fail(ErrorKind::conflict, "the policy is " + waits_for() + "; nothing was done");
 }
 
-Status PolicyKeeper::put_in_force(const Actor& actor, const SoundSnapshot& chosen) {
+Status PolicyKeeper::put_in_force(const Actor& actor, const SoundSnapshot& chosen,
+                                  std::vector<Fact> together) {
   KNOCK_CHECK(not_held());
-  return adopt(actor, chosen);
+  return adopt(actor, chosen, std::move(together));
 }
 
-Status PolicyKeeper::adopt(const Actor& actor, const SoundSnapshot& chosen) {
+Status PolicyKeeper::adopt(const Actor& actor, const SoundSnapshot& chosen,
+                           std::vector<Fact> together) {
   const PolicySnapshot& snapshot = chosen.snapshot;
   const auto& revision = snapshot.revision;
   AdoptedPolicy adopted{revision, clock_.now(), snapshot.author, snapshot.subject, snapshot.files};
-  KNOCK_CHECK(reconciler_.adopt(actor, adopted, chosen.policy));
+  KNOCK_CHECK(reconciler_.adopt(actor, adopted, chosen.policy, std::move(together)));
   source_.in_force(revision);
   std::lock_guard lock(mutex_);
   status_.revision = revision;

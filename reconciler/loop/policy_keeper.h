@@ -61,8 +61,10 @@ class PolicyKeeper {
   Result<PolicySnapshot> read(const PolicyRevision& revision) { return source_.read(revision); }
   /// `conflict` while somebody holds the policy where it is; within `use` it stays true.
   Status not_held() const;
-  /// From within `use` alone. `conflict` while somebody holds the policy where it is.
-  Status put_in_force(const Actor& actor, const SoundSnapshot& chosen);
+  /// From within `use` alone. `conflict` while somebody holds the policy where it is. `together`
+  /// is written with the adoption: all of it, or nothing.
+  Status put_in_force(const Actor& actor, const SoundSnapshot& chosen,
+                      std::vector<Fact> together = {});
   /// Puts in force what somebody names, recorded with the actor: something newer, whatever the
   /// configuration says about when, or an older revision, which is evaluated with the sessions and
   /// the time of now. A revision that is named and is not the newest is held until somebody says
@@ -97,7 +99,7 @@ class PolicyKeeper {
   /// Why something newer waits, and what it needs; "" when it need not.
   std::string waits_for() const;
   Status wait(const PolicySnapshot& snapshot, std::string needs);
-  Status adopt(const Actor& actor, const SoundSnapshot& chosen);
+  Status adopt(const Actor& actor, const SoundSnapshot& chosen, std::vector<Fact> together = {});
   Result<Step> step_for(const AdvanceRequest& request, const PolicyRevision& now);
   Result<SoundSnapshot> sound_at(const Step& step, Diagnostics& problems, Diagnostics& remarks);
   Status record_step(const Actor& actor, const Step& step, const PolicyRevision& now,

@@ -86,7 +86,7 @@ void Reconciler::resume(std::shared_ptr<const Policy> policy, bool run) {
 }
 
 Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
-                         std::shared_ptr<const Policy> policy) {
+                         std::shared_ptr<const Policy> policy, std::vector<Fact> together) {
   auto before = this->policy();
   KNOCK_ASSIGN(auto stored, store_.adopted_policy());
   if (stopping()) return fail(ErrorKind::unavailable, "the controller is stopping");
@@ -96,6 +96,7 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   std::vector<Fact> facts{PolicyAdopted{adopted.revision,
                                         before ? before->revision : PolicyRevision(),
                                         adopted.author, adopted.subject, ""}};
+  for (Fact& fact : together) facts.push_back(std::move(fact));
   auto replaced = again ? replaced_another(store_, adopted.revision) : std::nullopt;
   if (!again)
     for (Fact& fact : forget_protection(*policy)) facts.push_back(std::move(fact));

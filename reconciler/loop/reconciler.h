@@ -73,9 +73,10 @@ class Reconciler {
   /// The policy that the log says is in force, after a start. With `run` false nothing is done
   /// about it until adopt().
   void resume(std::shared_ptr<const Policy> policy, bool run = true);
-  /// Puts a policy in force: durable first, then every target is dirty.
+  /// Puts a policy in force: durable first, with what is written `together` with it, then every
+  /// target is dirty.
   Status adopt(const Actor& actor, const AdoptedPolicy& adopted,
-               std::shared_ptr<const Policy> policy);
+               std::shared_ptr<const Policy> policy, std::vector<Fact> together = {});
   std::shared_ptr<const Policy> policy() const;
 
   /// `created`, and `id` when empty, are filled in. Durable when it returns; targets follow.

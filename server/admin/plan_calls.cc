@@ -181,9 +181,10 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   KNOCK_ASSIGN(auto view, asked_view());
   KNOCK_CHECK(check_format(format));
   Diagnostics problems;
+  KNOCK_ASSIGN(auto before, standing(c_.store()));
   auto candidate = planned(problems);
   if (!candidate) return refused(candidate.error(), problems);
-  KNOCK_ASSIGN(auto review, review_hash(c_.store(), candidate->files));
+  auto review = review_hash(before, candidate->files);
   // Who may only propose must not have roles started in places of their choice.
   auto new_targets = key_ || !candidate->commit.empty() ? Reconciler::NewTargets::not_read
                                                         : Reconciler::NewTargets::read;
@@ -193,6 +194,11 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
     tell_unplanned(*candidate, plan.error());
     return refused(plan.error(), problems);
   }
+  KNOCK_ASSIGN(auto after, standing(c_.store()));
+  if (after != before)
+    return fail(ErrorKind::unavailable,
+                "plan.moved: another policy came into force while this was planned, so it may not "
+                "go on from what is in force; plan it once more");
   if (!candidate->refused_because.empty())
     plan->findings.push_back(
         {Finding::Level::warning, "plan.not-signed", TargetName(),

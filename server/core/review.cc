@@ -23,16 +23,38 @@ PolicyRevision content_revision(std::span<const PolicyFile> files) {
   return PolicyRevision("sha256:" + to_hex(digest.finish()));
 }
 
-std::string review_hash(std::span<const PolicyFile> in_force, std::span<const PolicyFile> planned) {
-  auto before = in_force.empty() ? std::string() : content_revision(in_force).value;
-  return to_hex(sha256("knock review 1\n" + before + "\n" + content_revision(planned).value));
+namespace {
+
+/// Another for each adoption: to be the same, two must be at one millisecond and with two more in
+/// between, each of them on stable storage before the next.
+std::string mark_of(const std::optional<Adoption>& adoption) {
+  if (!adoption) return "";
+  return fmt::format("{} {} {}", adoption->at.ms, adoption->revision.value,
+                     adoption->previous.value);
 }
 
-Result<std::string> review_hash(const FactStore& store, std::span<const PolicyFile> planned) {
+Result<std::optional<Adoption>> last_adoption(const FactStore& store) {
+  return store.adoption_at(Instant::max());
+}
+
+std::string hash_of_change(const std::string& adoption, const PolicyRevision& planned) {
+  return to_hex(sha256("knock review 2\n" + adoption + "\n" + planned.value));
+}
+
+}  // namespace
+
+Result<Standing> standing(const FactStore& store) {
+  KNOCK_ASSIGN(auto adoption, last_adoption(store));
   KNOCK_ASSIGN(auto adopted, store.adopted_policy());
-  return review_hash(
-      adopted ? std::span<const PolicyFile>(adopted->files) : std::span<const PolicyFile>(),
-      planned);
+  if (!adoption || !adopted) return Standing{};
+  return Standing{mark_of(adoption), content_revision(adopted->files)};
+}
+
+std::string review_hash(const Standing& in_force, std::span<const PolicyFile> planned) {
+  auto content = content_revision(planned);
+  if (content == in_force.content)
+    return to_hex(sha256("knock review 2, nothing\n" + content.value));
+  return hash_of_change(in_force.adoption, content);
 }
 
 std::string review_footer(const std::string& review) {
@@ -44,48 +66,76 @@ std::string review_footer(const std::string& review) {
 
 namespace {
 
-/// Once, over restarts too: the same change made again, after it was taken back, is reviewed again.
 std::string nonce_of(const std::string& hash) { return "review:" + hash; }
 
-Status not_used(const FactStore& store, const std::string& hash) {
-  KNOCK_ASSIGN(bool used, store.plan_used(nonce_of(hash)));
-  if (!used) return {};
-  return fail(ErrorKind::conflict,
-              fmt::format("review.used: the review {} was applied before, and counts once; `knock "
-                          "audit tail` says when (plan.used). Nothing was done. Plan what is to "
-                          "change now, and review that",
-                          printable(hash.substr(0, 12))));
+/// "3f2a9c1b04d7 is in force since 2026-11-21T10:04:11Z"
+Result<std::string> who_is_in_force(const FactStore& store) {
+  KNOCK_ASSIGN(auto adoption, last_adoption(store));
+  if (!adoption) return std::string("nothing is in force yet");
+  return fmt::format("{} is in force since {}", printable(adoption->revision.value).substr(0, 15),
+                     to_string(adoption->at));
 }
 
-Status use(Controller& controller, const Actor& actor, const std::string& hash) {
-  std::vector<Fact> used{PlanUsed{nonce_of(hash), hash}};
-  auto written = controller.store().append(actor, controller.clock().now(), used);
-  return written ? Status() : Status(fail_within("log", written));
-}
-
-/// What is in force by somebody else's word: the change that brought it has the hash, or nobody
-/// knows that it is what was reviewed.
-Status came_as_reviewed(Controller& controller, const PolicySnapshot& newest,
-                        const std::string& hash) {
-  KNOCK_ASSIGN(auto adoption, controller.store().adoption_of(newest.revision));
-  std::vector<PolicyFile> before;
-  bool known = adoption.has_value();
-  if (known && !adoption->previous.empty()) {
-    auto read = controller.policy_keeper().read(adoption->previous);
-    known = read.has_value();
-    if (known) before = std::move(read->files);
+/// Whether what is in force came by exactly the change that has the hash, whoever put it there.
+Result<bool> came_by(const FactStore& store, const std::string& hash,
+                     const PolicyRevision& content) {
+  KNOCK_ASSIGN(auto adoption, last_adoption(store));
+  if (!adoption) return false;
+  std::optional<Adoption> before;
+  if (!adoption->previous.empty()) {
+    KNOCK_ASSIGN(before, store.adoption_of(adoption->previous));
   }
-  if (known && review_hash(before, newest.files) == hash) return {};
-  return fail(
-      ErrorKind::conflict,
-      fmt::format("review.other: {} is the newest and in force already, and it did not come "
-                  "by the change that was reviewed ({}). Nothing was done. Was it merged? "
-                  "If it was, plan it once more, and review that",
-                  printable(newest.revision.value).substr(0, 15), hash.substr(0, 12)));
+  return hash_of_change(mark_of(before), content) == hash;
+}
+
+/// Why a review is not to be applied that is not of what would be done.
+Error refusal(const std::string& in_force, const PolicyRevision& newest, const std::string& hash,
+              bool used, bool done) {
+  std::string why;
+  if (used && done)
+    why = fmt::format(
+        "review.used: what was reviewed was applied before, and {}: there is nothing "
+        "left to do. A review counts once",
+        in_force);
+  else if (used)
+    why = fmt::format(
+        "review.used: what was reviewed was applied before, and counts once; by now {}, "
+        "and `knock audit tail` says what came between. Nothing was done. Plan what is "
+        "to change now, and review that",
+        in_force);
+  else
+    why = fmt::format(
+        "review.other: what was reviewed ({}) is not what would be done: {}, the newest "
+        "is {}, and one of them is another than at the review. Nothing was done. Was "
+        "the change merged, and nothing else with it? Plan it once more, and review "
+        "that",
+        hash.substr(0, 12), in_force, printable(newest.value).substr(0, 15));
+  return {ErrorKind::conflict, std::move(why), {}, std::nullopt};
 }
 
 bool is_hash(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+Status apply_if_reviewed(Controller& controller, const Actor& actor, const std::string& hash,
+                         const SoundSnapshot& newest, ReviewedApply& out) {
+  const FactStore& store = controller.store();
+  PolicyKeeper& keeper = controller.policy_keeper();
+  KNOCK_ASSIGN(auto now, standing(store));
+  auto content = content_revision(newest.snapshot.files);
+  bool nothing_changes = content == now.content;
+  if (review_hash(now, newest.snapshot.files) == hash && !nothing_changes)
+    return keeper.put_in_force(actor, newest, {PlanUsed{nonce_of(hash), hash}});
+  KNOCK_ASSIGN(bool used, store.plan_used(nonce_of(hash)));
+  KNOCK_ASSIGN(bool came, came_by(store, hash, now.content));
+  bool agreed = review_hash(now, newest.snapshot.files) == hash || (came && !used);
+  if (!nothing_changes || !agreed) {
+    KNOCK_ASSIGN(auto in_force, who_is_in_force(store));
+    return fail(refusal(in_force, out.revision, hash, used, came));
+  }
+  auto policy = controller.reconciler().policy();
+  out.was_in_force = policy != nullptr && policy->revision == out.revision;
+  return out.was_in_force ? Status() : keeper.put_in_force(actor, newest);
 }
 
 }  // namespace
@@ -97,26 +147,11 @@ Result<ReviewedApply> apply_reviewed(Controller& controller, const Actor& actor,
                 "a review hash has 64 lower-case hexadecimal digits; it stands at the end of the "
                 "plan that was reviewed");
   ReviewedApply out;
-  PolicyKeeper& keeper = controller.policy_keeper();
-  KNOCK_CHECK(keeper.with_newest(problems, [&](const SoundSnapshot& newest) -> Status {
-    out.revision = newest.snapshot.revision;
-    KNOCK_CHECK(not_used(controller.store(), hash));
-    auto in_force = controller.reconciler().policy();
-    if (in_force != nullptr && in_force->revision == out.revision) {
-      out.was_in_force = true;
-      return came_as_reviewed(controller, newest.snapshot, hash);
-    }
-    KNOCK_ASSIGN(auto now, review_hash(controller.store(), newest.snapshot.files));
-    if (now != hash)
-      return fail(ErrorKind::conflict,
-                  fmt::format("review.other: what was reviewed is not what would be done: the "
-                              "review hash of {} is {} by now, and {} was reviewed. Plan it once "
-                              "more, and review that",
-                              printable(out.revision.value).substr(0, 15), now, hash));
-    KNOCK_CHECK(keeper.not_held());
-    KNOCK_CHECK(use(controller, actor, hash));
-    return keeper.put_in_force(actor, newest);
-  }));
+  KNOCK_CHECK(
+      controller.policy_keeper().with_newest(problems, [&](const SoundSnapshot& newest) -> Status {
+        out.revision = newest.snapshot.revision;
+        return apply_if_reviewed(controller, actor, hash, newest, out);
+      }));
   return out;
 }
 

@@ -109,11 +109,11 @@ expect 1 "git.not-descended: pull request 14 ends in ${stale:0:12}, which does n
 
 # ---- before the merge nothing is applied, and reading is not applying ----
 expect 1 'this needs apply' job "$reader" "HASH=$review" -- "$apply"
-expect 5 'review.other: .* did not come by the change that was reviewed' job "$applier" "HASH=$review" -- "$apply"
+expect 5 'review.other: what was reviewed .* is not what would be done' job "$applier" "HASH=$review" -- "$apply"
 # ---- nor is what nobody reviewed ----
 commit policy.yaml '  admins: {idp: admins, from: [local]}'
 work push -q "$folder/policy.git" main
-expect 5 'review.other: what was reviewed is not what would be done' job "$applier" "HASH=$review" -- "$apply"
+expect 5 'review.other: what was reviewed .* is not what would be done' job "$applier" "HASH=$review" -- "$apply"
 expect 6 "$(revision) is not in force; it waits for: somebody.s word" here apply
 expect 0 "^policy +$first" here status
 work reset -q --hard HEAD~1
@@ -131,19 +131,47 @@ expect 0 "^policy +$first" here status
 expect 0 "Policy $merged is in force" here advance
 expect 0 'was in force already' job "$applier" "HASH=$review" -- "$apply"
 expect 0 "Policy $first is in force" here advance "$first" --reason 'too early'
+# Taken back, that review is over, also when the policy is followed again; a new one waits for that.
+expect 5 'review.other' job "$applier" "HASH=$review" -- "$apply"
+again() {
+  expect 0 'Review hash' job "$reader" " --format markdown > comment.md=" -- \
+    'knock plan --server https://knock.example.org --policy . --format markdown > comment.md'
+  review=$(grep -ohE '[0-9a-f]{64}' "$folder/out" "$folder/err" | tail -n 1)
+}
+old=$review
+again
+[ "$review" != "$old" ] || say_failed 'a change that was taken back has the review hash that it had'
 expect 5 'the policy is held at' job "$applier" "HASH=$review" -- "$apply"
 expect 0 "$first stays in force" here advance --resume
+expect 5 'review.other' job "$applier" "HASH=$old" -- "$apply"
 # ---- the apply of exactly that plan, and a second use of it ----
 expect 0 "${merged}[0-9a-f]* is in force, as it was reviewed" job "$applier" "HASH=$review" -- "$apply"
 expect 0 "^policy +$merged" here status
-expect 5 'review.used: the review .* was applied before' job "$applier" "HASH=$review" -- "$apply"
-# The same change, taken back and made again, reads the same and is another one.
-work revert --no-edit -m 1 HEAD >/dev/null
+used='review.used: what was reviewed was applied before, and [0-9a-f]{12}[0-9a-f]* is in force since'
+expect 5 "$used" job "$applier" "HASH=$review" -- "$apply"
+# ---- what changes no policy file is put in force too, as often as it is made ----
+applied=$review nothing=
+for text in one two; do
+  commit README.md "$text"
+  work push -q "$folder/policy.git" main
+  again
+  [ "${nothing:=$review}" = "$review" ] || say_failed 'a change of nothing has several hashes'
+  expect 0 "$(revision)[0-9a-f]* is in force" job "$applier" "HASH=$review" -- "$apply"
+  expect 0 "$(revision)[0-9a-f]* was in force already" job "$applier" "HASH=$review" -- "$apply"
+done
+review=$applied
+expect 5 'review.used' job "$applier" "HASH=$review" -- "$apply"
+# The same change, taken back and made again, is another one, and its own review leads on.
+work revert --no-edit -m 1 "$merged" >/dev/null
 work push -q "$folder/policy.git" main
 expect 0 "Policy $(revision) is in force" here advance
 work revert --no-edit HEAD >/dev/null
 work push -q "$folder/policy.git" main
 expect 5 'review.used' job "$applier" "HASH=$review" -- "$apply"
+old=$review
+again
+expect 0 "$(revision)[0-9a-f]* is in force, as it was reviewed" job "$applier" "HASH=$review" -- "$apply"
+expect 5 'review.used' job "$applier" "HASH=$old" -- "$apply"
 # ---- who was told of it ----
 for event in policy.waiting policy.adopted policy.held 'status of [0-9a-f]{12}' 'plan of pull request 12'; do
   expect_soon 0 '' grep -E "\"notify.failed\".*\"event\":\"$event\"" "$folder/log"

@@ -22,13 +22,16 @@ constexpr const char* kOther =
 /// A remote with one pull request, 7, and one branch.
 class FakeRemote final : public PolicySource {
  public:
-  FakeRemote(std::string content, std::string refused)
-      : content_(std::move(content)), refused_(std::move(refused)) {}
+  FakeRemote(std::string content, std::string refused, std::function<void()> meanwhile)
+      : content_(std::move(content)),
+        refused_(std::move(refused)),
+        meanwhile_(std::move(meanwhile)) {}
   Result<PolicyRevision> poll(Deadline) override { return PolicyRevision("?"); }
   Result<PolicySnapshot> read(const PolicyRevision&) override { return PolicySnapshot(); }
   void in_force(const PolicyRevision& revision) override { told_ = revision; }
   std::string describe() const override { return "fake"; }
   Result<Candidate> candidate(const CandidateName& name, Deadline) override {
+    if (meanwhile_) meanwhile_();
     if (name.pull != 7 && name.branch != "topic")
       return fail(ErrorKind::not_found, "git.no-ref: the ref is not there");
     PolicySnapshot snapshot;
@@ -39,13 +42,39 @@ class FakeRemote final : public PolicySource {
 
  private:
   std::string content_, refused_;
+  std::function<void()> meanwhile_;
   PolicyRevision told_;
+};
+
+/// A folder whose revision may be given, as a commit's that changes no policy file is another one.
+class NamedSource final : public PolicySource {
+ public:
+  NamedSource(std::unique_ptr<PolicySource> folder, const std::string& name)
+      : folder_(std::move(folder)), name_(name) {}
+  Result<PolicyRevision> poll(Deadline deadline) override {
+    KNOCK_ASSIGN(real_, folder_->poll(deadline));
+    return name_.empty() ? real_ : PolicyRevision(name_);
+  }
+  Result<PolicySnapshot> read(const PolicyRevision& revision) override {
+    KNOCK_ASSIGN(auto snapshot, folder_->read(real_));
+    snapshot.revision = revision;
+    return snapshot;
+  }
+  std::string describe() const override { return folder_->describe(); }
+
+ private:
+  std::unique_ptr<PolicySource> folder_;
+  const std::string& name_;
+  PolicyRevision real_;
 };
 
 class RemoteTest : public ControllerFixture {
  protected:
   RemoteTest() {
-    remote_source_ = [this] { return std::make_unique<FakeRemote>(content_, refused_); };
+    remote_source_ = [this] {
+      return std::make_unique<FakeRemote>(content_, refused_, meanwhile_);
+    };
+    source_ = std::make_unique<NamedSource>(std::move(source_), source_named_);
     begin_with_policy();
     remote_ = std::make_unique<RemoteApi>(*api_, controller_->keys());
   }
@@ -79,8 +108,10 @@ class RemoteTest : public ControllerFixture {
     return found != nullptr && found->is_string() ? std::string(found->as_string()) : "";
   }
 
-  std::string content_ = kOther;  // of what is fetched
-  std::string refused_;           // why a fetched candidate would not come into force
+  std::string source_named_;         // the revision that the policy folder is to have
+  std::function<void()> meanwhile_;  // happens while a change is fetched
+  std::string content_ = kOther;     // of what is fetched
+  std::string refused_;              // why a fetched candidate would not come into force
   std::unique_ptr<RemoteApi> remote_;
 };
 
@@ -280,11 +311,78 @@ TEST_F(RemoteTest, exactly_what_was_reviewed_is_applied) {
   EXPECT_EQ(apply(review).status, 409u);
   EXPECT_EQ(apply(back).status, 200u);
   EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 1u);
-  // The same change once more has the same hash, and is another change.
+  // The same change once more is another one: it goes on from something else, and has a hash of its
+  // own, which leads on.
   set_policy(kOther);
-  EXPECT_EQ(member(call(reader, "POST", "/plan", "{}"), "review"), review);
-  EXPECT_EQ(apply(review).status, 409u);
+  auto again = member(call(reader, "POST", "/plan", "{}"), "review");
+  EXPECT_NE(again, review);
+  EXPECT_THAT(apply(review).body, HasSubstr("review.used"));
   EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 1u);
+  EXPECT_EQ(apply(again).status, 200u);
+  EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 2u);
+}
+
+TEST_F(RemoteTest, a_change_of_nothing_is_applied_as_often_as_it_is_made) {
+  auto reader = key("reader", {"plan:read"}), merger = key("merger", {"apply"});
+  auto apply = [&](const std::string& hash) {
+    return call(merger, "POST", "/apply", R"({"reviewed":")" + hash + "\"}");
+  };
+  auto nothing = member(call(reader, "POST", "/plan", candidate(kOneGroup)), "review");
+  for (const char* commit : {"c1", "c2"}) {
+    source_named_ = commit;
+    auto done = apply(nothing);
+    EXPECT_EQ(done.status, 200u) << done.body;
+    EXPECT_EQ(controller_->reconciler().policy()->revision.value, commit);
+    EXPECT_THAT(apply(nothing).body, HasSubstr("\"was_in_force\":true"));
+  }
+  // It is no word for what changes something.
+  set_policy(kOther);
+  source_named_ = "c3";
+  EXPECT_EQ(apply(nothing).status, 409u);
+  EXPECT_EQ(controller_->reconciler().policy()->revision.value, "c2");
+}
+
+TEST_F(RemoteTest, a_review_ends_when_something_else_comes_into_force) {
+  auto reader = key("reader", {"plan:read"}), merger = key("merger", {"apply"});
+  auto apply = [&](const std::string& hash) {
+    return call(merger, "POST", "/apply", R"({"reviewed":")" + hash + "\"}");
+  };
+  auto review = member(call(reader, "POST", "/plan", candidate(kOther)), "review");
+  // Somebody puts it in force by hand; the job has nothing to do, and uses nothing.
+  set_policy(kOther);
+  ASSERT_TRUE(controller_->policy_keeper().look("ana"));
+  EXPECT_THAT(apply(review).body, HasSubstr("\"was_in_force\":true"));
+  EXPECT_FALSE(store_->plan_used("review:" + review).value());
+  // And takes it back.
+  set_policy(kOneGroup);
+  ASSERT_TRUE(controller_->policy_keeper().look("ana"));
+  set_policy(kOther);
+  auto late = apply(review);
+  EXPECT_EQ(late.status, 409u) << late.body;
+  EXPECT_THAT(late.body, HasSubstr("review.other"));
+  EXPECT_EQ(controller_->reconciler().policy()->groups.size(), 1u);
+}
+
+TEST_F(RemoteTest, a_review_that_could_not_be_carried_out_is_not_used) {
+  auto reader = key("reader", {"plan:read"}), merger = key("merger", {"apply"});
+  auto review = member(call(reader, "POST", "/plan", candidate(kOther)), "review");
+  set_policy(kOther);
+  controller_->reconciler().stop();  // adopts nothing from now on
+  EXPECT_EQ(call(merger, "POST", "/apply", R"({"reviewed":")" + review + "\"}").status, 503u);
+  EXPECT_FALSE(store_->plan_used("review:" + review).value());
+}
+
+TEST_F(RemoteTest, a_plan_of_what_was_in_force_when_it_began_is_not_given) {
+  auto reader = key("reader", {"plan:read"});
+  meanwhile_ = [&] {
+    set_policy(kOther);
+    ASSERT_TRUE(controller_->policy_keeper().look("ana"));
+  };
+  auto moved = call(reader, "POST", "/plan", R"({"pull":7})");
+  EXPECT_EQ(moved.status, 503u);
+  EXPECT_THAT(moved.body, HasSubstr("plan.moved"));
+  meanwhile_ = nullptr;
+  EXPECT_EQ(call(reader, "POST", "/plan", R"({"pull":7})").status, 200u);
 }
 
 TEST_F(RemoteTest, what_is_in_force_already_is_no_proof_that_it_was_reviewed) {
@@ -295,8 +393,7 @@ TEST_F(RemoteTest, what_is_in_force_already_is_no_proof_that_it_was_reviewed) {
   EXPECT_EQ(early.status, 409u) << "before the merge: " << early.body;
   EXPECT_THAT(early.body, HasSubstr("review.other"));
   // The first policy of all came from nothing, and is what a review of it from nothing says.
-  auto first =
-      review_hash(std::vector<PolicyFile>(), std::vector<PolicyFile>{{"main.yaml", kOneGroup, ""}});
+  auto first = review_hash(Standing(), std::vector<PolicyFile>{{"main.yaml", kOneGroup, ""}});
   EXPECT_THAT(call(merger, "POST", "/apply", R"({"reviewed":")" + first + "\"}").body,
               HasSubstr("\"was_in_force\":true"));
   EXPECT_EQ(store_->records(0, 1000).value().size(), records);
@@ -402,15 +499,18 @@ TEST_F(RemoteTest, more_than_can_wait_are_told_to_come_again) {
 }
 
 TEST(ReviewHash, tells_contents_apart_and_nothing_else) {
-  std::vector<PolicyFile> none, a{{"a.yaml", "1", ""}, {"b.yaml", "2", ""}},
+  std::vector<PolicyFile> a{{"a.yaml", "1", ""}, {"b.yaml", "2", ""}},
       turned{{"b.yaml", "2", "x"}, {"a.yaml", "1", "y"}},
       moved{{"a.yaml", "12", ""}, {"b.yaml", "", ""}},
       joined{{"a.yaml1", "", ""}, {"b.yaml", "2", ""}};
   EXPECT_EQ(content_revision(a), content_revision(turned));
   EXPECT_NE(content_revision(a), content_revision(moved));
   EXPECT_NE(content_revision(a), content_revision(joined));
-  EXPECT_NE(review_hash(none, a), review_hash(a, a));
-  EXPECT_NE(review_hash(moved, a), review_hash(a, moved));
+  Standing nothing, one{"1", content_revision(a)}, two{"2", content_revision(a)};
+  EXPECT_NE(review_hash(nothing, a), review_hash(one, a));
+  EXPECT_NE(review_hash(one, moved), review_hash(two, moved)) << "it came into force anew";
+  EXPECT_EQ(review_hash(one, a), review_hash(two, turned)) << "nothing changes";
+  EXPECT_NE(review_hash(one, moved), review_hash(one, joined));
 }
 
 }  // namespace
