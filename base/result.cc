@@ -61,7 +61,12 @@ std::string Error::text() const {
     out += printable(layer);
     out += ": ";
   }
-  out += printable(message);
+  // Each problem on a line of its own; an indented one cannot pass for another message of ours.
+  auto lines = split(message, '\n');
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (i > 0) out += lines[i].starts_with("  ") ? "\n" : "\n  ";
+    out += printable(lines[i]);
+  }
   return out;
 }
 

@@ -44,7 +44,7 @@ int say_refused(const ApplyFlags& flags, const Error& error) {
   int code = error.kind == ErrorKind::conflict ? int(kStalePlan) : code_for(error);
   if (error.kind != ErrorKind::conflict) return fail_with(code, error.text());
   std::string message = flags.file + " is not applied:";
-  for (auto line : split(error.message, '\n')) message += "\n  " + std::string(line);
+  for (auto line : split(error.message, '\n')) message += "\n  " + std::string(trim(line));
   return fail_with(code, message);
 }
 

@@ -18,7 +18,10 @@ HttpResponse reply(int status, std::string body, std::string type) {
 
 HttpResponse problem(const Error& error, const Diagnostics& problems) {
   int status = http_status(error.kind);
-  return reply(status, problem_json(status, error, problems), "application/problem+json");
+  // Only where they are the cause: a sound policy may have warnings, and be refused all the same.
+  bool cause = error.kind == ErrorKind::invalid;
+  return reply(status, problem_json(status, error, cause ? problems : Diagnostics()),
+               "application/problem+json");
 }
 
 HttpResponse problem(ErrorKind kind, std::string message) {

@@ -70,9 +70,11 @@ expect 1 'is no token|characters that are no token' as wrong status
 expect 1 'KNOCK_TOKEN is not set' as '' status
 expect 1 'https only' env KNOCK_TOKEN="$reader" "$knock" --server http://192.0.2.1 status
 echo 'knock: 1
-grups: {}' >"$folder/job/bad.yaml"
+grups: {}
+servises: {}' >"$folder/job/bad.yaml"
 mkdir "$folder/job/bad" && mv "$folder/job/bad.yaml" "$folder/job/bad/policy.yaml"
-expect 3 'policy.yaml:2:' as "$reader" plan --policy bad
+expect 3 '^  policy.yaml:2:' as "$reader" plan --policy bad
+expect 3 '^  policy.yaml:3:' as "$reader" plan --policy bad
 
 # The job file for any shell is the same in fewer words.
 job_script=$tests/../../examples/ci/plain.sh

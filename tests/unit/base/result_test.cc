@@ -33,7 +33,7 @@ TEST(Error, RetryFollowsFromTheKind) {
 TEST(Error, ContextReadsOutermostFirstAndIsSafeToShow) {
   Error error{ErrorKind::unavailable, "HTTP 503\n\x1b[2J", {}, std::nullopt};
   auto text = std::move(error).within("observe").within("target prod\xe2\x80\xae").text();
-  EXPECT_EQ(text, "target prod\\u{202e}: observe: HTTP 503\\u{a}\\u{1b}[2J");
+  EXPECT_EQ(text, "target prod\\u{202e}: observe: HTTP 503\n  \\u{1b}[2J");
 }
 
 Result<int> half(int n) {

@@ -305,6 +305,7 @@ TEST_F(RemoteTest, exactly_what_was_reviewed_is_applied) {
   // A review counts once, and back needs one of its own.
   auto second = apply(review);
   EXPECT_EQ(second.status, 409u);
+  EXPECT_THAT(second.body, Not(HasSubstr("problems"))) << "no warning of the policy is its cause";
   EXPECT_THAT(second.body, HasSubstr("review.used"));
   set_policy(kOneGroup);
   auto back = member(call(reader, "POST", "/plan", "{}"), "review");
