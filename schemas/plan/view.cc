@@ -157,7 +157,7 @@ std::string unreadable_text(const TargetPlan& target, View view) {
 std::string sentence_text(const Finding& finding, View view) {
   if (view == View::full) return finding.sentence;
   // Speaks of a commit, its files and files of signers, and of nobody.
-  bool of_files = finding.id == "plan.not-signed";
+  bool of_files = finding.id == "plan.not-signed" || finding.id == "plan.behind";
   return view == View::people || of_files ? without_addresses(finding.sentence)
                                           : std::string(shape_sentence(finding.id));
 }

@@ -67,6 +67,7 @@ class AdminCall {
     std::string commit;           // that was fetched; "": none was
     std::uint64_t pull = 0;       // whose it is; 0: of none
     std::string refused_because;  // Candidate::refused_because
+    PolicyRevision follows;       // Candidate::follows
   };
   /// What was sent, what lies at the remote as a pull request or branch, or what the policy source
   /// holds.

@@ -137,6 +137,7 @@ Result<AdminCall::Planned> AdminCall::planned(Diagnostics& problems) {
     out.revision = fetched.snapshot.revision;
     out.commit = fetched.snapshot.revision.value;
     out.pull = name->pull;
+    out.follows = fetched.follows;
     out.refused_because = std::move(fetched.refused_because);
     return out;
   }
@@ -203,6 +204,13 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
     plan->findings.push_back(
         {Finding::Level::warning, "plan.not-signed", TargetName(),
          "as it is it would not come into force: " + candidate->refused_because});
+  auto waiting = c_.policy_keeper().status().waiting;
+  if (!candidate->commit.empty() && waiting && waiting->revision != candidate->follows)
+    plan->findings.push_back(
+        {Finding::Level::warning, "plan.behind", TargetName(),
+         fmt::format("{} is merged already and waits to come into force, and this does not contain "
+                     "it: rebase first, or the review will not fit what the merge makes",
+                     printable(waiting->revision.value.substr(0, 12)))});
   if (only.empty()) tell_planned(*candidate, *plan, review);
   json::object out{{"text", plan_document(*plan, format, {color, "", "", view})},
                    {"id", to_hex(plan->id)},

@@ -174,9 +174,12 @@ class GitSource final : public PolicySource {
     KNOCK_CHECK(git::check_descent(fetched.repository(), before, head, what));
     out.follows = PolicyRevision(before);
     // What the branch holds may wait to come into force, and a merge brings it all.
-    if (auto newest = fetched.repository().commit_at(seen_); newest && *newest)
-      if (auto has = fetched.repository().leads_to(**newest, head); has && *has)
-        out.follows = PolicyRevision(**newest);
+    KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
+    KNOCK_ASSIGN(auto newest, mirror.commit_at(seen_));
+    if (newest) {
+      KNOCK_ASSIGN(bool has, fetched.repository().leads_to(*newest, head));
+      if (has) out.follows = PolicyRevision(*newest);
+    }
     KNOCK_ASSIGN(out.snapshot, fetched.repository().snapshot(head, options_.path, {}));
     // As check_signed(): what came before counts as judged only when it is in force.
     auto judged = told_ == before ? std::optional(before) : std::nullopt;

@@ -97,6 +97,7 @@ head=$(git -C "$folder/checkout" rev-parse HEAD)
 expect 0 "knock-review: $review" job "$reader" " > comment.md= --commit $head" -- "$fork"
 expect 1 'git.head-moved' job "$reader" " > comment.md= --commit ${first}0000000000000000000000000000" -- "$fork"
 expect 1 'git.no-ref' job "$reader" "pull 12=pull 13" -- "$fork"
+expect 1 '' grep -q 'merged already' "$comment"
 expect 0 'contractors' here plan --pull 12
 expect 64 'excludes' here plan --pull 12 --branch contractors
 expect 64 'do not go with --pull' here plan --pull 12 --out x.plan
@@ -116,6 +117,8 @@ work push -q "$folder/policy.git" main
 expect 5 'review.other: what was reviewed .* is not what would be done' job "$applier" "HASH=$review" -- "$apply"
 expect 6 "$(revision) is not in force; it waits for: somebody.s word" here apply
 expect 0 "^policy +$first" here status
+# What waits is in the plan of no fork that does not contain it.
+expect 0 "$(revision). is merged already and waits to come into force" job "$reader" " > comment.md=" -- "$fork"
 work reset -q --hard HEAD~1
 work push -q --force "$folder/policy.git" main
 

@@ -124,6 +124,15 @@ TEST_F(GitCandidateTest, FollowsFromWhatIsInForce) {
   EXPECT_TRUE(pull(*source, 7)) << "nothing new is no error";
 }
 
+TEST_F(GitCandidateTest, WhatTheBranchHoldsBeyondWhatIsInForceIsFollowedWhereItIsThere) {
+  auto newest = repository_.commit({{"a.yaml", "knock: 1 # waits\n"}});
+  auto source = open();
+  propose("knock: 1 # from what is in force\n", in_force_);
+  EXPECT_EQ(pull(*source, 7)->follows.value, in_force_);
+  propose("knock: 1 # rebased\n", newest);
+  EXPECT_EQ(pull(*source, 7)->follows.value, newest);
+}
+
 TEST_F(GitCandidateTest, WhatIsInForceFromElsewhereIsReplacedByTheBranch) {
   auto source = open();
   source->in_force(PolicyRevision("sha256:" + std::string(64, 'a')));
