@@ -12,6 +12,7 @@
 #include "reconciler/core/render_edits.h"
 #include "reconciler/core/render_html_style.h"
 #include "reconciler/core/render_words.h"
+#include "schemas/plan/policy_part.h"
 
 namespace knock {
 namespace {
@@ -61,10 +62,12 @@ class Page {
     figures(false);
     cuts();
     findings();
-    bars();
+    if (!words_.shape()) bars();
     edits();
     targets();
-    out_ += fmt::format("<footer><p>{}</p></footer>\n</body>\n</html>\n", safe(summary(plan_)));
+    auto end =
+        words_.shape() ? fmt::format("{} {}", shape_summary(plan_), kLeftOut) : summary(plan_);
+    out_ += fmt::format("<footer><p>{}</p></footer>\n</body>\n</html>\n", safe(end));
   }
 
  private:
@@ -108,6 +111,12 @@ class Page {
       return fmt::format("{}{}", what, complete ? "" : ", others unknown");
     };
     out_ += "<ul class=\"tiles\">\n";
+    if (words_.shape()) {
+      tile("", std::to_string(plan_.edits.size()),
+           plan_.edits.size() == 1 ? "policy change" : "policy changes");
+      out_ += "</ul>\n";
+      return;
+    }
     if (!plan_.scope.refresh_only) {
       tile("gain", people(counts_.gain, counts_.gain_complete),
            gain(counts_.gain_complete, counts_.gain == 1 ? "person gains" : "people gain"));
@@ -265,11 +274,12 @@ class Page {
         open_table(out_, {"service", "people", "who", "rule", "known from"});
         open = true;
       }
-      auto count = figure.complete ? safe(figure.count)
-                                   : fmt::format(
-                                         "{} known, <span class=\"unknown\">others "
-                                         "unknown</span>",
-                                         figure.known);
+      auto count = figure.complete || words_.shape()
+                       ? safe(figure.count)
+                       : fmt::format(
+                             "{} known, <span class=\"unknown\">others "
+                             "unknown</span>",
+                             figure.known);
       auto rule = safe(figure.rule);
       if (!figure.place.empty()) rule += " " + place_html(figure.place);
       out_ += "<tr>" + cell("", fmt::format("<b>{}</b>", safe(figure.service)), "name") +
@@ -305,8 +315,7 @@ class Page {
   }
 
   void cuts() {
-    if (counts_.cut_sessions == 0 && !words_.shape()) return;
-    if (words_.shape()) return cut_counts();
+    if (counts_.cut_sessions == 0) return;
     constexpr std::size_t kMost = 2'000, kUnfolded = 20;
     out_ += "<h2>Live sessions that are cut</h2>\n";
     auto cuts = words_.cuts();
@@ -332,19 +341,6 @@ class Page {
     }
     out_ += "</tbody>\n</table></div>\n";
   }
-  void cut_counts() {
-    bool any = false;
-    for (const FigureWords& figure : words_.figures(0)) {
-      if (figure.sessions == 0) continue;
-      if (!any) out_ += "<h2>Live sessions that are cut</h2>\n<ul>\n";
-      any = true;
-      out_ += fmt::format("<li>{} from <b>{}</b>: rule {}</li>\n",
-                          counted(figure.sessions, "session", "sessions"), safe(figure.service),
-                          safe(figure.rule));
-    }
-    if (any) out_ += "</ul>\n";
-  }
-
   void findings() {
     auto findings = words_.findings();
     if (findings.empty()) return;
@@ -456,7 +452,10 @@ class Page {
 }  // namespace
 
 void write_html(const Plan& plan, const RenderOptions& options, const Write& out) {
-  Page(plan, options, out).write();
+  if (options.view == View::shape)
+    Page(policy_part(plan), options, out).write();
+  else
+    Page(plan, options, out).write();
 }
 
 }  // namespace knock

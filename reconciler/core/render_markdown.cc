@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "reconciler/core/render_edits.h"
 #include "reconciler/core/render_words.h"
+#include "schemas/plan/policy_part.h"
 
 namespace knock {
 namespace {
@@ -103,7 +104,10 @@ class Markdown {
           fmt::format("\n**{} not shown**, because a comment has no room for more; the text, HTML "
                       "and JSON forms of this plan have everything.\n",
                       counted(left_out_, "line is", "lines are")));
-    must(fmt::format("\n{}\n", prose(summary(plan_))));
+    if (words_.shape())
+      must(fmt::format("\n{}\n\n{}\n", prose(shape_summary(plan_)), prose(kLeftOut)));
+    else
+      must(fmt::format("\n{}\n", prose(summary(plan_))));
   }
 
  private:
@@ -165,6 +169,11 @@ class Markdown {
     auto people = [](std::size_t n, bool complete) {
       return complete ? fmt::format("**{}**", n) : fmt::format("**{} known**, others unknown", n);
     };
+    if (words_.shape()) {
+      row("policy changes", fmt::format("**{}**", plan_.edits.size()));
+      row("as of", code(to_string(plan_.as_of)));
+      return;
+    }
     if (!plan_.scope.refresh_only) {
       row("who gains", people(counts_.gain, counts_.gain_complete));
       row("who loses", people(counts_.lose, counts_.lose_complete));
@@ -235,18 +244,9 @@ class Markdown {
 
   void cuts() {
     std::vector<std::string> rows;
-    if (words_.shape()) {
-      for (const FigureWords& figure : words_.figures(0))
-        if (figure.sessions > 0)
-          rows.push_back(fmt::format("- {} from {}: rule {}\n",
-                                     counted(figure.sessions, "session", "sessions"),
-                                     services_text(figure), code(figure.rule)));
-    } else {
-      for (const auto& [who, address, services, left, why] : words_.cuts())
-        rows.push_back(fmt::format("- {} from {}{}: {}; {}\n", code(who), code(services),
-                                   address.empty() ? "" : " at " + code(address), left,
-                                   prose(why)));
-    }
+    for (const auto& [who, address, services, left, why] : words_.cuts())
+      rows.push_back(fmt::format("- {} from {}{}: {}; {}\n", code(who), code(services),
+                                 address.empty() ? "" : " at " + code(address), left, prose(why)));
     section("\n#### Live sessions that are cut\n\n", rows);
   }
 
@@ -315,7 +315,7 @@ class Markdown {
     auto size = target.changes.size() + target.held.size();
     auto head =
         fmt::format("<code>{}</code> {}", html_escape(for_code(printable(target.target.value))),
-                    html_escape(tally(target)));
+                    words_.shape() ? "" : html_escape(tally(target)));
     if (!fits(head.size() + kFold + 200, limit)) {
       left_out_ += 1 + size;
       return;
@@ -396,7 +396,10 @@ class Markdown {
 }  // namespace
 
 void write_markdown(const Plan& plan, const RenderOptions& options, const Write& out) {
-  Markdown(plan, options, out).write();
+  if (options.view == View::shape)
+    Markdown(policy_part(plan), options, out).write();
+  else
+    Markdown(plan, options, out).write();
 }
 
 }  // namespace knock

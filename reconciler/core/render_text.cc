@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "reconciler/core/render_edits.h"
 #include "reconciler/core/render_words.h"
+#include "schemas/plan/policy_part.h"
 
 namespace knock {
 namespace {
@@ -20,12 +21,15 @@ class Text {
     heading();
     people();
     edits();
-    cuts();
+    if (!words_.shape()) cuts();
     for (const TargetPlan& one : plan_.targets)
       if (!one.changes.empty() || !one.held.empty() || !one.readable) target(one);
     findings();
     guards();
-    out_ += "\n" + summary(plan_) + "\n";
+    if (words_.shape())
+      out_ += fmt::format("\n{}\n{}\n", shape_summary(plan_), kLeftOut);
+    else
+      out_ += "\n" + summary(plan_) + "\n";
   }
 
  private:
@@ -53,7 +57,7 @@ class Text {
     Columns<4> columns;
     for (const auto& figure : figures) columns.measure(cells(figure));
     auto counts = counts_of(plan_);
-    bool changes = counts.changed > 0;
+    bool changes = counts.changed > 0 && !words_.shape();
     if (!figures.empty() || changes) out_ += "\n";
     std::size_t widest = 0;
     for (const auto& figure : figures)
@@ -119,24 +123,12 @@ class Text {
   }
 
   void cuts() {
-    if (words_.shape()) return cut_counts();
     if (plan_.cuts.empty()) return;
     out_ += "\nLive sessions that are cut\n";
     Columns<5> columns;
     auto cuts = words_.cuts();
     for (const auto& cut : cuts) columns.measure(cut);
     for (const auto& cut : cuts) out_ += painted("  - " + columns.line(cut), "31") + "\n";
-  }
-  void cut_counts() {
-    bool any = false;
-    for (const FigureWords& figure : words_.figures(0)) {
-      if (figure.sessions == 0) continue;
-      if (!any) out_ += "\nLive sessions that are cut\n";
-      any = true;
-      out_ +=
-          fmt::format("  - {} from {}   rule {}\n", counted(figure.sessions, "session", "sessions"),
-                      figure.service, figure.rule);
-    }
   }
 
   std::string painted(std::string text, std::string_view color) const {
@@ -203,7 +195,10 @@ class Text {
 }  // namespace
 
 void write_text(const Plan& plan, const RenderOptions& options, const Write& out) {
-  Text(plan, options, out).write();
+  if (options.view == View::shape)
+    Text(policy_part(plan), options, out).write();
+  else
+    Text(plan, options, out).write();
 }
 
 }  // namespace knock

@@ -187,6 +187,12 @@ PlanCounts counts_of(const Plan& plan) {
   return out;
 }
 
+std::string shape_summary(const Plan& part) {
+  return part.edits.empty() ? std::string("Plan: no policy change.")
+                            : fmt::format("Plan: {}.", counted(part.edits.size(), "policy change",
+                                                               "policy changes"));
+}
+
 std::string targets_text(const PlanCounts& counts) {
   return fmt::format("{} of {} change, {}", counts.changed, counts.targets,
                      counts.calls_known ? counted(counts.calls, "call", "calls")
@@ -281,6 +287,18 @@ std::string Words::basis(const PeopleFigure& figure) const {
   return join(parts, "; ");
 }
 
+namespace {
+
+/// "members of contractors": a shape counts nobody.
+std::string members_of(const std::vector<GroupName>& groups) {
+  std::vector<std::string> names;
+  for (const GroupName& name : groups) names.push_back(printable(name.value));
+  auto all = names.size();
+  return "members of " + some_of(std::move(names), 4, all);
+}
+
+}  // namespace
+
 FigureWords Words::words_of(const PeopleFigure& figure) const {
   FigureWords out;
   out.gains = figure.gains;
@@ -291,8 +309,9 @@ FigureWords Words::words_of(const PeopleFigure& figure) const {
   out.services = {printable(figure.service.value)};
   out.rule = printable(figure.rule.value);
   out.place = place(figure.origin);
-  out.basis = basis(figure);
+  out.basis = shape() ? "" : basis(figure);
   out.sessions = figure.sessions;
+  if (shape()) out.count = members_of(figure.unlisted);
   return out;
 }
 
@@ -547,6 +566,7 @@ std::string Words::target_state(const TargetPlan& target) const {
     auto why = printable(unreadable_text(target, view_));
     return fmt::format("{}, cannot be read{}", type, why.empty() ? "" : ": " + why);
   }
+  if (shape()) return type;
   auto out = fmt::format("{}, {} owned, {} foreign", type, target.owned, target.foreign);
   if (target.calls && *target.calls > 0) out += ", " + counted(*target.calls, "call", "calls");
   return out;

@@ -60,6 +60,8 @@ struct PlanCounts {
   std::size_t cut_sessions = 0;
 };
 PlanCounts counts_of(const Plan& plan);
+/// For the end of a shape, which is told of a policy_part(): "Plan: 3 policy changes."
+std::string shape_summary(const Plan& part);
 /// "2 of 7 change, 9 calls"
 std::string targets_text(const PlanCounts& counts);
 /// What a plan with a scope of its own leaves out; "" otherwise.

@@ -3,6 +3,7 @@
 
 #include "schemas/plan/change_codec.h"
 #include "schemas/plan/plan_parts.h"
+#include "schemas/plan/policy_part.h"
 
 namespace knock {
 namespace {
@@ -21,7 +22,9 @@ class Document {
   void plan(const Plan& plan) {
     json_.begin_object().text("knock_plan", kPlanVersion).text("view", to_string(view_));
     write_plan_members(json_, plan);
-    json_.flag("empty", plan.empty());
+    bool shape = view_ == View::shape;
+    json_.flag("empty", plan.empty() && (!shape || plan.edits.empty()));
+    if (shape) json_.text("left_out", kLeftOut);
     list("edits", plan.edits, write_edit);
     write_list(json_, "figures", plan.figures, write_figure);
     personal("people", plan.people, write_person);
@@ -65,6 +68,11 @@ class Document {
 
 }  // namespace
 
-void write_json(const Plan& plan, const Write& out, View view) { Document(out, view).plan(plan); }
+void write_json(const Plan& plan, const Write& out, View view) {
+  if (view == View::shape)
+    Document(out, view).plan(policy_part(plan));
+  else
+    Document(out, view).plan(plan);
+}
 
 }  // namespace knock

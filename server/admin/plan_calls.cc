@@ -25,21 +25,10 @@ bool is_commit(const std::string& text) {
   return text.size() == 40 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-/// One line for a commit.
+/// One line for a commit, which whoever reads the forge reads: of the policies alone.
 std::string change_in_short(const Plan& plan) {
-  std::size_t changes = 0, targets = 0;
-  for (const TargetPlan& target : plan.targets) {
-    auto count = target.changes.size() + target.held.size();
-    changes += count;
-    targets += count > 0 ? 1 : 0;
-  }
-  auto out = changes == 0 ? std::string("No target would change today.")
-                          : fmt::format("{} on {}.", counted(changes, "change", "changes"),
-                                        counted(targets, "target", "targets"));
-  if (!plan.guards.empty())
-    out += fmt::format(" {} would hold something back.",
-                       counted(plan.guards.size(), "guard", "guards"));
-  return out;
+  return plan.edits.empty() ? std::string("No policy change.")
+                            : counted(plan.edits.size(), "policy change", "policy changes") + ".";
 }
 
 /// "commit.unsigned", of what begins with it.
@@ -212,12 +201,16 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
                      "it: rebase first, or the review will not fit what the merge makes",
                      printable(waiting->revision.value.substr(0, 12)))});
   if (only.empty()) tell_planned(*candidate, *plan, review);
+  // A shape is of the policies alone (schemas/plan/policy_part.h), and so is what stands beside it.
+  bool shape = view == View::shape;
   json::object out{{"text", plan_document(*plan, format, {color, "", "", view})},
-                   {"id", to_hex(plan->id)},
                    {"review", review},
                    {"view", to_string(view)},
-                   {"empty", plan->empty()},
-                   {"guards", plan->guards.size()}};
+                   {"empty", shape ? plan->edits.empty() : plan->empty()}};
+  if (!shape) {
+    out["id"] = to_hex(plan->id);
+    out["guards"] = plan->guards.size();
+  }
   if (!candidate->commit.empty()) {
     out["commit"] = candidate->commit;
     out["refused_because"] = candidate->refused_because;

@@ -196,6 +196,50 @@ TEST_F(RemoteTest, a_plan_is_seen_as_far_as_the_scope_goes) {
   }
 }
 
+/// Two halves of a network, one of which holds somebody: the plans of both are the same to who may
+/// not see people.
+TEST_F(RemoteTest, a_candidate_cannot_ask_where_somebody_is) {
+  const std::string giving = std::string(kOneGroup) +
+                             "targets: {edge: {type: nftables}}\n"
+                             "services: {ssh: {ports: [tcp/22], targets: [edge]}}\n"
+                             "allow: {dba: {who: [dba], to: [ssh], ttl: 1h}}\n";
+  set_policy(giving);
+  ASSERT_TRUE(controller_->policy_keeper().look("test"));
+  GrantRequest grant{"bob", address("203.0.113.9"), Duration::hours(1), "why", {GroupName("dba")}};
+  ASSERT_TRUE(controller_->grant("test", grant));
+  auto asking = [&](const std::string& network) {
+    return giving + "networks: {half: [" + network +
+           "]}\n"
+           "deny: {half: {from: {in: [half]}, to: [ssh]}}\n";
+  };
+  auto answers = [&](const std::string& token, const std::string& network,
+                     const std::string& format, const std::string& view) {
+    auto answer =
+        call(token, "POST", "/plan",
+             candidate(asking(network), R"(,"format":")" + format + R"(","view":")" + view + "\""));
+    EXPECT_EQ(answer.status, 200u) << answer.body;
+    // What names the candidate itself differs.
+    auto value = boost::json::parse(answer.body);
+    value.as_object().erase("review");
+    auto text = boost::json::serialize(value);
+    for (auto at = text.find("sha256:"); at != text.npos; at = text.find("sha256:", at + 1)) {
+      auto end = text.find_first_not_of("0123456789abcdef", at + 7);
+      text.erase(at + 7, end - at - 7);
+    }
+    return text;
+  };
+  auto reader = key("reader", {"plan:read"}), auditor = key("auditor", {"audit:read"});
+  for (const char* format : {"text", "markdown", "html", "json"}) {
+    EXPECT_EQ(answers(reader, "203.0.113.0/25", format, "shape"),
+              answers(reader, "203.0.113.128/25", format, "shape"))
+        << format;
+    EXPECT_THAT(answers(reader, "203.0.113.0/25", format, "shape"), HasSubstr("Left out"));
+  }
+  EXPECT_THAT(answers(auditor, "203.0.113.0/25", "text", "full"), HasSubstr("203.0.113.9"))
+      << "there is something to be found";
+  EXPECT_THAT(answers(auditor, "203.0.113.128/25", "text", "full"), Not(HasSubstr("203.0.113.9")));
+}
+
 TEST_F(RemoteTest, people_who_are_not_signed_in_cannot_be_made_up_through_a_token) {
   auto token = key("reader", {"plan:read", "plan:people", "audit:read"});
   auto answer = call(token, "POST", "/plan", candidate(kOther, R"(,"sessions":[])"));
