@@ -294,6 +294,9 @@ void add_plan(Commands& commands) {
                                      "The controller fetches this branch of the policy's remote");
   command->add_option("--commit", flags->fetched.commit,
                       "What --pull or --branch must end in; refused when somebody pushed since");
+  command->add_flag("--post", flags->fetched.post,
+                    "With --pull or --branch: the controller tells the forge, by a status of the "
+                    "commit and, where notify.forge.post is set, a comment");
   pull->excludes(branch)
       ->excludes("--policy")
       ->excludes("--repo")
@@ -302,6 +305,8 @@ void add_plan(Commands& commands) {
   commands.run(command, [&commands, flags, command] {
     if (!flags->fetched.commit.empty() && !flags->fetched.given())
       return fail_with(kUsage, "--commit says what --pull or --branch must end in; name one");
+    if (flags->fetched.post && !flags->fetched.given())
+      return fail_with(kUsage, "--post tells the forge of what --pull or --branch names; name one");
     if (flags->fetched.given() && !AdminClient::of(commands.global).reachable())
       return fail_with(kError,
                        "--pull and --branch are fetched by a controller, and none answers "

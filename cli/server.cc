@@ -120,6 +120,7 @@ int server_plan(const Global& global, const ServerPlanFlags& flags) {
   if (flags.fetched.pull > 0) body["pull"] = flags.fetched.pull;
   if (!flags.fetched.branch.empty()) body["branch"] = flags.fetched.branch;
   if (!flags.fetched.commit.empty()) body["commit"] = flags.fetched.commit;
+  if (flags.fetched.post) body["post"] = true;
   auto answer = AdminClient::of(global).post("/api/v1/plan", body);
   if (!answer) return say_failed(answer.error());
   const auto& document = member(*answer, "text");

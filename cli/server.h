@@ -27,6 +27,7 @@ bool asks_a_server(std::string_view command);
 struct FetchedFlags {
   std::uint64_t pull = 0;
   std::string branch, commit;
+  bool post = false;  // the controller tells the forge
   bool given() const { return pull > 0 || !branch.empty(); }
 };
 

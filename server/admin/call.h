@@ -72,9 +72,10 @@ class AdminCall {
   /// What was sent, what lies at the remote as a pull request or branch, or what the policy source
   /// holds.
   Result<Planned> planned(Diagnostics& problems);
-  /// The forge, of what was fetched.
+  /// `post`: whether the forge is to be told of what is fetched, with the controller's own token.
+  Result<bool> asked_to_post(const std::vector<TargetName>& only);
   void tell_planned(const Planned& candidate, const Plan& plan, const std::string& review);
-  void tell_unplanned(const Planned& candidate, const Error& error);
+  void tell_unplanned(const Planned& candidate, const Error& error, const Diagnostics& problems);
   Result<std::optional<CandidateName>> named_candidate();
   Result<std::optional<Duration>> key_life();
   /// What is to be said of ends that are written nowhere.

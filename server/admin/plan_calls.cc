@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "reconciler/core/render.h"
+#include "reconciler/loop/sound_policy.h"
 #include "schemas/plan/codec.h"
 #include "schemas/plan/view.h"
 #include "server/admin/call.h"
@@ -170,6 +171,7 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
                   "with them, whoever may read plans could ask about anybody");
   KNOCK_ASSIGN(auto view, asked_view());
   KNOCK_CHECK(check_format(format));
+  KNOCK_ASSIGN(bool post, asked_to_post(only));
   Diagnostics problems;
   KNOCK_ASSIGN(auto before, standing(c_.store()));
   auto candidate = planned(problems);
@@ -181,7 +183,7 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   auto plan = c_.plan_candidate(std::move(candidate->files), candidate->revision, only, problems,
                                 new_targets);
   if (!plan) {
-    tell_unplanned(*candidate, plan.error());
+    if (post) tell_unplanned(*candidate, plan.error(), problems);
     return refused(plan.error(), problems);
   }
   KNOCK_ASSIGN(auto after, standing(c_.store()));
@@ -200,7 +202,7 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
          fmt::format("{} is merged already and waits to come into force, and this does not contain "
                      "it: rebase first, or the review will not fit what the merge makes",
                      printable(waiting->revision.value.substr(0, 12)))});
-  if (only.empty()) tell_planned(*candidate, *plan, review);
+  if (post) tell_planned(*candidate, *plan, review);
   // A shape is of the policies alone (schemas/plan/policy_part.h), and so is what stands beside it.
   bool shape = view == View::shape;
   json::object out{{"text", plan_document(*plan, format, {color, "", "", view})},
@@ -218,24 +220,45 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   return reply(200, json::serialize(out) + "\n");
 }
 
+Result<bool> AdminCall::asked_to_post(const std::vector<TargetName>& only) {
+  KNOCK_ASSIGN(bool post, args_.boolean_or("post", false));
+  if (!post) return false;
+  if (!args_.has("pull") && !args_.has("branch"))
+    return fail(ErrorKind::invalid,
+                "`post` tells the forge of what is fetched: name a `pull` or a `branch`");
+  if (!only.empty())
+    return fail(ErrorKind::invalid,
+                "a plan of some targets is not the whole plan, and is not posted");
+  if (!c_.config().notify.forge)
+    return fail(ErrorKind::unsupported,
+                "this controller knows no forge to tell: write `forge:` below `notify:` of "
+                "knock.yaml (docs/notifications.md)");
+  return true;
+}
+
 void AdminCall::tell_planned(const Planned& candidate, const Plan& plan,
                              const std::string& review) {
-  if (candidate.commit.empty()) return;
+  // Whoever can read the forge reads it: no names and no addresses, whatever was asked for.
+  bool comments = c_.config().notify.forge->post && candidate.pull > 0;
   bool sound = candidate.refused_because.empty();
   notify::PlannedChange change{
-      candidate.pull, candidate.commit,
+      candidate.pull,
+      candidate.commit,
       sound ? change_in_short(plan)
             : "As it is it would not come into force: " + id_in(candidate.refused_because) + ".",
       sound ? notify::CommitState::success : notify::CommitState::failure,
-      // Whoever can read the forge reads it: no names and no addresses, whatever was asked for.
-      plan_document(plan, "markdown", {false, "", "", View::shape}), review_footer(review)};
+      comments ? plan_document(plan, "markdown", {false, "", "", View::shape}) : "",
+      review_footer(review)};
   c_.planned(change);
 }
 
-void AdminCall::tell_unplanned(const Planned& candidate, const Error& error) {
-  if (candidate.commit.empty() || error.kind != ErrorKind::invalid) return;
+void AdminCall::tell_unplanned(const Planned& candidate, const Error& error,
+                               const Diagnostics& problems) {
+  if (error.kind != ErrorKind::invalid) return;
+  auto place = place_of_first(problems);
   c_.planned({0, candidate.commit,
-              "This policy would be refused: " + printable(error.message.substr(0, 200)),
+              place.empty() ? "This policy would be refused."
+                            : "This policy would be refused: " + printable(place),
               notify::CommitState::failure, "", ""});
 }
 

@@ -98,7 +98,7 @@ expect 0 "knock-review: $review" job "$reader" " > comment.md= --commit $head" -
 expect 1 'git.head-moved' job "$reader" " > comment.md= --commit ${first}0000000000000000000000000000" -- "$fork"
 expect 1 'git.no-ref' job "$reader" "pull 12=pull 13" -- "$fork"
 expect 1 '' grep -q 'merged already' "$comment"
-expect 0 'contractors' here plan --pull 12
+expect 0 'contractors' here plan --pull 12 --post
 expect 64 'excludes' here plan --pull 12 --branch contractors
 expect 64 'do not go with --pull' here plan --pull 12 --out x.plan
 # One that began before what is in force.

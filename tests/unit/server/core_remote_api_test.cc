@@ -490,9 +490,18 @@ TEST_F(RemoteTest, the_forge_is_told_of_what_was_fetched_and_of_nobody) {
   GrantRequest grant{"bob", address("203.0.113.9"), Duration::hours(1), "why", {GroupName("dba")}};
   ASSERT_TRUE(controller_->grant("test", grant));
   auto auditor = key("auditor", {"audit:read"});
-  call(auditor, "POST", "/plan", candidate(kOther));
-  EXPECT_TRUE(told.empty()) << "what was sent is nobody's commit";
-  auto answer = call(auditor, "POST", "/plan", R"({"pull":7,"view":"full","format":"text"})");
+  auto post = [&](const std::string& what) {
+    return call(auditor, "POST", "/plan", "{" + what + R"(,"post":true})");
+  };
+  EXPECT_EQ(post(R"("pull":7)").status, 501u) << "no forge is configured";
+  config_.notify.forge.emplace().post = true;
+  call(auditor, "POST", "/plan", R"({"pull":7})");
+  EXPECT_TRUE(told.empty()) << "nobody asked for it";
+  EXPECT_EQ(call(auditor, "POST", "/plan", candidate(kOther, R"(,"post":true)")).status, 400u)
+      << "what was sent is nobody's commit";
+  EXPECT_EQ(post(R"("pull":7,"targets":["edge"])").status, 400u) << "a part is not the plan";
+  ASSERT_TRUE(told.empty());
+  auto answer = post(R"("pull":7,"view":"full","format":"text")");
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].pull, 7u);
   EXPECT_EQ(told[0].commit, std::string(40, 'c'));
@@ -502,15 +511,18 @@ TEST_F(RemoteTest, the_forge_is_told_of_what_was_fetched_and_of_nobody) {
   EXPECT_THAT(told[0].markdown, Not(HasSubstr("bob")));
   EXPECT_THAT(told[0].markdown, Not(HasSubstr("203.0.113.9")));
   refused_ = "commit.unsigned: commit cccccccccccc changes main.yaml and is not signed";
-  call(auditor, "POST", "/plan", R"({"branch":"topic"})");
+  post(R"("branch":"topic")");
   ASSERT_EQ(told.size(), 2u);
+  EXPECT_THAT(told[1].description, HasSubstr("commit.unsigned."));
+  EXPECT_EQ(told[1].markdown, "") << "nobody would post it";
   EXPECT_EQ(told[1].pull, 0u);
   EXPECT_EQ(told[1].state, notify::CommitState::failure);
   content_ = "knock: 1\ngrups: {}\n";
-  EXPECT_EQ(call(auditor, "POST", "/plan", R"({"pull":7})").status, 400u);
+  EXPECT_EQ(post(R"("pull":7)").status, 400u);
   ASSERT_EQ(told.size(), 3u);
   EXPECT_EQ(told[2].state, notify::CommitState::failure);
-  EXPECT_THAT(told[2].description, HasSubstr("would be refused"));
+  EXPECT_THAT(told[2].description,
+              HasSubstr("would be refused: 1 problem; first: main.yaml:2:1 ["));
   controller_->tell_planned(nullptr);
 }
 
