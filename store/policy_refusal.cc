@@ -95,23 +95,11 @@ std::string_view id_of(Refusal refusal) {
   return "source.unknown";
 }
 
-namespace {
-
-template <class Holds>
-std::optional<Refusal> first_where(Holds holds) {
-  for (int i = 0; i <= int(kLastRefusal); ++i)
-    if (auto refusal = Refusal(i); holds(std::string(id_of(refusal)) + ": ")) return refusal;
-  return std::nullopt;
-}
-
-}  // namespace
-
 std::optional<Refusal> refusal_of(std::string_view message) {
-  return first_where([&](const std::string& head) { return message.starts_with(head); });
-}
-
-std::optional<Refusal> refusal_within(std::string_view text) {
-  return first_where([&](const std::string& head) { return text.find(head) != text.npos; });
+  for (int i = 0; i <= int(kLastRefusal); ++i)
+    if (auto refusal = Refusal(i); message.starts_with(std::string(id_of(refusal)) + ": "))
+      return refusal;
+  return std::nullopt;
 }
 
 bool is_about_signatures(Refusal refusal) {

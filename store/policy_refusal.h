@@ -66,8 +66,6 @@ inline constexpr Refusal kLastRefusal = Refusal::change_too_large;
 std::string_view id_of(Refusal refusal);
 /// The refusal whose message this is.
 std::optional<Refusal> refusal_of(std::string_view message);
-/// The same of a text that holds such a message somewhere.
-std::optional<Refusal> refusal_within(std::string_view text);
 /// Who signed is not as it must be. Not when the files of signers cannot be read, or when there is
 /// too much to look at: then nobody knows.
 bool is_about_signatures(Refusal refusal);

@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "reconciler/loop/sound_policy.h"
-#include "store/policy_refusal.h"
+#include "schemas/refusal_id.h"
 
 namespace knock {
 namespace {
@@ -30,8 +30,8 @@ std::string policy_problem(const std::string& problem, const Diagnostics& refuse
   if (view == View::people) return without_addresses(problem);
   if (auto place = place_of_first(refused); !place.empty())
     return "the newest policy is refused: " + place;
-  if (auto refusal = refusal_within(problem))
-    return "the newest policy is refused: " + std::string(id_of(*refusal));
+  if (auto id = refusal_id(problem); !id.empty())
+    return "the newest policy is refused: " + std::string(id);
   return "the newest policy cannot be read; the controller's log says why";
 }
 

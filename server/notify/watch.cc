@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "schemas/plan/view.h"
-#include "store/policy_refusal.h"
+#include "schemas/refusal_id.h"
 
 namespace knock::notify {
 namespace {
@@ -24,8 +24,8 @@ std::string told(std::string_view text) {
 
 /// A refusal of the source by its id alone: its sentence speaks of commits and of who may sign.
 std::string why_refused(const PolicyRefused& fact) {
-  auto refusal = refusal_of(fact.why);
-  return refusal ? std::string(id_of(*refusal)) : told(fact.why);
+  auto id = refusal_id(fact.why);
+  return !id.empty() && fact.why.starts_with(id) ? std::string(id) : told(fact.why);
 }
 
 std::string short_id(const PolicyRevision& revision) {
