@@ -52,8 +52,8 @@ expect 0 'contractors' as "$reader" plan --policy policies --format markdown
 cp "$folder/out" "$folder/comment.md"
 review=$(sed -n 's/^<!-- knock-review: \([0-9a-f]\{64\}\) -->$/\1/p' "$folder/comment.md")
 [ ${#review} = 64 ] || say_failed 'the markdown has no review hash'
-# Nothing of it would change a target today.
-expect 0 "Review hash $review" as "$reader" plan --policy policies --detailed-exitcode
+# Nothing of it would change a target today, but a shape tells only whether the policies differ.
+expect 2 "Review hash $review" as "$reader" plan --policy policies --detailed-exitcode
 expect 0 '"knock_plan"' as "$reader" plan --policy policies --json
 expect 0 '<!doctype html>|<!DOCTYPE html>' as "$reader" plan --policy policies --format html
 expect 0 '^policy ' as "$reader" status
@@ -82,6 +82,14 @@ script() { env -C "$folder/job" PATH="$(dirname "$knock"):$PATH" KNOCK_SERVER="$
 expect 0 "knock-review: $review" script "$reader" plan policies
 expect 1 'nothing was reviewed' script "$applier" apply policies/policy.yaml
 expect 64 'comment.md' script "$applier" help
+
+# The job of GitHub takes plans of one user alone, who may be the controller's.
+if command -v jq >/dev/null; then
+  wanted=$(sed -n "s/.*--jq '\(.*select.*\)' |$/\1/p" "$tests/../../examples/ci/github.yml")
+  said='[{"user": {"login": "knock-bot"}, "body": "the plan"}, {"user": {"login": "mallory"}, "body": "another"}]'
+  expect 0 '^the plan$' env KNOCK_PLAN_USER=knock-bot jq -r "$wanted" <<<"$said"
+  [ "$(wc -l <"$folder/out")" = 1 ] || say_failed 'a plan of somebody else counts too'
+fi
 
 # ---- merged, and applied by the same script ----
 cp "$folder/job/policies/policy.yaml" "$folder/policies/policy.yaml"
