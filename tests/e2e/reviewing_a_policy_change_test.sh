@@ -117,6 +117,8 @@ work push -q "$folder/policy.git" main
 expect 5 'review.other: what was reviewed .* is not what would be done' job "$applier" "HASH=$review" -- "$apply"
 expect 6 "$(revision) is not in force; it waits for: somebody.s word" here apply
 expect 0 "^policy +$first" here status
+# Told while it waits: what waits for a moment only is no news.
+expect_soon 0 '' grep -E '"notify.failed".*"event":"policy.waiting"' "$folder/log"
 # What waits is in the plan of no fork that does not contain it.
 expect 0 "$(revision). is merged already and waits to come into force" job "$reader" " > comment.md=" -- "$fork"
 work reset -q --hard HEAD~1
