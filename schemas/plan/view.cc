@@ -41,6 +41,9 @@ constexpr std::array kShapeSentences{
     std::pair{std::string_view("target.no-comments"),
               std::string_view("has no room for marks: what is there cannot be told from what "
                                "others put there")},
+    std::pair{std::string_view("target.not-read"),
+              std::string_view("is not in force as it stands there, so it was not read: it is "
+                               "planned as if it held nothing")},
     std::pair{std::string_view("target.widens"),
               std::string_view("cannot hold entries as narrow as policy wants them")},
     std::pair{std::string_view("nftables.prefix-any"),

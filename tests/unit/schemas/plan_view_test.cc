@@ -88,6 +88,8 @@ TEST(CountsOf, ChangesOfOneKindAreOneRow) {
 
 TEST(ShapeSentence, IsClosedByDefault) {
   EXPECT_EQ(shape_sentence("plan.of-tomorrow"), "this view does not say what was found");
+  // Whoever may only propose sees the shape, and is told why a target of theirs looks empty.
+  EXPECT_NE(shape_sentence("target.not-read").find("was not read"), std::string::npos);
   Finding finding{Finding::Level::note, "plan.of-tomorrow", TargetName(), "dora at 192.0.2.1"};
   EXPECT_EQ(sentence_text(finding, View::shape), shape_sentence("plan.of-tomorrow"));
   EXPECT_EQ(sentence_text(finding, View::people), "dora at (address)");
