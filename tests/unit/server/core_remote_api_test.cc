@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 #include <future>
+#include <thread>
 
 #include "server/admin/remote_api.h"
 #include "server/core/review.h"
@@ -49,9 +50,11 @@ class FakeRemote final : public PolicySource {
 /// A folder whose revision may be given, as a commit's that changes no policy file is another one.
 class NamedSource final : public PolicySource {
  public:
-  NamedSource(std::unique_ptr<PolicySource> folder, const std::string& name)
-      : folder_(std::move(folder)), name_(name) {}
+  NamedSource(std::unique_ptr<PolicySource> folder, const std::string& name,
+              std::atomic<int>& polls)
+      : folder_(std::move(folder)), name_(name), polls_(polls) {}
   Result<PolicyRevision> poll(Deadline deadline) override {
+    ++polls_;
     KNOCK_ASSIGN(real_, folder_->poll(deadline));
     return name_.empty() ? real_ : PolicyRevision(name_);
   }
@@ -65,6 +68,7 @@ class NamedSource final : public PolicySource {
  private:
   std::unique_ptr<PolicySource> folder_;
   const std::string& name_;
+  std::atomic<int>& polls_;
   PolicyRevision real_;
 };
 
@@ -74,8 +78,12 @@ class RemoteTest : public ControllerFixture {
     remote_source_ = [this] {
       return std::make_unique<FakeRemote>(content_, refused_, meanwhile_);
     };
-    source_ = std::make_unique<NamedSource>(std::move(source_), source_named_);
+    source_ = std::make_unique<NamedSource>(std::move(source_), source_named_, polls_);
     begin_with_policy();
+    // The controller looks by itself as it starts, and must not while a test changes the folder.
+    for (auto end = Deadline::in(Duration::seconds(60)); polls_ < 2 && !end.passed();)
+      std::this_thread::yield();
+    EXPECT_TRUE(controller_->policy_keeper().look("test"));
     remote_ = std::make_unique<RemoteApi>(*api_, controller_->keys());
   }
 
@@ -108,6 +116,7 @@ class RemoteTest : public ControllerFixture {
     return found != nullptr && found->is_string() ? std::string(found->as_string()) : "";
   }
 
+  std::atomic<int> polls_ = 0;       // of the policy folder: by the controller, and by a test
   std::string source_named_;         // the revision that the policy folder is to have
   std::function<void()> meanwhile_;  // happens while a change is fetched
   std::string content_ = kOther;     // of what is fetched
