@@ -233,6 +233,8 @@ class NotifyTest : public ControllerFixture {
   }
   ~NotifyTest() override {
     notifier_.reset();
+    // Its threads log until they have ended, and the lines go with this.
+    end_controller();
     set_log_sink(nullptr);
   }
   WebhookSettings hook(const TinyServer& server) {
