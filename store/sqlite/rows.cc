@@ -303,7 +303,7 @@ Result<std::vector<AppliedInterval>> stretches_of(Database& database, const Quer
   return out;
 }
 
-/// The stretches of every row that `wanted` says yes to.
+/// The stretches of every row that `wanted` says yes to; some are empty.
 template <class Wanted>
 Result<std::vector<AppliedInterval>> stretches(Database& database, Query row, Wanted wanted) {
   std::vector<AppliedInterval> out;
@@ -312,7 +312,7 @@ Result<std::vector<AppliedInterval>> stretches(Database& database, Query row, Wa
     if (!more) return out;
     KNOCK_ASSIGN(auto all, stretches_of(database, row));
     for (AppliedInterval& one : all)
-      if (one.from < one.till && wanted(one)) out.push_back(std::move(one));
+      if (wanted(one)) out.push_back(std::move(one));
   }
 }
 
@@ -347,16 +347,11 @@ Result<std::vector<AppliedInterval>> read_applied_with_tickets(Database& databas
                             " AND seq IN (SELECT entry FROM applied_states"
                             "   WHERE instr(causes, '\"lasts\":\"first-connection\"') > 0)",
                             target.value, since.ms);
-  std::vector<AppliedInterval> out;
-  for (;;) {
-    KNOCK_ASSIGN(bool more, row.next());
-    if (!more) return out;
-    KNOCK_ASSIGN(auto all, stretches_of(database, row));
-    for (AppliedInterval& one : all)
-      if (std::any_of(one.entry.causes.begin(), one.entry.causes.end(),
-                      [](const auto& cause) { return cause.lasts == Lasts::first_connection; }))
-        out.push_back(std::move(one));
-  }
+  // Also one that ended in the moment in which it began: its ticket was given.
+  return stretches(database, std::move(row), [](const AppliedInterval& one) {
+    return std::any_of(one.entry.causes.begin(), one.entry.causes.end(),
+                       [](const auto& cause) { return cause.lasts == Lasts::first_connection; });
+  });
 }
 
 Result<std::vector<AppliedInterval>> read_applied_between(Database& database,
@@ -368,7 +363,8 @@ Result<std::vector<AppliedInterval>> read_applied_between(Database& database,
                      " AND (removed IS NULL OR removed > ?1) ORDER BY target, slot, seq",
                      from.ms, to.ms),
       [&](const AppliedInterval& one) {
-        return one.from < to && one.till > from && serves(one.entry, service);
+        return one.from < one.till && one.from < to && one.till > from &&
+               serves(one.entry, service);
       });
 }
 
@@ -399,7 +395,7 @@ Result<std::vector<AppliedInterval>> read_entry_history(Database& database, cons
                                   " ORDER BY seq",
                                   applied->target.value, applied->change.slot,
                                   applied->change.prefix.to_string()),
-                   [](const AppliedInterval&) { return true; });
+                   [](const AppliedInterval& one) { return one.from < one.till; });
 }
 
 Result<std::vector<Session>> read_sessions_at(Database& database, Instant at) {
