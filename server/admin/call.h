@@ -10,6 +10,7 @@
 #include "server/admin/admin_api.h"
 #include "server/admin/arguments.h"
 #include "server/admin/remote_view.h"
+#include "server/core/change_plan.h"
 #include "server/core/saved_plans.h"
 
 namespace knock {
@@ -60,22 +61,11 @@ class AdminCall {
   Result<HttpResponse> apply_what_was_reviewed(const std::string& hash);
   /// The narrowest, unless one is asked for that the token has.
   Result<View> asked_view();
-  /// What is to be planned, and what is to be said of it beside the plan.
-  struct Planned {
-    std::vector<PolicyFile> files;
-    PolicyRevision revision;
-    std::string commit;           // that was fetched; "": none was
-    std::uint64_t pull = 0;       // whose it is; 0: of none
-    std::string refused_because;  // Candidate::refused_because
-    PolicyRevision follows;       // Candidate::follows
-  };
   /// What was sent, what lies at the remote as a pull request or branch, or what the policy source
   /// holds.
-  Result<Planned> planned(Diagnostics& problems);
+  Result<ProposedChange> proposed(Diagnostics& problems);
   /// `post`: whether the forge is to be told of what is fetched, with the controller's own token.
   Result<bool> asked_to_post(const std::vector<TargetName>& only);
-  void tell_planned(const Planned& candidate, const Plan& plan, const std::string& review);
-  void tell_unplanned(const Planned& candidate, const Error& error, const Diagnostics& problems);
   Result<std::optional<CandidateName>> named_candidate();
   Result<std::optional<Duration>> key_life();
   /// What is to be said of ends that are written nowhere.

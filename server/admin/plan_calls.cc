@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "reconciler/core/render.h"
-#include "reconciler/loop/sound_policy.h"
 #include "schemas/plan/codec.h"
 #include "schemas/plan/view.h"
 #include "server/admin/call.h"
@@ -25,15 +24,6 @@ constexpr std::size_t kLongestBranch = 200;
 bool is_commit(const std::string& text) {
   return text.size() == 40 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
-
-/// One line for a commit, which whoever reads the forge reads: of the policies alone.
-std::string change_in_short(const Plan& plan) {
-  return plan.edits.empty() ? std::string("No policy change.")
-                            : counted(plan.edits.size(), "policy change", "policy changes") + ".";
-}
-
-/// "commit.unsigned", of what begins with it.
-std::string id_in(const std::string& refusal) { return refusal.substr(0, refusal.find(':')); }
 
 Status check_format(const std::string& format) {
   for (const char* known : {"json", "text", "markdown", "html"})
@@ -118,19 +108,10 @@ Result<std::optional<CandidateName>> AdminCall::named_candidate() {
   return std::optional(std::move(name));
 }
 
-Result<AdminCall::Planned> AdminCall::planned(Diagnostics& problems) {
+Result<ProposedChange> AdminCall::proposed(Diagnostics& problems) {
   KNOCK_ASSIGN(auto name, named_candidate());
-  Planned out;
-  if (name) {
-    KNOCK_ASSIGN(auto fetched, c_.candidates().fetch(*name));
-    out.files = std::move(fetched.snapshot.files);
-    out.revision = fetched.snapshot.revision;
-    out.commit = fetched.snapshot.revision.value;
-    out.pull = name->pull;
-    out.follows = fetched.follows;
-    out.refused_because = std::move(fetched.refused_because);
-    return out;
-  }
+  if (name) return fetch_change(c_, *name);
+  ProposedChange out;
   if (args_.has("files")) {
     KNOCK_ASSIGN(out.files, args_.files("files"));
   } else {
@@ -174,35 +155,21 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   KNOCK_ASSIGN(bool post, asked_to_post(only));
   Diagnostics problems;
   KNOCK_ASSIGN(auto before, standing(c_.store()));
-  auto candidate = planned(problems);
-  if (!candidate) return refused(candidate.error(), problems);
-  auto review = review_hash(before, candidate->files);
+  auto change = proposed(problems);
+  if (!change) return refused(change.error(), problems);
+  auto review = review_hash(before, change->files);
   // Who may only propose must not have roles started in places of their choice.
-  auto new_targets = key_ || !candidate->commit.empty() ? Reconciler::NewTargets::not_read
-                                                        : Reconciler::NewTargets::read;
-  auto plan = c_.plan_candidate(std::move(candidate->files), candidate->revision, only, problems,
-                                new_targets);
+  auto new_targets = key_ || !change->commit.empty() ? Reconciler::NewTargets::not_read
+                                                     : Reconciler::NewTargets::read;
+  auto plan =
+      c_.plan_candidate(std::move(change->files), change->revision, only, problems, new_targets);
   if (!plan) {
-    if (post) tell_unplanned(*candidate, plan.error(), problems);
+    auto told = post ? unplanned_change(*change, plan.error(), problems) : std::nullopt;
+    if (told) c_.planned(*told);
     return refused(plan.error(), problems);
   }
-  KNOCK_ASSIGN(auto after, standing(c_.store()));
-  if (after != before)
-    return fail(ErrorKind::unavailable,
-                "plan.moved: another policy came into force while this was planned, so it may not "
-                "go on from what is in force; plan it once more");
-  if (!candidate->refused_because.empty())
-    plan->findings.push_back(
-        {Finding::Level::warning, "plan.not-signed", TargetName(),
-         "as it is it would not come into force: " + candidate->refused_because});
-  auto waiting = c_.policy_keeper().status().waiting;
-  if (!candidate->commit.empty() && waiting && waiting->revision != candidate->follows)
-    plan->findings.push_back(
-        {Finding::Level::warning, "plan.behind", TargetName(),
-         fmt::format("{} is merged already and waits to come into force, and this does not contain "
-                     "it: rebase first, or the review will not fit what the merge makes",
-                     printable(waiting->revision.value.substr(0, 12)))});
-  if (post) tell_planned(*candidate, *plan, review);
+  KNOCK_CHECK(add_what_stands_beside(c_, before, *change, *plan));
+  if (post) c_.planned(planned_change(c_, *change, *plan, review));
   // A shape is of the policies alone (schemas/plan/policy_part.h), and so is what stands beside it.
   bool shape = view == View::shape;
   json::object out{{"text", plan_document(*plan, format, {color, "", "", view})},
@@ -213,9 +180,9 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
     out["id"] = to_hex(plan->id);
     out["guards"] = plan->guards.size();
   }
-  if (!candidate->commit.empty()) {
-    out["commit"] = candidate->commit;
-    out["refused_because"] = candidate->refused_because;
+  if (!change->commit.empty()) {
+    out["commit"] = change->commit;
+    out["refused_because"] = change->refused_because;
   }
   return reply(200, json::serialize(out) + "\n");
 }
@@ -234,32 +201,6 @@ Result<bool> AdminCall::asked_to_post(const std::vector<TargetName>& only) {
                 "this controller knows no forge to tell: write `forge:` below `notify:` of "
                 "knock.yaml (docs/notifications.md)");
   return true;
-}
-
-void AdminCall::tell_planned(const Planned& candidate, const Plan& plan,
-                             const std::string& review) {
-  // Whoever can read the forge reads it: no names and no addresses, whatever was asked for.
-  bool comments = c_.config().notify.forge->post && candidate.pull > 0;
-  bool sound = candidate.refused_because.empty();
-  notify::PlannedChange change{
-      candidate.pull,
-      candidate.commit,
-      sound ? change_in_short(plan)
-            : "As it is it would not come into force: " + id_in(candidate.refused_because) + ".",
-      sound ? notify::CommitState::success : notify::CommitState::failure,
-      comments ? plan_document(plan, "markdown", {false, "", "", View::shape}) : "",
-      review_footer(review)};
-  c_.planned(change);
-}
-
-void AdminCall::tell_unplanned(const Planned& candidate, const Error& error,
-                               const Diagnostics& problems) {
-  if (error.kind != ErrorKind::invalid) return;
-  auto place = place_of_first(problems);
-  c_.planned({0, candidate.commit,
-              place.empty() ? "This policy would be refused."
-                            : "This policy would be refused: " + printable(place),
-              notify::CommitState::failure, "", ""});
 }
 
 Result<net::HttpResponse> AdminCall::saved_plan(const std::vector<TargetName>& only) {
