@@ -7,7 +7,7 @@ namespace knock {
 namespace {
 
 const Service* service_with_path(const Policy& policy, const Change& change) {
-  const Service* service = policy.service(ServiceName(change.slot));
+  const Service* service = policy.service(ServiceName(change.slot.get()));
   return service == nullptr || service->path.empty() ? nullptr : service;
 }
 

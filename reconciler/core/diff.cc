@@ -19,8 +19,9 @@ auto* find_item(Items& items, const Prefix& prefix) {
 
 template <class Slots>
 auto* find_slot(Slots& slots, const std::string& name) {
-  auto at = std::lower_bound(slots.begin(), slots.end(), name,
-                             [](const auto& slot, const std::string& n) { return slot.name < n; });
+  auto at =
+      std::lower_bound(slots.begin(), slots.end(), name,
+                       [](const auto& slot, const std::string& n) { return slot.name.get() < n; });
   return at != slots.end() && at->name == name ? &*at : nullptr;
 }
 
@@ -75,6 +76,12 @@ class AppliedIndex {
   std::size_t begin_ = 0, end_ = 0, last_ = 0;
 };
 
+/// A slot as changes name it.
+struct Place {
+  SharedText slot;
+  SharedList<PortRange> ports;
+};
+
 class Differ {
  public:
   explicit Differ(const DiffInput& input) : in_(input), applied_(input.applied) {}
@@ -87,7 +94,8 @@ class Differ {
     for (const Slot& slot : in_.desired.slots) entries_of(slot);
     for (const ObservedSlot& slot : in_.observed.slots)
       if (find_slot(in_.desired.slots, slot.name) == nullptr)
-        for (const ObservedItem& item : slot.items) surplus(slot.name, ports_of(slot.name), item);
+        for (Place place = standing(slot.name); const ObservedItem& item : slot.items)
+          surplus(place, item);
     return std::move(changes_);
   }
 
@@ -95,12 +103,11 @@ class Differ {
   /// Of a partial reading only what must close counts; what is not seen may be there.
   std::vector<Change> only_closings() {
     for (const ObservedSlot& slot : in_.observed.slots)
-      for (const ObservedItem& item : slot.items) {
+      for (Place place = standing(slot.name); const ObservedItem& item : slot.items) {
         if (!item.ours || (wants(slot.name, item.prefix) && !ran_out(item))) continue;
         const AppliedEntry* was = applied_.find(slot.name, item.prefix);
         Reason reason = reason_to_remove(slot.name, item, was);
-        if (must_not_wait(reason) && reason != Reason::orphan)
-          removal(slot.name, ports_of(slot.name), item, was, reason);
+        if (must_not_wait(reason) && reason != Reason::orphan) removal(place, item, was, reason);
       }
     for (const AppliedEntry& record : in_.applied)
       if (!seen(record.slot, record.prefix)) closing_by_record(record);
@@ -120,16 +127,18 @@ class Differ {
     item.until = record.until;
     if (wants(record.slot, record.prefix) && !ran_out(item)) return;
     Reason reason = reason_to_remove(record.slot, item, &record);
-    if (must_not_wait(reason)) removal(record.slot, ports_of(record.slot), item, &record, reason);
+    if (must_not_wait(reason)) removal(standing(record.slot), item, &record, reason);
   }
 
   bool ran_out(const ObservedItem& item) const { return item.until && *item.until <= in_.now; }
 
-  /// What a slot that stands lets through, wanted or not.
-  const std::vector<PortRange>& ports_of(const std::string& slot) const {
-    static const std::vector<PortRange> nothing;
+  static Place place_of(const Slot& slot) { return {slot.name, slot.ports}; }
+
+  /// A slot with what it lets through now, wanted or not.
+  Place standing(const std::string& slot) const {
     auto at = in_.observed.structure.slots.find(slot);
-    return at == in_.observed.structure.slots.end() ? nothing : at->second;
+    if (at == in_.observed.structure.slots.end()) return {slot, {}};
+    return {slot, at->second};
   }
 
   bool wants(const std::string& slot, const Prefix& prefix) const {
@@ -244,7 +253,7 @@ class Differ {
   void entries_of(const Slot& slot) {
     walk(
         slot, [&](const Item& item) { missing(slot, item); },
-        [&](const ObservedItem& have) { surplus(slot.name, slot.ports, have); },
+        [&](const ObservedItem& have) { surplus(place_of(slot), have); },
         [&](const Item& item, const ObservedItem& have) { both(slot, item, have); });
   }
 
@@ -276,15 +285,14 @@ class Differ {
     changes_.reserve(n + 16);
   }
 
-  Change entry_change(Action action, Reason reason, const std::string& slot,
-                      const std::vector<PortRange>& ports, const Prefix& prefix) const {
-    Change change;
+  Change& entry_change(Action action, Reason reason, const Place& place, const Prefix& prefix) {
+    Change& change = changes_.emplace_back();
     change.action = action;
     change.reason = reason;
-    change.slot = slot;
-    change.ports = ports;
+    change.slot = place.slot;
+    change.ports = place.ports;
     change.prefix = prefix;
-    change.entry = entry_id(in_.target, prefix, slot);
+    change.entry = entry_id(in_.target, prefix, place.slot.get());
     return change;
   }
 
@@ -333,10 +341,9 @@ class Differ {
 
   void addition(Action action, Reason reason, const Slot& slot, const Item& item,
                 std::string detail) {
-    Change change = entry_change(action, reason, slot.name, slot.ports, item.prefix);
+    Change& change = entry_change(action, reason, place_of(slot), item.prefix);
     opens_as(change, slot, item);
     change.detail = std::move(detail);
-    changes_.push_back(std::move(change));
   }
 
   void opens_as(Change& change, const Slot& slot, const Item& item) const {
@@ -376,29 +383,25 @@ class Differ {
     return reason_to_add(slot, item);
   }
 
-  void surplus(const std::string& slot, const std::vector<PortRange>& ports,
-               const ObservedItem& item) {
-    if (!item.ours) return foreign(slot, ports, item, "foreign, left alone");
-    const AppliedEntry* was = applied_.find(slot, item.prefix);
-    removal(slot, ports, item, was, reason_to_remove(slot, item, was));
+  void surplus(const Place& place, const ObservedItem& item) {
+    if (!item.ours) return foreign(place, item, "foreign, left alone");
+    const AppliedEntry* was = applied_.find(place.slot, item.prefix);
+    removal(place, item, was, reason_to_remove(place.slot, item, was));
   }
 
-  void foreign(const std::string& slot, const std::vector<PortRange>& ports,
-               const ObservedItem& item, std::string detail) {
-    Change change = entry_change(Action::report, Reason::foreign, slot, ports, item.prefix);
+  void foreign(const Place& place, const ObservedItem& item, std::string detail) {
+    Change& change = entry_change(Action::report, Reason::foreign, place, item.prefix);
     change.detail = std::move(detail);
-    changes_.push_back(std::move(change));
   }
 
-  void removal(const std::string& slot, const std::vector<PortRange>& ports,
-               const ObservedItem& item, const AppliedEntry* was, Reason reason) {
-    Change change = entry_change(Action::remove, reason, slot, ports, item.prefix);
+  void removal(const Place& place, const ObservedItem& item, const AppliedEntry* was,
+               Reason reason) {
+    Change& change = entry_change(Action::remove, reason, place, item.prefix);
     change.was_until = item.until;
     change.handle = item.handle;
     if (was != nullptr) change.causes = was->causes;
-    if (reason == Reason::policy && smaller_ones_are_wanted(slot, item.prefix))
+    if (reason == Reason::policy && smaller_ones_are_wanted(place.slot, item.prefix))
       change.detail = "smaller entries take its place";
-    changes_.push_back(std::move(change));
   }
 
   bool smaller_ones_are_wanted(const std::string& slot_name, const Prefix& prefix) const {
@@ -455,7 +458,7 @@ class Differ {
 
   void both(const Slot& slot, const Item& item, const ObservedItem& have) {
     if (!have.ours) {
-      foreign(slot.name, slot.ports, have,
+      foreign(place_of(slot), have,
               "the same address is open by somebody else's entry: its deadline is not ours to "
               "enforce");
       return;
@@ -463,7 +466,7 @@ class Differ {
     if (ran_out(have)) {
       // What it was opened for has ended; that somebody may come in again is another matter.
       const AppliedEntry* was = applied_.find(slot.name, have.prefix);
-      removal(slot.name, slot.ports, have, was, Reason::expiry);
+      removal(place_of(slot), have, was, Reason::expiry);
       if (!closed_because(slot.name, item).empty()) return left_closed(slot, item, nullptr);
       addition(Action::add, reason_to_add(slot, item), slot, item, "");
       return;
@@ -478,12 +481,11 @@ class Differ {
 
   void modify(const Slot& slot, const Item& item, const ObservedItem& have, Action action,
               Reason reason, std::string detail) {
-    Change change = entry_change(action, reason, slot.name, slot.ports, item.prefix);
+    Change& change = entry_change(action, reason, place_of(slot), item.prefix);
     opens_as(change, slot, item);
     change.was_until = have.until;
     change.handle = have.handle;
     change.detail = std::move(detail);
-    changes_.push_back(std::move(change));
   }
 
   /// One of the two, or both, lasts by connection; what is there has not run out.
@@ -517,14 +519,14 @@ class Differ {
       return modify(slot, item, have, Action::extend, Reason::drift,
                     "a part of it was removed by somebody else, put back");
     const AppliedEntry* was = applied_.find(slot.name, have.prefix);
-    removal(slot.name, slot.ports, have, was, Reason::drift);
+    removal(place_of(slot), have, was, Reason::drift);
     left_closed(slot, item, was);
   }
 
   void other_kind(const Slot& slot, const Item& item, const ObservedItem& have) {
     const AppliedEntry* was = applied_.find(slot.name, item.prefix);
     if (!closed_because(slot.name, item).empty()) {
-      removal(slot.name, slot.ports, have, was, reason_to_narrow(slot.name, item, was));
+      removal(place_of(slot), have, was, reason_to_narrow(slot.name, item, was));
       return left_closed(slot, item, nullptr);
     }
     bool more = openness(item.lasts) > openness(have.lasts);
@@ -566,13 +568,12 @@ class Differ {
     if (longest.ms > 0 && want > longest) want = Duration{longest.ms / 2};
     bool too_short = have.left && *have.left + kLifeTolerance < want;
     if (!too_long && !too_short) return;
-    Change change = entry_change(too_long ? Action::shorten : Action::extend, Reason::drift,
-                                 slot.name, slot.ports, item.prefix);
+    Change& change = entry_change(too_long ? Action::shorten : Action::extend, Reason::drift,
+                                  place_of(slot), item.prefix);
     opens_as(change, slot, item);
     change.was_until = have.left ? std::optional(in_.observed.at + *have.left) : std::nullopt;
     change.handle = have.handle;
     change.detail = "its life on the target was changed by somebody else";
-    changes_.push_back(std::move(change));
   }
 
   const DiffInput& in_;

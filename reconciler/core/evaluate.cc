@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <utility>
 
 namespace knock {
 namespace {
@@ -89,15 +90,14 @@ void merge(Entry& entry, const Draft& draft, Instant until, Instant now) {
 }
 
 /// Causes that last as the entry does say so; others have no part in how it ends.
-void mark_causes(std::vector<Entry>& entries, const std::map<RuleName, Lasts>& by_connection) {
-  for (Entry& entry : entries) {
-    if (entry.lasts == Lasts::until_deadline) continue;
-    for (Attribution& cause : entry.causes) {
-      auto at = by_connection.find(cause.rule);
-      bool same = cause.kind == Attribution::Kind::session && at != by_connection.end() &&
-                  at->second == entry.lasts;
-      if (same) cause.lasts = entry.lasts;
-    }
+void mark_causes(std::vector<Attribution>& causes, Lasts lasts,
+                 const std::map<RuleName, Lasts>& by_connection) {
+  if (lasts == Lasts::until_deadline) return;
+  for (Attribution& cause : causes) {
+    auto at = by_connection.find(cause.rule);
+    bool same = cause.kind == Attribution::Kind::session && at != by_connection.end() &&
+                at->second == lasts;
+    if (same) cause.lasts = lasts;
   }
 }
 
@@ -107,22 +107,28 @@ std::vector<Entry> entries_on(const Target& target, const ServiceName& service,
   std::vector<Entry> entries;
   entries.reserve(drafts.size());
   std::map<RuleName, Lasts> by_connection;
+  std::vector<Attribution> causes;  // of the last entry
+  auto complete = [&] {
+    if (entries.empty()) return;
+    mark_causes(causes, entries.back().lasts, by_connection);
+    entries.back().causes = std::exchange(causes, {});
+  };
   for (const Draft& draft : drafts) {
     Instant until = draft.until;
     if (target.max_ttl && draft.session != nullptr)
       until = std::min(until, (draft.session->created + *target.max_ttl).floor_to_second());
     if (until <= now) continue;
-    if (entries.empty() || entries.back().prefix != draft.prefix)
+    if (entries.empty() || entries.back().prefix != draft.prefix) {
+      complete();
       entries.push_back({draft.prefix, until, {}, draft.lasts(), std::min(draft.come_by, until)});
-    Entry& entry = entries.back();
-    merge(entry, draft, until, now);
+    }
+    merge(entries.back(), draft, until, now);
     if (draft.lasts() != Lasts::until_deadline)
       by_connection.emplace(draft.rule->name, draft.lasts());
     auto cause = draft.cause(service, until);
-    if (entry.causes.empty() || entry.causes.back() != cause)
-      entry.causes.push_back(std::move(cause));
+    if (causes.empty() || causes.back() != cause) causes.push_back(std::move(cause));
   }
-  if (!by_connection.empty()) mark_causes(entries, by_connection);
+  complete();
   return entries;
 }
 

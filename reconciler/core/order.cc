@@ -121,7 +121,7 @@ class ByStep {
 
   bool before(std::uint32_t a, std::uint32_t b) const {
     const Change &x = changes_[a], &y = changes_[b];
-    if (auto slots = x.slot.compare(y.slot); slots != 0) return slots < 0;
+    if (auto slots = x.slot.get().compare(y.slot); slots != 0) return slots < 0;
     return std::tie(x.prefix, x.action, a) < std::tie(y.prefix, y.action, b);
   }
 

@@ -41,7 +41,7 @@ struct AppliedEntry {
   Instant until;
   Instant since;
   PolicyRevision policy;
-  std::vector<Attribution> causes;
+  SharedList<Attribution> causes;
   int readded = 0;  // times it was put back after somebody else removed it
 };
 

@@ -27,8 +27,8 @@ namespace knock {
 /// One address range that may reach one service until a deadline, and why.
 struct Entry {
   Prefix prefix;
-  Instant until;                    // whole seconds; the latest of its causes
-  std::vector<Attribution> causes;  // sorted, never empty
+  Instant until;                   // whole seconds; the latest of its causes
+  SharedList<Attribution> causes;  // sorted, never empty
   /// By connection (not until_deadline): the prefix is one host, and no connection lives beyond
   /// `until` either.
   Lasts lasts = Lasts::until_deadline;
@@ -64,14 +64,14 @@ struct Structure {
 struct Item {
   Prefix prefix;
   Instant until;
-  std::vector<Attribution> causes;
+  SharedList<Attribution> causes;
   Lasts lasts = Lasts::until_deadline;  // as in Entry
   Instant come_by;
 };
 
 struct Slot {
-  std::string name;
-  std::vector<PortRange> ports;
+  SharedText name;
+  SharedList<PortRange> ports;
   std::vector<Item> items;  // sorted by prefix, unique
 };
 
@@ -101,7 +101,7 @@ struct ObservedItem {
 };
 
 struct ObservedSlot {
-  std::string name;
+  SharedText name;
   std::vector<ObservedItem> items;  // sorted by prefix, unique
 };
 

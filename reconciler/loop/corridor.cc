@@ -61,7 +61,7 @@ void Reconciler::let_outer_close_first(const TargetState& state, const Run& run,
 
 /// An entry stands: the neighbour further out may follow. With the mutex.
 void Reconciler::wake_outer(const TargetState& state, const Change& change) {
-  const Service* service = policy_->service(ServiceName(change.slot));
+  const Service* service = policy_->service(ServiceName(change.slot.get()));
   if (service == nullptr) return;
   auto name = next_outwards(*service, state.name);
   auto outer = name ? targets_.find(*name) : targets_.end();

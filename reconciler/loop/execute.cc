@@ -46,9 +46,9 @@ std::vector<Fact> Reconciler::drift_facts(TargetState& state, const TargetPlan& 
     if (change.action == Action::report &&
         !state.refused.insert({change.slot, change.prefix}).second)
       continue;
-    facts.push_back(
-        DriftFound{plan.target, change.slot, change.prefix,
-                   change.detail.empty() ? std::string(to_string(change.reason)) : change.detail});
+    facts.push_back(DriftFound{
+        plan.target, change.slot, change.prefix,
+        change.detail.empty() ? std::string(to_string(change.reason)) : change.detail.get()});
   }
   return facts;
 }

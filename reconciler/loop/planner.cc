@@ -31,7 +31,7 @@ Allowlist leaving_list(const TargetName& target, const Structure& have) {
 }
 
 std::string held_line(const Change& change) {
-  std::string line = std::string(to_string(change.action)) + " " + change.slot + " " +
+  std::string line = std::string(to_string(change.action)) + " " + change.slot.get() + " " +
                      change.prefix.to_string() + " " + to_string(change.ports);
   for (const Prefix& keep : change.keep) line += " " + keep.to_string();
   return line;

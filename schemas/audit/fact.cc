@@ -139,6 +139,11 @@ std::string render(const SessionEnd& end) {
   return object_of({{"at", render(end.at)}, {"cause", render(end.cause)}});
 }
 
+template <class T>
+std::string render(const Shared<T>& value) {
+  return render(value.get());
+}
+
 class Encoder {
  public:
   static constexpr bool kReading = false;
@@ -247,6 +252,14 @@ void read(ObjectReader& in, std::string_view key, std::vector<PortRange>& out) {
   read_parsed(in, key, "a port range", out, PortRange::parse);
 }
 
+template <class T>
+void read(ObjectReader& in, std::string_view key, SharedList<T>& out) {
+  std::vector<T> list;
+  read(in, key, list);
+  out = std::move(list);
+}
+void read(ObjectReader& in, std::string_view key, SharedText& out) { out = in.text(key); }
+
 std::optional<Attribution::Kind> kind_from(std::string_view text) {
   for (auto kind : {Attribution::Kind::session, Attribution::Kind::fixed})
     if (kind_word(kind) == text) return kind;
@@ -295,7 +308,8 @@ class Decoder {
   void personal(std::string_view key, T& value) {
     if (personal_.has(key)) read(personal_, key, value);
   }
-  void causes(std::vector<Attribution>& causes) {
+  void causes(SharedList<Attribution>& out) {
+    std::vector<Attribution> causes;
     for (auto* element : public_.list("causes")) {
       auto cause = read_cause(*element);
       if (!cause) return public_.adopt(std::move(cause.error()));
@@ -306,6 +320,7 @@ class Decoder {
     if (who.size() != causes.size())
       return personal_.refuse("value", "who", "must name one person for each cause");
     for (std::size_t i = 0; i < who.size(); ++i) causes[i].who = std::move(who[i]);
+    out = std::move(causes);
   }
 
   Status finish() {

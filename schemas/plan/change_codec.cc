@@ -66,28 +66,32 @@ void write_causes(JsonWriter& out, const std::vector<Attribution>& causes, View 
 }
 
 void read_causes(ObjectReader& in, const std::string& where, Others others,
-                 std::vector<Attribution>& out) {
+                 SharedList<Attribution>& out) {
+  std::vector<Attribution> causes;
   if (!in.has("causes")) return void(in.member("causes"));
   for (auto* element : in.list("causes")) {
     auto cause = read_cause(*element, where + ", cause", others);
     if (!cause) return in.adopt(std::move(cause.error()));
-    out.push_back(*std::move(cause));
+    causes.push_back(*std::move(cause));
   }
+  out = std::move(causes);
 }
 
 template <class T>
-void read_texts(ObjectReader& in, std::string_view key, std::string_view what, std::vector<T>& out,
+void read_texts(ObjectReader& in, std::string_view key, std::string_view what, SharedList<T>& out,
                 std::optional<T> (*parse)(std::string_view)) {
+  std::vector<T> values;
   if (!in.has(key)) return void(in.member(key));
   for (const auto& text : in.texts(key)) {
     auto value = parse(text);
     if (!value) return in.refuse("value", key, fmt::format("holds what is not {}", what));
-    out.push_back(*value);
+    values.push_back(*value);
   }
+  out = std::move(values);
 }
 
 template <class T>
-void write_texts(JsonWriter& out, std::string_view key, const std::vector<T>& values) {
+void write_texts(JsonWriter& out, std::string_view key, const SharedList<T>& values) {
   if (values.empty()) return;
   out.key(key).begin_list();
   for (const auto& value : values) out.text(value.to_string());
@@ -155,7 +159,7 @@ void write_change(JsonWriter& out, const Change& change, View view) {
     write_causes(out, change.causes, view);
   }
   if (!change.detail.empty())
-    out.text("detail", full ? change.detail : without_addresses(change.detail));
+    out.text("detail", full ? change.detail.get() : without_addresses(change.detail));
   out.end_object();
 }
 

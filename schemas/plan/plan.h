@@ -14,6 +14,7 @@
 #include "base/port_range.h"
 #include "base/prefix.h"
 #include "base/sha256.h"
+#include "base/shared.h"
 #include "base/time.h"
 #include "schemas/diagnostic.h"
 #include "schemas/lasts.h"
@@ -35,7 +36,7 @@ struct Attribution {
   friend auto operator<=>(const Attribution&, const Attribution&) = default;
 };
 
-enum class Action {
+enum class Action : std::uint8_t {
   protect,    // start default-dropping ports: can lock people out
   unprotect,  // stop default-dropping: opens ports to everybody
   keep,       // the standing accepts for operators change
@@ -50,7 +51,7 @@ std::string_view to_string(Action action);
 std::optional<Action> action_from(std::string_view text);
 
 /// Why. The list is open: readers must accept a word they do not know.
-enum class Reason {
+enum class Reason : std::uint8_t {
   sign_in,  // a session gives it
   fixed,    // a static rule gives it
   policy,   // a policy commit changed what it allows
@@ -80,6 +81,7 @@ enum class Step : std::uint8_t {
   close_by_policy = 5
 };
 
+/// A plan may hold millions: what changes have in common, or mostly lack, is shared.
 struct Change {
   Action action = Action::report;
   Reason reason = Reason::policy;
@@ -87,18 +89,18 @@ struct Change {
   Lasts lasts = Lasts::until_deadline;  // add extend shorten
   /// lasts first_connection: a new ticket for one connection; else what is left of the old one.
   bool ticket = false;
-  std::string slot;  // where in the target: for nftables the service's name
-  std::vector<PortRange>
-      ports;      // what the slot lets through; for protect/unprotect the ports themselves
-  Prefix prefix;  // add extend shorten remove report keep
-  std::vector<Prefix> keep;          // protect, keep: the whole standing list afterwards
+  Prefix prefix;                     // add extend shorten remove report
   std::optional<Instant> until;      // add extend shorten: new deadline
   std::optional<Instant> was_until;  // extend shorten remove
   Instant come_by;                   // lasts disconnect: no new connection from then on
   EntryId entry;
-  std::string handle;               // the provider's own name for the entry; "" where there is none
-  std::vector<Attribution> causes;  // sorted
-  std::string detail;               // one sentence more, where it helps
+  SharedText slot;  // where in the target: for nftables the service's name
+  /// What the slot lets through; for protect/unprotect the ports themselves.
+  SharedList<PortRange> ports;
+  SharedList<Prefix> keep;         // protect, keep: the whole standing list afterwards
+  SharedText handle;               // the provider's own name for the entry; "" where there is none
+  SharedList<Attribution> causes;  // sorted
+  SharedText detail;               // one sentence more, where it helps
 };
 
 /// A remark in a plan. Stable id, like "target.widens".

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/shared.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -95,6 +96,7 @@ class Query {
   void bind(int index, std::string_view value);
   void bind(int index, const std::string& value) { bind(index, std::string_view(value)); }
   void bind(int index, const char* value) { bind(index, std::string_view(value)); }
+  void bind(int index, const SharedText& value) { bind(index, value.get()); }
   void bind(int index, Blob value);
   void bind(int index, std::nullptr_t);
   template <class T>

@@ -556,7 +556,7 @@ class FactStoreStory : public FactStoreSuite {
     auto until = after(step * 10 - 5 + pick(300));
     auto change = sample_change(kActions[pick(5)], kReasons[pick(3)], address, "payroll", until);
     change.until = until;
-    change.causes[0].who = "person " + std::to_string(pick(3));
+    change.causes.edit([&](auto& all) { all[0].who = "person " + std::to_string(pick(3)); });
     write(now, {intended(written_, change), done(written_, change)});
     model_.apply(change, now);
     written_ += 2;
@@ -767,10 +767,12 @@ TEST_P(FactStoreSuite, TellsWhoWasGivenATicket) {
   auto with_ticket = [](Change change, const std::string& session) {
     change.lasts = Lasts::first_connection;
     change.ticket = true;
-    for (Attribution& cause : change.causes) {
-      cause.session = SessionId(session);
-      cause.lasts = Lasts::first_connection;
-    }
+    change.causes.edit([&](auto& causes) {
+      for (Attribution& cause : causes) {
+        cause.session = SessionId(session);
+        cause.lasts = Lasts::first_connection;
+      }
+    });
     return change;
   };
   write(after(1), {done(1, add("203.0.113.1", after(60)))});

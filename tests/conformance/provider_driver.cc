@@ -86,7 +86,7 @@ std::string ProviderDriver::describe(const TargetPlan& plan) {
   std::string out;
   for (const auto& change : plan.changes) {
     out += std::string(to_string(change.action));
-    if (!change.slot.empty()) out += " " + change.slot;
+    if (!change.slot.empty()) out += " " + change.slot.get();
     bool entry = change.action == Action::add || change.action == Action::extend ||
                  change.action == Action::shorten || change.action == Action::remove;
     out += " " + (entry ? change.prefix.to_string() : to_string(change.ports)) + "\n";
@@ -119,9 +119,12 @@ AllowlistBuilder& AllowlistBuilder::once(const std::string& text, Instant until,
                                          const std::string& session) {
   entry(text, until);
   auto& entry = out.services.back().entries.back();
-  entry.lasts = entry.causes[0].lasts = Lasts::first_connection;
-  entry.causes[0].kind = Attribution::Kind::session;
-  entry.causes[0].session = SessionId(session);
+  entry.lasts = Lasts::first_connection;
+  entry.causes.edit([&](auto& causes) {
+    causes[0].lasts = Lasts::first_connection;
+    causes[0].kind = Attribution::Kind::session;
+    causes[0].session = SessionId(session);
+  });
   return *this;
 }
 
@@ -129,7 +132,8 @@ AllowlistBuilder& AllowlistBuilder::staying(const std::string& text, Instant com
                                             Instant until) {
   entry(text, until);
   auto& entry = out.services.back().entries.back();
-  entry.lasts = entry.causes[0].lasts = Lasts::disconnect;
+  entry.lasts = Lasts::disconnect;
+  entry.causes.edit([](auto& causes) { causes[0].lasts = Lasts::disconnect; });
   entry.come_by = come_by;
   return *this;
 }

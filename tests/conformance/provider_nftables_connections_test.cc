@@ -156,8 +156,10 @@ TEST_P(NftablesConnections, a_new_sign_in_gives_one_more_and_no_more) {
   ASSERT_EQ(first.reached, Reached::open);
   auto both = ssh().once(GetParam().prefix, in(Duration::hours(1)), "s1").build();
   auto& entry = both.services[0].entries[0];
-  entry.causes.push_back(entry.causes[0]);
-  entry.causes[1].session = SessionId("s2");
+  entry.causes.edit([](auto& causes) {
+    causes.push_back(causes[0]);
+    causes[1].session = SessionId("s2");
+  });
   driver->converge(both);
   EXPECT_TRUE(first.connection->echoes()) << "the older connection goes on";
   auto second = call();

@@ -52,16 +52,19 @@ inline Change sample_change(Action action, Reason reason, const std::string& add
 
 inline Change full_change() {
   auto change = sample_change(Action::extend, Reason::sign_in, "203.0.113.7", "payroll", after(60));
-  change.ports.push_back(*PortRange::parse("udp/60000-61000"));
+  change.ports = {*PortRange::parse("tcp/443"), *PortRange::parse("udp/60000-61000")};
   change.keep = {*Prefix::parse("198.51.100.0/24"), *Prefix::parse("2001:db8::/48")};
   change.was_until = after(30);
-  change.lasts = change.causes[0].lasts = Lasts::disconnect;
+  change.lasts = Lasts::disconnect;
   change.come_by = after(20);
   change.ticket = true;
   change.handle = "handle \n7";
   change.detail = "Dora's \xE2\x80\xAE second\u00e9 laptop";
-  change.causes.push_back({Attribution::Kind::fixed, SessionId(), "sre", ServiceName("payroll"),
-                           RuleName("probes"), after(90)});
+  change.causes.edit([](auto& causes) {
+    causes[0].lasts = Lasts::disconnect;
+    causes.push_back({Attribution::Kind::fixed, SessionId(), "sre", ServiceName("payroll"),
+                      RuleName("probes"), after(90)});
+  });
   return change;
 }
 

@@ -125,7 +125,9 @@ void read_applied(const boost::json::value& value, const TargetName& target, Obj
   entry.prefix = in.parsed("prefix", "a prefix", a_prefix);
   entry.until = in.time("until");
   if (in.has("readded")) entry.readded = int(in.integer("readded", 0, 9));
-  for (const auto* cause : in.list("causes")) entry.causes.push_back(read_cause(*cause, in));
+  std::vector<Attribution> causes;
+  for (const auto* cause : in.list("causes")) causes.push_back(read_cause(*cause, in));
+  entry.causes = std::move(causes);
   if (auto end = in.finish(); !end) outer.adopt(end.error());
   place.applied.push_back(std::move(entry));
 }

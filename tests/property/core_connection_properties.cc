@@ -98,8 +98,10 @@ class History {
       auto [at, fresh] =
           entries.try_emplace(prefix, Entry{prefix, where.second, {}, Lasts::first_connection, {}});
       at->second.until = std::max(at->second.until, where.second);
-      at->second.causes.push_back({Attribution::Kind::session, id, "ana", ServiceName("ssh"),
-                                   RuleName("r"), where.second, Lasts::first_connection});
+      at->second.causes.edit([&](auto& causes) {
+        causes.push_back({Attribution::Kind::session, id, "ana", ServiceName("ssh"), RuleName("r"),
+                          where.second, Lasts::first_connection});
+      });
     }
     for (auto& [prefix, entry] : entries) ssh.entries.push_back(std::move(entry));
     list.services.push_back(std::move(ssh));

@@ -87,7 +87,7 @@ std::string ModelTarget::apply(const Change& change) {
     case Action::add:
     case Action::extend:
     case Action::shorten: {
-      if (slot == slots.end()) return "there is no slot " + change.slot;
+      if (slot == slots.end()) return "there is no slot " + change.slot.get();
       if (!change.until) return "without a deadline";
       auto& element = slot->second.elements[change.prefix];
       if (!element.ours) return "a foreign entry stands there";

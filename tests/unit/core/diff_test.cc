@@ -91,9 +91,9 @@ std::vector<Change> compare(const Given& given) {
 
 Item for_once(const char* where, Duration left = kHour,
               std::vector<Attribution> causes = {by_session("ana")}) {
+  for (auto& cause : causes) cause.lasts = Lasts::first_connection;
   Item out = item(where, left, std::move(causes));
   out.lasts = Lasts::first_connection;
-  for (auto& cause : out.causes) cause.lasts = Lasts::first_connection;
   return out;
 }
 Item staying(const char* where, Duration come, Duration left = kHour) {

@@ -42,7 +42,7 @@ std::string text_of(const std::vector<Change>& changes) {
   std::string out;
   for (const Change& change : changes) {
     out += fmt::format("{} {}", int(change.step), to_string(change.action));
-    if (!change.slot.empty()) out += " " + change.slot;
+    if (!change.slot.empty()) out += " " + change.slot.get();
     if (change.prefix != Prefix()) out += " " + change.prefix.network().to_string();
     if (change.action == Action::reshape || change.action == Action::protect ||
         change.action == Action::unprotect)

@@ -70,7 +70,7 @@ std::string text_of(const std::vector<Change>& changes) {
   std::string out;
   for (const Change& change : changes)
     out += fmt::format("{} {} {}\n", to_string(change.action), to_string(change.reason),
-                       change.prefix == Prefix() ? change.slot : change.prefix.to_string());
+                       change.prefix == Prefix() ? change.slot.get() : change.prefix.to_string());
   return out;
 }
 

@@ -32,7 +32,8 @@ Change added(const char* where, std::vector<std::string> who) {
   change.ports = ports("tcp/22");
   change.prefix = prefix(where);
   change.until = kNow + Duration::hours(1);
-  for (auto& name : who) change.causes.push_back(by_session(name));
+  for (auto& name : who)
+    change.causes.edit([&](auto& causes) { causes.push_back(by_session(name)); });
   return change;
 }
 

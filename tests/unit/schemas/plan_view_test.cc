@@ -74,14 +74,14 @@ TEST(CountsOf, ChangesOfOneKindAreOneRow) {
   Change change = test::full_change();
   target.held.clear();
   target.changes.assign(3, change);
-  target.changes[1].causes[0].rule = RuleName("another");
+  target.changes[1].causes.edit([](auto& causes) { causes[0].rule = RuleName("another"); });
   auto counts = counts_of(target);
   ASSERT_EQ(counts.size(), 1u);
   EXPECT_EQ(counts.begin()->second.count, 3u);
   const auto& rules = counts.begin()->second.rules;
   EXPECT_TRUE(std::is_sorted(rules.begin(), rules.end()));
   EXPECT_NE(std::find(rules.begin(), rules.end(), RuleName("another")), rules.end());
-  target.changes[2].ports.clear();
+  target.changes[2].ports = {};
   target.held = {change};
   EXPECT_EQ(counts_of(target).size(), 3u);
 }

@@ -77,7 +77,7 @@ class SqliteTamper : public ::testing::Test {
     auto longer = change;
     longer.action = Action::extend;
     longer.until = after(90);
-    longer.causes[0].until = after(90);
+    longer.causes.edit([](auto& causes) { causes[0].until = after(90); });
     const std::vector<Fact> all = test::every_fact();
     std::vector<Fact> facts(all.begin(), all.begin() + 15);  // 1 … 15
     facts.push_back(ChangeApplied{9, TargetName("edge-fw"), PolicyRevision("p1"), change});
