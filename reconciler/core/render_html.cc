@@ -125,9 +125,10 @@ class Page {
       tile(counts_.cut_sessions > 0 ? "lose" : "", std::to_string(counts_.cut_sessions),
            counts_.cut_sessions == 1 ? "live session is cut" : "live sessions are cut");
     }
-    tile("",
-         fmt::format("+{} ~{} −{}", counts_.add, counts_.extend + counts_.shorten, counts_.remove),
-         "entries");
+    auto parts =
+        fmt::format("+{} ~{} −{}", counts_.add, counts_.extend + counts_.shorten, counts_.remove);
+    constexpr std::size_t kFitsOneLine = 9;  // in a tile of the least width
+    tile(display_width(parts) > kFitsOneLine ? "parts long" : "parts", parts, "entries");
     tile("", fmt::format("{} of {}", counts_.changed, counts_.targets),
          fmt::format("targets change, {}{}",
                      counts_.calls_known ? counted(counts_.calls, "call", "calls")

@@ -26,6 +26,8 @@ code,.mono,.place{font-family:ui-monospace,monospace;font-size:.9em}
 margin:1.25rem 0 0;padding:0;list-style:none}
 .tiles li{background:var(--soft);border:1px solid var(--line);border-radius:.6rem;padding:.6rem .8rem}
 .tiles b{display:block;font-size:1.5rem;line-height:1.2}
+.tiles .parts b{font-size:1.3rem;line-height:1.4;white-space:nowrap}
+.tiles .parts.long b{font-size:1rem;line-height:1.8;white-space:normal}
 .tiles span{color:var(--dim);font-size:.85rem}
 .gain b,.add .sign,.is-new .sign{color:var(--add)}
 .warned b{color:var(--warn)}
