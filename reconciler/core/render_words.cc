@@ -377,6 +377,17 @@ std::vector<FigureWords> Words::figures(std::size_t most_names) const {
 
 namespace {
 
+/// Of tests that are gone or say something else; one of the two counts is not 0.
+std::string tests_sentence(std::size_t removed, std::size_t changed) {
+  auto are = [](std::size_t n) { return n == 1 ? "is" : "are"; };
+  std::size_t first = removed > 0 ? removed : changed;
+  auto out = fmt::format("{} of the policy's own tests {} {}", first, are(first),
+                         removed > 0 ? "removed" : "changed");
+  if (removed > 0 && changed > 0) out += fmt::format(" and {} {} changed", changed, are(changed));
+  return out + fmt::format(": what {} kept from happening {} no longer kept",
+                           removed + changed == 1 ? "it" : "they", removed > 0 ? "is" : "may be");
+}
+
 /// What of the policy's change a list of people cannot show. Our own words and counts alone.
 std::vector<Finding> findings_of_edits(const Plan& plan) {
   std::vector<Finding> out;
@@ -395,10 +406,7 @@ std::vector<Finding> findings_of_edits(const Plan& plan) {
   }
   if (removed + changed > 0)
     out.push_back(
-        {Finding::Level::warning, "edit.tests", TargetName(),
-         fmt::format("{} removed and {} changed of the policy's own tests: what they kept from "
-                     "happening is no longer kept",
-                     removed, changed)});
+        {Finding::Level::warning, "edit.tests", TargetName(), tests_sentence(removed, changed)});
   return out;
 }
 

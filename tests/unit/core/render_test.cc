@@ -185,11 +185,22 @@ TEST(Render, EditsThatConcernNobodyByName) {
       {PolicyEdit::Kind::added, "tests", "m", {}, "", "{name: \"m\", as: {}, can: [a]}"},
       {PolicyEdit::Kind::changed, "break_glass", "fire", {}, "{ttl: 1h}", "{ttl: 2h}"}};
   auto text = to_text(plan);
-  EXPECT_NE(text.find("1 removed and 0 changed of the policy's own tests"), text.npos) << text;
+  EXPECT_NE(text.find("1 of the policy's own tests is removed: what it kept from happening is no "
+                      "longer kept"),
+            text.npos)
+      << text;
   EXPECT_NE(text.find("break_glass fire is changed: whoever holds its keys"), text.npos) << text;
   EXPECT_TRUE(has_line(text, "  attention   2 warnings in the findings")) << text;
   EXPECT_TRUE(has_line(text, "  - tests \"n\"")) << text;
   EXPECT_EQ(to_text(plan, {false, "", "", View::shape}).find("\"n\""), text.npos);
+  plan.edits[1].kind = PolicyEdit::Kind::changed;
+  EXPECT_NE(
+      to_text(plan).find("1 of the policy's own tests is removed and 1 is changed: what they"),
+      text.npos);
+  plan.edits[0].kind = PolicyEdit::Kind::changed;
+  EXPECT_NE(to_text(plan).find("2 of the policy's own tests are changed: what they kept from "
+                               "happening may be no longer kept"),
+            text.npos);
 }
 
 }  // namespace
