@@ -100,7 +100,11 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
     Instant since = now;
     for (const Session& session : live) since = std::min(since, session.created);
     auto tickets = tickets_given(store, name, since);
-    return tickets ? std::move(*tickets) : Tickets();
+    if (tickets) return std::move(*tickets);
+    // As a controller that starts now: whoever is signed in may have had theirs.
+    Tickets unknown;
+    for (const Session& session : live) unknown.perhaps.insert(session.id);
+    return unknown;
   };
   input.observe = [&](const Target& target) -> Result<Observed> {
     auto made = factory(target, [](const TargetName&) {});

@@ -124,7 +124,7 @@ void Reconciler::measure(const TargetState& state, const Change& change) const {
 void Reconciler::note_tickets(TargetState& state, const Change& change) {
   for (const Attribution& cause : change.causes)
     if (cause.lasts == Lasts::first_connection)
-      state.tickets[{change.slot, change.prefix}].insert(cause.session);
+      state.tickets.given[{change.slot, change.prefix}].insert(cause.session);
 }
 
 /// One change that was done, in what we know of the target. With the mutex.

@@ -146,7 +146,7 @@ PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& 
   Tickets tickets;
   if (in.tickets) tickets = in.tickets(target.name);
   auto had_one = [&](const std::string& slot, const Prefix& prefix, const SessionId& session) {
-    return had_ticket(tickets, slot, prefix, session);
+    return tickets.had(slot, prefix, session);
   };
   auto planned = plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr,
                               observed, applied, in.now, in.ended, false, std::nullopt, in.sessions,
@@ -187,12 +187,10 @@ std::optional<Canonical> desired_before(const Provider& provider, const TargetNa
   return without_never_opened(desired, applied, *observed, held);
 }
 
-bool had_ticket(const Tickets& tickets, const std::string& slot, const Prefix& prefix,
-                const SessionId& session) {
-  for (const auto& key : {Tickets::key_type(slot, prefix), kNobodyKnows})
-    if (auto at = tickets.find(key); at != tickets.end() && at->second.contains(session))
-      return true;
-  return false;
+bool Tickets::had(const std::string& slot, const Prefix& prefix, const SessionId& session) const {
+  if (perhaps.contains(session)) return true;
+  auto at = given.find({slot, prefix});
+  return at != given.end() && at->second.contains(session);
 }
 
 Result<Tickets> tickets_given(const FactStore& store, const TargetName& target, Instant since) {
@@ -201,7 +199,7 @@ Result<Tickets> tickets_given(const FactStore& store, const TargetName& target, 
   for (const AppliedInterval& one : stretches)
     for (const Attribution& cause : one.entry.causes)
       if (cause.lasts == Lasts::first_connection)
-        out[{one.entry.slot, one.entry.prefix}].insert(cause.session);
+        out.given[{one.entry.slot, one.entry.prefix}].insert(cause.session);
   return out;
 }
 

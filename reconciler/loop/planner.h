@@ -23,12 +23,12 @@ namespace knock {
 using ProviderFactory =
     std::function<Result<std::unique_ptr<Provider>>(const Target&, TargetMoved)>;
 
-/// Who was given a ticket for one connection, by slot and prefix.
-using Tickets = std::map<std::pair<std::string, Prefix>, std::set<SessionId>>;
-/// Under this key: those of whom the records could not be read. They may have had one everywhere.
-inline const Tickets::key_type kNobodyKnows;
-bool had_ticket(const Tickets& tickets, const std::string& slot, const Prefix& prefix,
-                const SessionId& session);
+/// Who was given a ticket for one connection.
+struct Tickets {
+  std::map<std::pair<std::string, Prefix>, std::set<SessionId>> given;  // by slot and prefix
+  std::set<SessionId> perhaps;  // whose records cannot be read: they may have had one everywhere
+  bool had(const std::string& slot, const Prefix& prefix, const SessionId& session) const;
+};
 /// Those that stood on a target at some time since, by the log.
 Result<Tickets> tickets_given(const FactStore& store, const TargetName& target, Instant since);
 

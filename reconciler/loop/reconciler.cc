@@ -186,7 +186,7 @@ void Reconciler::read_tickets(TargetState& state) {
 
 /// Whoever is signed in may have had theirs; who signs in from now on has not.
 void Reconciler::give_no_tickets(TargetState& state) {
-  for (const auto& [id, session] : live_) state.tickets[kNobodyKnows].insert(id);
+  for (const auto& [id, session] : live_) state.tickets.perhaps.insert(id);
 }
 
 // ---- sessions ----
@@ -271,7 +271,7 @@ std::optional<EndCause> Reconciler::ended(const SessionId& id) const {
 void Reconciler::note_ticket(const TargetState& state, const Session& session, const Reach& reach,
                              SessionOnTarget& row) {
   if (reach.lasts != Lasts::first_connection) return;
-  row.given = had_ticket(state.tickets, reach.service.value, reach.prefix, session.id);
+  row.given = state.tickets.had(reach.service.value, reach.prefix, session.id);
   if (!row.given || !state.view) return;
   auto slot = state.view->slots.find(reach.service.value);
   if (slot == state.view->slots.end()) return;

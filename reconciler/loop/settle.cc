@@ -111,7 +111,7 @@ void Reconciler::settle_unanswered(TargetState& state, Run& run, const Observed&
 bool Reconciler::wants_ticket(const Run& run, const std::string& slot, const Item& item) {
   return std::any_of(item.causes.begin(), item.causes.end(), [&](const Attribution& cause) {
     return cause.lasts == Lasts::first_connection &&
-           !had_ticket(run.tickets, slot, item.prefix, cause.session);
+           !run.tickets.had(slot, item.prefix, cause.session);
   });
 }
 

@@ -175,9 +175,10 @@ void Reconciler::note_failure(TargetState& state, const Error& error) {
 
 /// Of sessions that are over: they are wanted nowhere. With the mutex.
 void Reconciler::forget_tickets(TargetState& state) {
-  for (auto& [key, sessions] : state.tickets)
-    std::erase_if(sessions, [&](const SessionId& id) { return !live_.contains(id); });
-  std::erase_if(state.tickets, [](const auto& pair) { return pair.second.empty(); });
+  auto over = [&](const SessionId& id) { return !live_.contains(id); };
+  for (auto& [key, sessions] : state.tickets.given) std::erase_if(sessions, over);
+  std::erase_if(state.tickets.given, [](const auto& pair) { return pair.second.empty(); });
+  std::erase_if(state.tickets.perhaps, over);
 }
 
 Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddress>* hosts) {
@@ -202,16 +203,15 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
     run.tickets = state.tickets;
     return run;
   }
-  if (auto all = state.tickets.find(kNobodyKnows); all != state.tickets.end())
-    run.tickets.insert(*all);
+  run.tickets.perhaps = state.tickets.perhaps;
   std::set<SessionId> ids;
   for (const IpAddress& address : *hosts) {
     ids.merge(near(address));
     for (const Service& service : policy_->services) {
       auto entry = state.applied.find({service.name.value, Prefix::host(address)});
       if (entry != state.applied.end()) run.applied.push_back(entry->second);
-      auto had = state.tickets.find({service.name.value, Prefix::host(address)});
-      if (had != state.tickets.end()) run.tickets.insert(*had);
+      auto had = state.tickets.given.find({service.name.value, Prefix::host(address)});
+      if (had != state.tickets.given.end()) run.tickets.given.insert(*had);
     }
   }
   run.sessions = sessions_of(ids);
@@ -221,7 +221,7 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
 std::function<bool(const std::string&, const Prefix&, const SessionId&)> Reconciler::had_ticket_in(
     const Run& run) {
   return [&run](const std::string& slot, const Prefix& prefix, const SessionId& session) {
-    return had_ticket(run.tickets, slot, prefix, session);
+    return run.tickets.had(slot, prefix, session);
   };
 }
 

@@ -217,7 +217,7 @@ Plan plan_of(const std::string& name) {
     for (const AppliedEntry& entry : places[target].applied)
       for (const Attribution& cause : entry.causes)
         if (cause.lasts == Lasts::first_connection)
-          out[{entry.slot, entry.prefix}].insert(cause.session);
+          out.given[{entry.slot, entry.prefix}].insert(cause.session);
     return out;
   };
   input.observe = [&](const Target& target) {
