@@ -37,13 +37,20 @@ class Cutter {
     for (std::size_t i = index + 1; i < nets_.size() && entry.prefix.contains(nets_[i]->prefix);
          ++i)
       if (nets_[i]->until > entry.until) holes.push_back(nets_[i]->prefix);
-    auto causes = entry.causes;
-    for (const auto* wider : covering_)
-      causes.insert(causes.end(), wider->causes.begin(), wider->causes.end());
-    std::sort(causes.begin(), causes.end());
-    causes.erase(std::unique(causes.begin(), causes.end()), causes.end());
+    auto causes = with_covering(entry.causes);
     for (const auto& piece : subtract(entry.prefix, without_nested(std::move(holes))))
       out.push_back({piece, entry.until, causes});
+  }
+
+  SharedList<Attribution> with_covering(SharedList<Attribution> own) const {
+    if (covering_.empty()) return own;
+    own.edit([&](auto& causes) {
+      for (const auto* wider : covering_)
+        causes.insert(causes.end(), wider->causes.begin(), wider->causes.end());
+      std::sort(causes.begin(), causes.end());
+      causes.erase(std::unique(causes.begin(), causes.end()), causes.end());
+    });
+    return own;
   }
 
   std::vector<const Entry*> nets_;
