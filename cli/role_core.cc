@@ -26,9 +26,11 @@
 #include "net/http_server.h"
 #include "net/sandbox.h"
 #include "server/admin/remote_api.h"
+#include "server/core/change_plan.h"
 #include "server/core/config_changes.h"
 #include "server/core/controller.h"
 #include "server/notify/notifier.h"
+#include "server/notify/pull_watch.h"
 #include "server/roles/links.h"
 #include "sso/secret_source.h"
 #include "store/plan_key.h"
@@ -167,6 +169,29 @@ class WrittenSettings {
   std::string remark_;
 };
 
+Result<Secret> resolved(const SecretReference& reference) {
+  return sso::resolve(reference, Deadline::in(Duration::seconds(5)));
+}
+
+/// Nothing unless knock.yaml asks for it. All that is given outlives the watch.
+std::unique_ptr<notify::PullWatch> pull_watch(const Config& config, Controller& controller,
+                                              notify::Notifier& notifier, const Clock& clock,
+                                              Random& random, notify::Outbox::Done done) {
+  if (!config.notify.forge || !config.notify.forge->watch) return nullptr;
+  const ForgeSettings& forge = *config.notify.forge;
+  auto list = std::make_unique<notify::PullList>(forge, followed_branch(config.policy),
+                                                 net::make_http_client({forge.allow_networks}),
+                                                 [&forge] { return resolved(forge.token); });
+  return std::make_unique<notify::PullWatch>(notify::PullWatchParts{
+      std::move(list), clock, random, notifier.forge_name(),
+      [&controller] { return adoption_in_force(controller.store()); },
+      [&controller](const CandidateName& name) { return plan_of_pull(controller, name); },
+      [&notifier](const notify::PlannedChange& change, std::function<void(bool)> then) {
+        notifier.planned(change, std::move(then));
+      },
+      std::move(done)});
+}
+
 int core_failed(const Error& error) {
   log(LogLevel::error, "core.failed", "The controller cannot work.", {{"problem", error.text()}});
   return code_for(error);
@@ -231,18 +256,19 @@ int run_core_role(const Global& global) {
         return plan_key(folder.string(), random);
       });
   auto done = [&](const std::string& name, bool arrived) { metrics.notified(name, arrived); };
+  // Stopped before the notifier ends, and there until it has: its thread asks for the status.
+  std::unique_ptr<notify::PullWatch> watch;
   notify::Notifier notifier({config->notify, config->owner, public_url(*config), **store, random,
-                             [&] { return controller.status(); },
-                             [](const SecretReference& reference) {
-                               return sso::resolve(reference, Deadline::in(Duration::seconds(5)));
-                             },
-                             done});
+                             [&] { return controller.status(); }, resolved, done});
   controller.tell_planned([&](const notify::PlannedChange& change) { notifier.planned(change); });
+  watch = pull_watch(*config, controller, notifier, clock, random, done);
+  if (watch) controller.ask_of_changes([&watch] { return watch->status(); });
   AdminApi api(controller, metrics);
   RemoteApi remote(api, controller.keys());
   admin = &api;
   if (auto started = controller.start(); !started) return core_failed(started.error());
   if (!config->notify.empty()) notifier.start();
+  if (watch) watch->start();
   std::jthread admin_thread([&] { (*socket)->run(); });
   {
     FrontKeeper front(spawner, controller.sign_in(), remote);
@@ -264,6 +290,7 @@ int run_core_role(const Global& global) {
   }
   (*socket)->stop();
   admin_thread.join();
+  if (watch) watch->stop();
   controller.stop();
   return kDone;
 }

@@ -32,6 +32,21 @@ void print_advance(const boost::json::value& policy) {
     print("         advance: " + text(policy, "advance") + "\n");
 }
 
+/// "changes  5 open pull requests: 3 planned, 1 refused, 1 waits   last seen …"
+void print_changes(const boost::json::value& changes) {
+  if (changes.is_null()) return;
+  auto count = [&](const char* name) { return number(changes, name); };
+  auto open = count("open"), planned = count("planned"), refused = count("refused");
+  auto seen = text(changes, "last_look");
+  print(fmt::format("changes  {}: {} planned, {} refused, {} to be planned; last seen {}\n",
+                    counted(open, "open pull request", "open pull requests"), planned, refused,
+                    open - planned - refused, seen.empty() ? "never" : seen));
+  if (truth(changes, "more")) print("         and more, which are not looked at\n");
+  if (!text(changes, "problem").empty())
+    print(fmt::format("         since {}: {}\n", text(changes, "problem_since"),
+                      text(changes, "problem")));
+}
+
 void print_text(const boost::json::value& s) {
   const auto& policy = member(s, "policy");
   print(fmt::format("knock {}   owner {}   {}\n", text(s, "version"), text(s, "owner"),
@@ -41,6 +56,7 @@ void print_text(const boost::json::value& s) {
       text(policy, "revision").empty() ? "none" : text(policy, "revision").substr(0, 15),
       text(policy, "subject"), text(policy, "source"), text(policy, "last_contact")));
   print_advance(policy);
+  print_changes(member(s, "changes"));
   print(fmt::format("sessions {} live   log {} records\n\n", number(s, "live_sessions"),
                     number(s, "log_head")));
   std::vector<std::vector<std::string>> rows{

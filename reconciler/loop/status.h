@@ -55,6 +55,15 @@ struct PolicyStatus {
   std::optional<PolicyHold> hold;
 };
 
+/// Pull requests that the controller looks for by itself.
+struct ProposedChanges {
+  std::size_t open = 0, planned = 0, refused = 0;  // of what is in force now; the rest waits
+  bool more = false;                               // than are looked at
+  std::optional<Instant> last_look;                // that was answered
+  std::string problem;                             // the last one, in one line; "" since it is over
+  std::optional<Instant> problem_since;
+};
+
 struct ControllerStatus {
   std::string version;
   OwnerId owner;
@@ -63,6 +72,7 @@ struct ControllerStatus {
   std::string not_ready_because;
   PolicyStatus policy;
   std::vector<TargetStatus> targets;
+  std::optional<ProposedChanges> changes;  // absent: it does not look for any
   std::size_t live_sessions = 0;
   std::uint64_t log_head = 0;
   Duration clock_behind;             // the machine's clock against the newest record

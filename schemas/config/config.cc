@@ -222,12 +222,14 @@ Config read_config(Findings& findings, const YamlNode& tree, std::string_view ba
   if (const auto* store = fields.take("store")) read_store(findings, *store, base, config);
   if (const auto* socket = fields.take("socket")) read_socket(findings, *socket, base, config);
   if (const auto* user = fields.take("front_user")) read_front_user(findings, *user, config);
+  auto before_policy = findings.all().size();
   if (const auto* policy = fields.need("policy"))
     read_policy_location(findings, *policy, base, config.policy);
+  bool policy_sound = findings.all().size() == before_policy;
   if (const auto* sign_in = fields.take("sign_in")) read_sign_in(findings, *sign_in, base, config);
   if (const auto* keep = fields.take("keep")) read_keep(findings, *keep, config);
   if (const auto* notify = fields.take("notify"))
-    read_notify(findings, *notify, base, config.notify);
+    read_notify(findings, *notify, base, policy_sound ? &config.policy : nullptr, config.notify);
   fields.refuse({"credentials", "audit", "telemetry"});
   fields.finish();
   bool misspelt = std::ranges::any_of(fields.unknown(), [](const auto& pair) {

@@ -70,8 +70,27 @@ bool is_project(std::string_view text) {
          text.find_first_not_of(kAllowed) == std::string_view::npos;
 }
 
+/// What is found is planned against the branch that is followed, once it was fetched.
+void read_watch(Findings& findings, const YamlNode& node, const PolicyLocation* policy,
+                ForgeSettings& forge) {
+  forge.watch = read_choice(findings, node, "watch", {"pulls"}).has_value();
+  if (!forge.watch || policy == nullptr) return;
+  if (policy->pulls.empty())
+    findings.error(Check::missing_key, node.place,
+                   "`watch` needs `pulls` below `policy`: nothing says where the repository keeps "
+                   "what a pull request brings",
+                   policy->repository.empty()
+                       ? "a folder has no pull requests: write policy: {repo: …, pulls: github}"
+                       : "add pulls: github or pulls: gitlab to `policy`");
+  else if (followed_branch(*policy).empty())
+    findings.error(Check::bad_ref, node.place,
+                   "`watch` needs a branch: pull requests go to none of the others that "
+                   "`policy.ref` may name",
+                   "write ref: main below `policy`, or leave `watch` out");
+}
+
 void read_forge(Findings& findings, const YamlNode& node, std::string_view base,
-                NotifySettings& notify) {
+                const PolicyLocation* policy, NotifySettings& notify) {
   Fields fields(findings, node, "`forge`");
   if (!fields.is_map()) return;
   ForgeSettings forge;
@@ -89,6 +108,7 @@ void read_forge(Findings& findings, const YamlNode& node, std::string_view base,
     forge.token = read_secret(findings, *token, "token", base).value_or(SecretReference{});
   if (const auto* post = fields.take("post"))
     forge.post = read_boolean(findings, *post, "post").value_or(false);
+  if (const auto* watch = fields.take("watch")) read_watch(findings, *watch, policy, forge);
   if (const auto* networks = fields.take("allow_networks"))
     forge.allow_networks = read_networks(findings, *networks);
   fields.finish();
@@ -98,7 +118,7 @@ void read_forge(Findings& findings, const YamlNode& node, std::string_view base,
 }  // namespace
 
 void read_notify(Findings& findings, const YamlNode& node, std::string_view base_directory,
-                 NotifySettings& notify) {
+                 const PolicyLocation* policy, NotifySettings& notify) {
   Fields fields(findings, node, "`notify`");
   if (!fields.is_map()) return;
   if (const auto* hooks = fields.take("webhooks")) {
@@ -112,7 +132,7 @@ void read_notify(Findings& findings, const YamlNode& node, std::string_view base
                      "let one of them tell the others");
   }
   if (const auto* forge = fields.take("forge"))
-    read_forge(findings, *forge, base_directory, notify);
+    read_forge(findings, *forge, base_directory, policy, notify);
   fields.finish();
 }
 

@@ -26,7 +26,8 @@ struct ForgeSettings {
   std::string api;      // "https://api.github.com", "https://gitlab.example.org/api/v4"
   std::string project;  // "ops/policy"
   SecretReference token;
-  bool post = false;  // plans of pull requests, as comments
+  bool post = false;   // plans of pull requests, as comments
+  bool watch = false;  // `watch: pulls`: open ones are looked for, and planned
   std::vector<Prefix> allow_networks;
 };
 

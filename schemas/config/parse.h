@@ -25,7 +25,8 @@ void read_sign_in(Findings& findings, const YamlNode& node, std::string_view bas
                   Config& config);
 void read_policy_location(Findings& findings, const YamlNode& node, std::string_view base_directory,
                           PolicyLocation& policy);
+/// `policy`: what was read of it; nullptr when something is wrong there.
 void read_notify(Findings& findings, const YamlNode& node, std::string_view base_directory,
-                 NotifySettings& notify);
+                 const PolicyLocation* policy, NotifySettings& notify);
 
 }  // namespace knock

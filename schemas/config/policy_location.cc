@@ -215,6 +215,13 @@ void read_advance(Findings& findings, const YamlNode& node, Advance& advance) {
 
 }  // namespace
 
+std::string followed_branch(const PolicyLocation& policy) {
+  constexpr std::string_view kBranches = "refs/heads/";
+  if (policy.repository.empty()) return "";
+  if (policy.ref.starts_with(kBranches)) return policy.ref.substr(kBranches.size());
+  return policy.ref.starts_with("refs/") ? "" : policy.ref;
+}
+
 void read_policy_location(Findings& findings, const YamlNode& node, std::string_view base_directory,
                           PolicyLocation& policy) {
   Fields fields(findings, node, "`policy`");

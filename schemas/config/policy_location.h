@@ -42,6 +42,9 @@ struct PolicyLocation {
 
 inline constexpr std::string_view kPullNumber = "{number}";
 
+/// "main"; "" where a tag, another ref or a folder is followed.
+std::string followed_branch(const PolicyLocation& policy);
+
 /// Whether a pattern matches a whole path: `*` and `?` within one name, `**` as a name for any
 /// number of folders. "services/payroll/**" is everything below that folder.
 bool path_matches(std::string_view pattern, std::string_view path);

@@ -222,7 +222,8 @@ std::string_view name_of(Check check) {
 }
 
 bool belongs(Check check, CheckArea area) {
-  if (check < kFirstOfPolicy) return true;
+  // knock.yaml has choices of its own.
+  if (check < kFirstOfPolicy || check == Check::bad_choice) return true;
   return area == CheckArea::policy ? check < kFirstOfConfig : check >= kFirstOfConfig;
 }
 

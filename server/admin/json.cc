@@ -122,6 +122,19 @@ json::object diagnostic_object(const Diagnostic& d) {
           {"suggestion", d.suggestion}};
 }
 
+json::object changes_object(const ProposedChanges& c) {
+  auto time = [](const std::optional<Instant>& at) {
+    return at ? json::value(to_string(*at)) : json::value(nullptr);
+  };
+  return {{"open", c.open},
+          {"planned", c.planned},
+          {"refused", c.refused},
+          {"more", c.more},
+          {"last_look", time(c.last_look)},
+          {"problem", c.problem},
+          {"problem_since", time(c.problem_since)}};
+}
+
 json::value parsed_or_null(const std::string& text) {
   return text.empty() ? json::value(nullptr) : json::parse(text);
 }
@@ -139,6 +152,7 @@ std::string to_json(const ControllerStatus& s) {
        {"not_ready_because", s.not_ready_because},
        {"policy", policy_object(s.policy)},
        {"targets", array_of(s.targets, target_object)},
+       {"changes", s.changes ? json::value(changes_object(*s.changes)) : json::value(nullptr)},
        {"live_sessions", s.live_sessions},
        {"log_head", s.log_head},
        {"clock_behind_ms", s.clock_behind.ms},

@@ -60,6 +60,10 @@ struct Metrics::State {
   prometheus::Family<prometheus::Gauge>& newer =
       family(registry, prometheus::BuildGauge, "knock_policy_newer_seconds",
              "Since something newer is refused or waits, or the policy is held; 0: not so");
+  prometheus::Family<prometheus::Gauge>& changes =
+      family(registry, prometheus::BuildGauge, "knock_pull_requests",
+             "Open pull requests that are looked at: planned against what is in force, refused as "
+             "they are, or waiting");
   std::mutex writing;  // gauges and their text belong together
 
   void set_policy(const PolicyStatus& policy, Instant now) {
@@ -71,6 +75,12 @@ struct Metrics::State {
         .Set(since(policy.waiting ? std::optional(policy.waiting->since) : std::nullopt));
     newer.Add({{"state", "held"}})
         .Set(since(policy.hold ? std::optional(policy.hold->since) : std::nullopt));
+  }
+
+  void set_changes(const ProposedChanges& c) {
+    changes.Add({{"state", "planned"}}).Set(double(c.planned));
+    changes.Add({{"state", "refused"}}).Set(double(c.refused));
+    changes.Add({{"state", "waiting"}}).Set(double(c.open - c.planned - c.refused));
   }
 
   void set_target(const TargetStatus& t, Instant now) {
@@ -108,6 +118,7 @@ void Metrics::notified(const std::string& destination, bool arrived) {
 
 std::string Metrics::text(const ControllerStatus& status) {
   std::lock_guard lock(state_->writing);
+  if (status.changes) state_->set_changes(*status.changes);
   state_->sessions.Set(double(status.live_sessions));
   state_->ready.Set(status.ready ? 1 : 0);
   state_->head.Set(double(status.log_head));

@@ -35,6 +35,14 @@ std::string policy_problem(const std::string& problem, const Diagnostics& refuse
   return "the newest policy cannot be read; the controller's log says why";
 }
 
+/// A number of a pull request and ids are ours to say; the rest of a message may be a stranger's.
+std::string changes_problem(const std::string& problem, View view) {
+  if (problem.empty() || view == View::full) return problem;
+  if (view == View::people) return without_addresses(problem);
+  auto id = refusal_id(problem);
+  return id.empty() ? "the controller's log says why" : "refused: " + std::string(id);
+}
+
 constexpr std::string_view kNoPolicy = "no policy is in force";
 
 }  // namespace
@@ -53,6 +61,7 @@ ControllerStatus as_seen(ControllerStatus status, const Diagnostics& refused, Vi
       for (std::string* text : {&guard.figure, &guard.limit}) *text = without_addresses(*text);
   }
   status.policy.problem = policy_problem(status.policy.problem, refused, view);
+  if (status.changes) status.changes->problem = changes_problem(status.changes->problem, view);
   status.not_ready_because = without_addresses(status.not_ready_because);
   if (view == View::shape) {
     // Behind it stands why.

@@ -140,6 +140,7 @@ ControllerStatus Controller::status() const {
   status.ready = status.not_ready_because.empty();
   status.policy = keeper_.status();
   status.targets = reconciler_.targets();
+  if (changes_) status.changes = changes_();
   status.live_sessions = reconciler_.live_sessions().size();
   status.log_head = parts_.store.head().value_or(0);
   status.clock_behind = parts_.clock.behind();

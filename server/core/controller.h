@@ -83,6 +83,8 @@ class Controller {
   void tell_planned(std::function<void(const notify::PlannedChange&)> told) {
     planned_ = std::move(told);
   }
+  /// Asked what became of pull requests that are looked for; before anybody asks for status().
+  void ask_of_changes(std::function<ProposedChanges()> changes) { changes_ = std::move(changes); }
   void planned(const notify::PlannedChange& change) const {
     if (planned_) planned_(change);
   }
@@ -117,6 +119,7 @@ class Controller {
   Candidates candidates_;
   std::function<Result<Ed25519Key>()> plan_key_;
   std::function<void(const notify::PlannedChange&)> planned_;
+  std::function<ProposedChanges()> changes_;
   std::unique_ptr<SignIn> sign_in_;
 };
 

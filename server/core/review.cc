@@ -50,6 +50,11 @@ Result<Standing> standing(const FactStore& store) {
   return Standing{mark_of(adoption), content_revision(adopted->files)};
 }
 
+Result<std::string> adoption_in_force(const FactStore& store) {
+  KNOCK_ASSIGN(auto adoption, last_adoption(store));
+  return mark_of(adoption);
+}
+
 std::string review_hash(const Standing& in_force, std::span<const PolicyFile> planned) {
   auto content = content_revision(planned);
   if (content == in_force.content)

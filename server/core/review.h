@@ -27,6 +27,8 @@ struct Standing {
   bool operator==(const Standing&) const = default;
 };
 Result<Standing> standing(const FactStore& store);
+/// Standing::adoption alone, for whoever asks often.
+Result<std::string> adoption_in_force(const FactStore& store);
 
 /// 64 hex digits.
 std::string review_hash(const Standing& in_force, std::span<const PolicyFile> planned);

@@ -14,7 +14,15 @@ namespace json = boost::json;
 
 constexpr std::size_t kLongestDescription = 140;  // GitHub refuses longer ones
 constexpr std::size_t kLongestComment = 60'000;   // the same, beyond 65,536 characters
-constexpr std::size_t kLongestAnswer = 64u << 10;
+constexpr std::size_t kLongestAnswer = 1u << 20;  // it repeats the comment, and who wrote it
+
+net::OutgoingRequest get(std::string url, std::size_t largest) {
+  net::OutgoingRequest out;
+  out.url = std::move(url);
+  out.headers = {{"User-Agent", "knock/" KNOCK_VERSION}};
+  out.response_bytes = largest;
+  return out;
+}
 
 net::OutgoingRequest post(std::string url, const json::object& body) {
   net::OutgoingRequest out;
@@ -97,14 +105,69 @@ net::OutgoingRequest status_message(const ForgeSettings& forge, const CommitStat
   return post(project_url(forge) + "/statuses/" + status.commit, body);
 }
 
-net::OutgoingRequest comment_message(const ForgeSettings& forge, std::uint64_t pull,
-                                     const std::string& markdown, const std::string& footer) {
+namespace {
+
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+
+std::string comments_of(const ForgeSettings& forge, std::uint64_t pull) {
   auto number = std::to_string(pull);
-  auto path = forge.type == ForgeSettings::Type::github ? "/issues/" + number + "/comments"
-                                                        : "/merge_requests/" + number + "/notes";
-  auto shown = cut(markdown, kLongestComment, "\n\n(The plan is longer; `knock plan` shows it.)\n");
-  json::object body{{"body", shown + footer}};
-  return post(project_url(forge) + path, body);
+  return project_url(forge) + (forge.type == ForgeSettings::Type::github
+                                   ? "/issues/" + number + "/comments"
+                                   : "/merge_requests/" + number + "/notes");
+}
+
+std::string paged(const std::string& url, Parameters parameters, PageOf page) {
+  parameters.emplace_back("per_page", std::to_string(page.elements));
+  parameters.emplace_back("page", std::to_string(page.number));
+  return url + "?" + net::encode_form(parameters);
+}
+
+}  // namespace
+
+std::string comment_text(const std::string& markdown, const std::string& footer) {
+  return cut(markdown, kLongestComment, "\n\n(The plan is longer; `knock plan` shows it.)\n") +
+         footer;
+}
+
+net::OutgoingRequest comment_message(const ForgeSettings& forge, std::uint64_t pull,
+                                     const std::string& text) {
+  return post(comments_of(forge, pull), json::object{{"body", text}});
+}
+
+net::OutgoingRequest edit_message(const ForgeSettings& forge, std::uint64_t pull,
+                                  std::uint64_t comment, const std::string& text) {
+  bool github = forge.type == ForgeSettings::Type::github;
+  auto url = github ? project_url(forge) + "/issues/comments" : comments_of(forge, pull);
+  auto out = post(url + "/" + std::to_string(comment), json::object{{"body", text}});
+  out.method = github ? "PATCH" : "PUT";
+  return out;
+}
+
+net::OutgoingRequest list_pulls(const ForgeSettings& forge, const std::string& branch,
+                                PageOf page) {
+  if (forge.type == ForgeSettings::Type::github)
+    return get(
+        paged(project_url(forge) + "/pulls",
+              {{"state", "open"}, {"base", branch}, {"sort", "updated"}, {"direction", "desc"}},
+              page),
+        kLargestPage);
+  return get(paged(project_url(forge) + "/merge_requests",
+                   {{"state", "opened"},
+                    {"target_branch", branch},
+                    {"order_by", "updated_at"},
+                    {"sort", "desc"}},
+                   page),
+             kLargestPage);
+}
+
+net::OutgoingRequest list_comments(const ForgeSettings& forge, std::uint64_t pull, PageOf page) {
+  bool github = forge.type == ForgeSettings::Type::github;
+  auto order = github ? Parameters{} : Parameters{{"order_by", "created_at"}, {"sort", "asc"}};
+  return get(paged(comments_of(forge, pull), std::move(order), page), kLargestPage);
+}
+
+net::OutgoingRequest ask_who(const ForgeSettings& forge) {
+  return get(forge.api + "/user", kLongestAnswer);
 }
 
 void authorize(net::OutgoingRequest& request, const ForgeSettings& forge, const Secret& token) {

@@ -4,10 +4,11 @@
 //
 // Facts: a webhook's signature is the HMAC of the body, as in GitHub's X-Hub-Signature-256. GitHub:
 // POST /repos/OWNER/REPO/statuses/SHA {state: pending|success|failure|error, context, description,
-// target_url}, POST /repos/OWNER/REPO/issues/NUMBER/comments {body}, `Authorization: Bearer`.
+// target_url}, POST /repos/OWNER/REPO/issues/NUMBER/comments {body}, PATCH
+// …/issues/comments/ID {body}, `Authorization: Bearer`.
 // GitLab: POST /projects/ID/statuses/SHA {state: pending|running|success|failed|canceled, name,
-// description, target_url}, POST /projects/ID/merge_requests/IID/notes {body}, `PRIVATE-TOKEN`; ID
-// is the path with %2F for its slashes.
+// description, target_url}, POST /projects/ID/merge_requests/IID/notes {body}, PUT …/notes/ID
+// {body}, `PRIVATE-TOKEN`; ID is the path with %2F for its slashes.
 #pragma once
 
 #include <string>
@@ -40,8 +41,24 @@ bool is_commit(const std::string& revision);
 net::OutgoingRequest status_message(const ForgeSettings& forge, const CommitStatus& status,
                                     const std::string& controller_url);
 /// `footer` stays whole where the plan is too long.
+std::string comment_text(const std::string& markdown, const std::string& footer);
 net::OutgoingRequest comment_message(const ForgeSettings& forge, std::uint64_t pull,
-                                     const std::string& markdown, const std::string& footer);
+                                     const std::string& text);
+net::OutgoingRequest edit_message(const ForgeSettings& forge, std::uint64_t pull,
+                                  std::uint64_t comment, const std::string& text);
+
+/// Pages count from 1. A page of kPage elements may be larger than kLargestPage, because strangers
+/// write texts of 65,536 characters into each; one of kSmallPage is not.
+inline constexpr std::size_t kPage = 100, kSmallPage = 20, kLargestPage = 8u << 20;
+struct PageOf {
+  std::size_t number = 1, elements = kPage;
+};
+/// Open ones that go to `branch`, updated last first.
+net::OutgoingRequest list_pulls(const ForgeSettings& forge, const std::string& branch, PageOf page);
+/// Oldest first.
+net::OutgoingRequest list_comments(const ForgeSettings& forge, std::uint64_t pull, PageOf page);
+/// Whose the token is.
+net::OutgoingRequest ask_who(const ForgeSettings& forge);
 void authorize(net::OutgoingRequest& request, const ForgeSettings& forge, const Secret& token);
 
 }  // namespace knock::notify

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/notify/notifier.h"
 
+#include <atomic>
 #include <utility>
 
 #include "base/text.h"
@@ -38,6 +39,7 @@ Notifier::Notifier(NotifierParts parts) : parts_(std::move(parts)) {
                          }));
   if (!parts_.settings.forge) return;
   const ForgeSettings& forge = *parts_.settings.forge;
+  comments_ = std::make_unique<PlanComments>(forge);
   forge_ = box("forge " + host_of(forge.api), forge.allow_networks,
                [this, &forge](net::OutgoingRequest& request) -> Status {
                  KNOCK_ASSIGN(auto token, parts_.secret(forge.token));
@@ -81,23 +83,52 @@ void Notifier::tell(const Notice& notice) {
     set_status({notice.revision, "knock/policy", notice.state, notice.sentence});
 }
 
-void Notifier::set_status(const CommitStatus& status) {
-  if (!forge_ || !is_commit(status.commit)) return;
+void Notifier::set_status(const CommitStatus& status, const Outbox::Then& then) {
+  auto about = status.context + " " + status.commit;
   auto said = std::to_string(int(status.state)) + status.description;
-  if (!is_news(status.context + " " + status.commit, said)) return;
+  if (!forge_ || !is_commit(status.commit) || !is_news(about, said)) {
+    if (then) then(true);
+    return;
+  }
   forge_->put("status of " + status.commit.substr(0, 12),
-              status_message(*parts_.settings.forge, status, parts_.controller_url));
+              status_message(*parts_.settings.forge, status, parts_.controller_url),
+              unless_lost(about, said, then));
 }
 
-void Notifier::planned(const PlannedChange& change) {
+void Notifier::planned(const PlannedChange& change, Outbox::Then then) {
   if (!forge_) return;
-  set_status({change.commit, "knock/plan", change.state, change.description});
-  const ForgeSettings& forge = *parts_.settings.forge;
-  auto number = std::to_string(change.pull);
-  if (!forge.post || change.pull == 0 || !is_news("pull " + number, change.commit + change.footer))
-    return;
-  forge_->put("plan of pull request " + number,
-              comment_message(forge, change.pull, change.markdown, change.footer));
+  struct Both {
+    std::atomic<int> left = 2;
+    std::atomic<bool> arrived = true;
+  };
+  auto one = [both = std::make_shared<Both>(), then = std::move(then)](bool arrived) {
+    if (!arrived) both->arrived = false;
+    if (--both->left == 0 && then) then(both->arrived);
+  };
+  set_status({change.commit, "knock/plan", change.state, change.description}, one);
+  write_comment(change, one);
+}
+
+void Notifier::write_comment(const PlannedChange& change, const Outbox::Then& then) {
+  auto about = "pull " + std::to_string(change.pull);
+  auto said = change.commit + change.footer;
+  if (!parts_.settings.forge->post || change.pull == 0 || !is_news(about, said)) return then(true);
+  forge_->put(
+      "plan of pull request " + std::to_string(change.pull),
+      [this, pull = change.pull, text = comment_text(change.markdown, change.footer)](
+          const Outbox::Send& send) { return comments_->write(send, pull, text); },
+      unless_lost(about, said, then));
+}
+
+Outbox::Then Notifier::unless_lost(const std::string& about, const std::string& said,
+                                   Outbox::Then then) {
+  return [this, about, said, then = std::move(then)](bool arrived) {
+    if (!arrived) {
+      std::lock_guard lock(mutex_);
+      if (auto at = said_.find(about); at != said_.end() && at->second == said) said_.erase(at);
+    }
+    if (then) then(arrived);
+  };
 }
 
 bool Notifier::is_news(const std::string& about, const std::string& said) {

@@ -19,6 +19,7 @@
 #include "schemas/config/notify.h"
 #include "server/notify/message.h"
 #include "server/notify/outbox.h"
+#include "server/notify/plan_comments.h"
 #include "server/notify/watch.h"
 
 namespace knock::notify {
@@ -45,20 +46,28 @@ class Notifier {
   /// Looks now. Not while started.
   void look();
   void tell(const Notice& notice);
-  /// Any thread, at once. The same plan of the same commit is posted once.
-  void planned(const PlannedChange& change);
+  /// Any thread, at once. The same plan of the same commit is posted once, unless it did not arrive.
+  /// `then`: whether all of it arrived, or had before; on any thread, and not when the notifier ends
+  /// first.
+  void planned(const PlannedChange& change, Outbox::Then then = {});
+  /// For log and metrics; "" without one.
+  std::string forge_name() const { return forge_ ? forge_->name() : ""; }
 
  private:
-  void set_status(const CommitStatus& status);
+  void set_status(const CommitStatus& status, const Outbox::Then& then = {});
+  void write_comment(const PlannedChange& change, const Outbox::Then& then);
   bool is_news(const std::string& about, const std::string& said);
+  /// What was said may be said again when it did not arrive.
+  Outbox::Then unless_lost(const std::string& about, const std::string& said, Outbox::Then then);
 
   NotifierParts parts_;
   Watch watch_;
   std::uint64_t seen_ = 0;  // of the log
   std::vector<std::unique_ptr<Outbox>> hooks_;
-  std::unique_ptr<Outbox> forge_;
   std::mutex mutex_;
   std::map<std::string, std::string> said_;  // of a commit or a pull request, last
+  std::unique_ptr<PlanComments> comments_;   // of the forge's thread
+  std::unique_ptr<Outbox> forge_;            // after what its messages use
   std::condition_variable_any never_;
   std::jthread thread_;  // last
 };

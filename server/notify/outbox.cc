@@ -7,9 +7,16 @@
 #include <utility>
 
 #include "base/log.h"
+#include "server/notify/forge_replies.h"
 
 namespace knock::notify {
 namespace {
+
+bool may_pass(const net::IncomingResponse& answer) {
+  return answer.status >= 500 || answer.status == 408 || is_rate_limited(answer);
+}
+
+}  // namespace
 
 std::string words_for(ErrorKind kind) {
   switch (kind) {
@@ -25,17 +32,16 @@ std::string words_for(ErrorKind kind) {
   }
 }
 
-std::string words_for(int status) {
+std::string words_for(const net::IncomingResponse& answer) {
+  auto status = answer.status;
+  if (is_rate_limited(answer))
+    return fmt::format("HTTP {}: it asks to be left alone for a while", status);
   if (status == 401 || status == 403)
     return fmt::format("HTTP {}: what it is told with (token, secret) is not accepted", status);
   if (status >= 300 && status < 400)
     return fmt::format("HTTP {}: it lies elsewhere, and redirects are not followed", status);
   return fmt::format("HTTP {}", status);
 }
-
-bool may_pass(int status) { return status >= 500 || status == 408 || status == 429; }
-
-}  // namespace
 
 Outbox::Outbox(OutboxSettings settings, std::unique_ptr<net::HttpClient> client,
                Authorize authorize, Done done)
@@ -47,16 +53,23 @@ Outbox::Outbox(OutboxSettings settings, std::unique_ptr<net::HttpClient> client,
 
 Outbox::~Outbox() = default;
 
-void Outbox::put(std::string what, net::OutgoingRequest message) {
+void Outbox::put(std::string what, net::OutgoingRequest message, Then then) {
+  put(
+      std::move(what), [message = std::move(message)](const Send& send) { return send(message); },
+      std::move(then));
+}
+
+void Outbox::put(std::string what, Try one_try, Then then) {
+  Message message{std::move(what), std::move(one_try), std::move(then)};
   {
     std::lock_guard lock(mutex_);
     if (waiting_.size() < settings_.most_waiting) {
-      waiting_.push_back({std::move(what), std::move(message)});
+      waiting_.push_back(std::move(message));
       changed_.notify_one();
       return;
     }
   }
-  give_up(what, "too many wait already");
+  give_up(message, "too many wait already");
 }
 
 void Outbox::work(const std::stop_token& stop) {
@@ -72,39 +85,46 @@ void Outbox::work(const std::stop_token& stop) {
 
 void Outbox::deliver(const Message& message, const std::stop_token& stop) {
   auto pause = settings_.first_pause;
-  std::string why;
   for (int tried = 1; !stop.stop_requested(); ++tried) {
-    auto outcome = attempt(message, why);
-    if (outcome == Outcome::arrived) return done_(settings_.name, true);
-    if (outcome == Outcome::never || tried >= settings_.tries) return give_up(message.what, why);
+    auto [outcome, why, wait] = attempt(message);
+    if (outcome == Outcome::arrived) {
+      done_(settings_.name, true);
+      if (message.then) message.then(true);
+      return;
+    }
+    if (outcome == Outcome::never || tried >= settings_.tries) return give_up(message, why);
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, stop, pause, [] { return false; });
+    changed_.wait_for(lock, stop, std::max(pause, std::min(wait, settings_.longest_pause)),
+                      [] { return false; });
     pause = std::min(pause * 2, settings_.longest_pause);
   }
 }
 
-Outbox::Outcome Outbox::attempt(const Message& message, std::string& why) {
-  auto request = message.request;
-  if (auto ready = authorize_(request); !ready) {
-    why = "its secret cannot be read: " + ready.error().text();
-    return Outcome::later;
-  }
-  auto answer = client_->send(request, Deadline::in(settings_.time_limit));
+Outbox::Attempt Outbox::attempt(const Message& message) {
+  std::string no_secret;
+  auto answer = message.one_try([&](net::OutgoingRequest request) -> Result<net::IncomingResponse> {
+    if (auto ready = authorize_(request); !ready) {
+      no_secret = "its secret cannot be read: " + ready.error().text();
+      return fail(ErrorKind::unavailable, no_secret);
+    }
+    return client_->send(request, Deadline::in(settings_.time_limit));
+  });
+  if (!no_secret.empty()) return {Outcome::later, no_secret, {}};
   if (!answer) {
-    why = words_for(answer.error().kind);
-    bool passes =
-        answer.error().kind == ErrorKind::timeout || answer.error().kind == ErrorKind::unavailable;
-    return passes ? Outcome::later : Outcome::never;
+    auto kind = answer.error().kind;
+    bool passes = kind == ErrorKind::timeout || kind == ErrorKind::unavailable;
+    return {passes ? Outcome::later : Outcome::never, words_for(kind), {}};
   }
-  if (answer->status >= 200 && answer->status < 300) return Outcome::arrived;
-  why = words_for(answer->status);
-  return may_pass(answer->status) ? Outcome::later : Outcome::never;
+  if (answer->status >= 200 && answer->status < 300) return {Outcome::arrived, "", {}};
+  auto wait = wait_asked_for(*answer, SystemClock().now()).value_or(Duration{0});
+  return {may_pass(*answer) ? Outcome::later : Outcome::never, words_for(*answer), wait.chrono()};
 }
 
-void Outbox::give_up(const std::string& what, const std::string& why) {
+void Outbox::give_up(const Message& message, const std::string& why) {
   log(LogLevel::warning, "notify.failed", "Somebody could not be told what happened.",
-      {{"destination", settings_.name}, {"event", what}, {"problem", why}});
+      {{"destination", settings_.name}, {"event", message.what}, {"problem", why}});
   done_(settings_.name, false);
+  if (message.then) message.then(false);
 }
 
 }  // namespace knock::notify

@@ -17,9 +17,9 @@ namespace knock::notify {
 
 struct OutboxSettings {
   std::string name;  // for log and metrics: "webhook hooks.example.org"; no path, it may be secret
-  std::chrono::milliseconds first_pause{1000}, longest_pause{300'000};
+  std::chrono::milliseconds first_pause{1000}, longest_pause{600'000};
   int tries = 6;
-  Duration time_limit = Duration::seconds(5);  // of one try
+  Duration time_limit = Duration::seconds(5);  // of one request
   std::size_t most_waiting = 100;
 };
 
@@ -35,21 +35,34 @@ class Outbox {
   /// Ends what is being sent within its time limit; what waits is not sent.
   ~Outbox();
 
+  using Send = std::function<Result<net::IncomingResponse>(net::OutgoingRequest)>;
+  /// One try to tell it, by as many requests as that takes, on the outbox's thread. The answer that
+  /// is returned decides.
+  using Try = std::function<Result<net::IncomingResponse>(const Send&)>;
+  /// Whether it arrived; not called when the outbox ends before. On any thread.
+  using Then = std::function<void(bool arrived)>;
+
   /// Any thread, at once. Beyond `most_waiting` the message is given up, and counted as such.
-  void put(std::string what, net::OutgoingRequest message);
+  void put(std::string what, Try one_try, Then then = {});
+  void put(std::string what, net::OutgoingRequest message, Then then = {});
   const std::string& name() const { return settings_.name; }
 
  private:
   struct Message {
     std::string what;
-    net::OutgoingRequest request;
+    Try one_try;
+    Then then;
   };
   enum class Outcome { arrived, later, never };
+  struct Attempt {
+    Outcome outcome = Outcome::never;
+    std::string why;  // in words of ours: those of the other side may repeat what we sent
+    std::chrono::milliseconds wait{0};  // that it asked for
+  };
   void work(const std::stop_token& stop);
   void deliver(const Message& message, const std::stop_token& stop);
-  /// `why` is in words of ours: those of the other side may repeat what we sent.
-  Outcome attempt(const Message& message, std::string& why);
-  void give_up(const std::string& what, const std::string& why);
+  Attempt attempt(const Message& message);
+  void give_up(const Message& message, const std::string& why);
 
   OutboxSettings settings_;
   std::unique_ptr<net::HttpClient> client_;
@@ -60,5 +73,9 @@ class Outbox {
   std::deque<Message> waiting_;
   std::jthread thread_;  // last
 };
+
+/// Why an answer, or none, is not what was hoped for. No word of the other side is in it.
+std::string words_for(ErrorKind kind);
+std::string words_for(const net::IncomingResponse& answer);
 
 }  // namespace knock::notify

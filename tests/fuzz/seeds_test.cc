@@ -19,6 +19,7 @@
 #include "schemas/plan/codec.h"
 #include "schemas/policy/format.h"
 #include "schemas/policy/load.h"
+#include "server/notify/forge_replies.h"
 #include "sso/oidc/discovery.h"
 #include "sso/oidc/id_token.h"
 #include "tests/support/requirement.h"
@@ -124,6 +125,20 @@ std::string token(std::string_view text) {
   return claims ? "" : claims.error().code;
 }
 
+/// Of the readers that forge_replies.cc names by its first byte.
+std::string forge_reply(std::string_view text) {
+  using Type = ForgeSettings::Type;
+  char kind = text.at(0);
+  text.remove_prefix(1);
+  auto why = [](const auto& result) { return result ? std::string() : id_of(result.error()); };
+  if (kind == 'G') return why(notify::read_pulls(Type::github, text, "main", 20));
+  if (kind == 'L') return why(notify::read_pulls(Type::gitlab, text, "main", 20));
+  if (kind == 'g') return why(notify::read_comments(Type::github, text, 20));
+  if (kind == 'l') return why(notify::read_comments(Type::gitlab, text, 20));
+  if (kind == 'i') return why(notify::read_id(text));
+  return kind == 'h' ? "" : "refused";
+}
+
 struct Corpus {
   const char* folder;
   std::string (*read)(std::string_view);
@@ -133,6 +148,13 @@ struct Corpus {
 const std::vector<Corpus>& corpora() {
   static const std::vector<Corpus> all{
       {"apply_messages", apply_message, {}},
+      {"forge_replies",
+       forge_reply,
+       {{"html", "forge.not-json"},
+        {"many", "forge.too-many"},
+        {"message", "forge.shape"},
+        {"negative", "forge.shape"},
+        {"no-commit", "forge.commit"}}},
       {"format", format, {{"nulls.yaml", "yaml.key-not-text"}}},
       {"forwarded",
        forwarded,

@@ -35,6 +35,12 @@ std::string told(const std::string& what) {
   return "owner: 00112233445566ff\npolicy: {dir: p}\nnotify: {" + what + "}\n";
 }
 
+/// One line; what it watches begins in column 25.
+std::string forge_that_watches(const std::string& what) {
+  return "notify: {forge: {watch: " + what +
+         ", type: github, api: \"https://api.example\", project: a/b, token: \"env:A\"}}\n";
+}
+
 std::string more_oidc(std::string_view keys) {
   return with(
       "sign_in:\n  sso:\n    type: oidc\n    issuer: https://id.example.org\n    client_id: k\n   "
@@ -274,6 +280,15 @@ std::vector<Row> config_rows() {
        told("forge: {type: github, api: \"https://api.example\", project: a/../b, token: "
             "\"env:A\"}"),
        {"config.bad-url", "3:69"}},
+      {"a watch for something else",
+       git("pulls: github") + forge_that_watches("everything"),
+       {"config.bad-choice", "5:25"}},
+      {"a watch for pull requests that cannot be fetched",
+       git("ref: main") + forge_that_watches("pulls"),
+       {"config.missing-key", "5:25"}},
+      {"a watch for pull requests of a tag",
+       git("pulls: github\n  ref: refs/tags/v1") + forge_that_watches("pulls"),
+       {"config.bad-ref", "6:25"}},
       {"a way to advance that is none", git("advance: never"), {"config.bad-advance", "4:12"}},
       {"a window that is nowhere", git("advance: window"), {"config.bad-advance", "4:12"}},
       {"a window of no days",

@@ -243,8 +243,23 @@ notify:
   EXPECT_EQ(notify.forge->api, "https://git.example.org/api/v4");
   EXPECT_EQ(notify.forge->project, "ops/net/policy");
   EXPECT_TRUE(notify.forge->post);
+  EXPECT_FALSE(notify.forge->watch) << "nobody asked for it";
   auto none = load("owner: 00112233445566ff\npolicy: {dir: p}\n");
   EXPECT_TRUE(none.config->notify.empty());
+}
+
+TEST(ConfigLoad, PullRequestsToAFollowedBranchAreLookedFor) {
+  for (auto [ref, branch] :
+       {std::pair{"main", "main"}, std::pair{"refs/heads/release/2", "release/2"}}) {
+    auto result = load("owner: 00112233445566ff\npolicy: {repo: /srv/p.git, pulls: github, ref: " +
+                       std::string(ref) +
+                       "}\nnotify: {forge: {type: github, api: \"https://api.github.com\", "
+                       "project: ops/policy, token: \"file:/run/t\", watch: pulls}}\n");
+    ASSERT_TRUE(result.config) << to_text(result.diagnostics);
+    EXPECT_TRUE(result.config->notify.forge->watch);
+    EXPECT_EQ(followed_branch(result.config->policy), branch);
+  }
+  EXPECT_EQ(followed_branch({}), "") << "a folder";
 }
 
 TEST(ConfigLoad, WaysToAdvance) {

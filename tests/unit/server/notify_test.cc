@@ -5,12 +5,14 @@
 
 #include <boost/json.hpp>
 #include <condition_variable>
+#include <future>
 
 #include "base/log.h"
 #include "base/sha256.h"
 #include "server/notify/notifier.h"
 #include "tests/unit/net/http_client_server.h"
 #include "tests/unit/server/controller_fixture.h"
+#include "tests/unit/server/model_forge.h"
 
 namespace knock::test {
 namespace {
@@ -107,14 +109,30 @@ TEST(NotifyMessage, StatusesInTheWordsOfEachForge) {
 
 TEST(NotifyMessage, CommentsKeepTheirReviewHash) {
   auto github = forge(ForgeSettings::Type::github), gitlab = forge(ForgeSettings::Type::gitlab);
-  EXPECT_EQ(comment_message(github, 7, "plan", "").url,
+  EXPECT_EQ(comment_message(github, 7, "plan").url,
             "https://forge.example/api/repos/ops/policy/issues/7/comments");
-  EXPECT_EQ(comment_message(gitlab, 7, "plan", "").url,
+  EXPECT_EQ(comment_message(gitlab, 7, "plan").url,
             "https://forge.example/api/projects/ops%2Fpolicy/merge_requests/7/notes");
-  auto huge = comment_message(github, 7, std::string(200'000, 'x'), "<!-- knock-review: 1 -->\n");
+  auto huge = comment_message(
+      github, 7, comment_text(std::string(200'000, 'x'), "<!-- knock-review: 1 -->\n"));
+  EXPECT_EQ(edit_message(github, 7, 55, "plan").url,
+            "https://forge.example/api/repos/ops/policy/issues/comments/55");
+  EXPECT_EQ(edit_message(github, 7, 55, "plan").method, "PATCH");
+  EXPECT_EQ(edit_message(gitlab, 7, 55, "plan").url,
+            "https://forge.example/api/projects/ops%2Fpolicy/merge_requests/7/notes/55");
+  EXPECT_EQ(edit_message(gitlab, 7, 55, "plan").method, "PUT");
   auto body = std::string(boost::json::parse(huge.body).at("body").as_string());
   EXPECT_LT(body.size(), 65'536u);
   EXPECT_TRUE(body.ends_with("<!-- knock-review: 1 -->\n"));
+}
+
+TEST(NotifyMessage, ListsAreOfTheBranchAloneAndNewestFirst) {
+  EXPECT_EQ(list_pulls(forge(ForgeSettings::Type::github), "rel/1 2", {2, 100}).url,
+            "https://forge.example/api/repos/ops/policy/pulls?state=open&base=rel%2F1%202&sort="
+            "updated&direction=desc&per_page=100&page=2");
+  EXPECT_EQ(list_pulls(forge(ForgeSettings::Type::gitlab), "main", {1, 20}).url,
+            "https://forge.example/api/projects/ops%2Fpolicy/merge_requests?state=opened&target_"
+            "branch=main&order_by=updated_at&sort=desc&per_page=20&page=1");
 }
 
 TEST(NotifyMessage, TokensGoWhereEachForgeLooksForThem) {
@@ -376,39 +394,151 @@ TEST_F(NotifyTest, ASlowOneHoldsNobodyUp) {
   EXPECT_THAT(lines_.text(), HasSubstr("too many wait already"));
 }
 
-TEST_F(NotifyTest, TheForgeIsToldOfCommitsAndPlans) {
-  for (auto type : {ForgeSettings::Type::github, ForgeSettings::Type::gitlab}) {
-    TinyServer server([](const std::string&) { return answer(201); });
-    done_.clear();
-    tell_forge(server, type, true);
-    notifier().tell(notice());
-    notifier().tell(notice());  // the same state of the same commit
-    PlannedChange change{7,
-                         kCommit,
-                         "3 changes on 1 target.",
-                         CommitState::success,
-                         "# plan\n",
-                         "<!-- knock-review: 1 -->\n"};
-    notifier().planned(change);
-    notifier().planned(change);
-    EXPECT_EQ(outcomes(3), (Events{"forge arrived", "forge arrived", "forge arrived"}));
-    auto requests = server.requests();
-    ASSERT_EQ(requests.size(), 3u);
-    EXPECT_THAT(requests[0], HasSubstr("knock/policy"));
-    EXPECT_THAT(requests[1], HasSubstr("knock/plan"));
-    EXPECT_THAT(requests[2], HasSubstr("knock-review: 1"));
-    for (const auto& request : requests) EXPECT_THAT(request, HasSubstr("s3cret-value"));
-    // A new commit of the same pull request has a plan of its own, and a folder is no commit.
-    change.commit = std::string(40, 'd');
-    notifier().planned(change);
-    auto folder = notice();
-    folder.revision = "sha256:" + std::string(64, 'a');
-    notifier().tell(folder);
-    EXPECT_EQ(outcomes(5).size(), 5u);
-    EXPECT_EQ(server.requests().size(), 5u);
-    notifier_.reset();
-  }
+const std::string kReview = "<!-- knock-review: " + std::string(64, '1') + " -->\n";
+
+PlannedChange plan_of(std::uint64_t pull, const std::string& markdown = "# plan\n") {
+  return {pull, kCommit, "3 policy changes.", CommitState::success, markdown, kReview};
 }
+
+class EachForge : public NotifyTest, public ::testing::WithParamInterface<ForgeSettings::Type> {
+ protected:
+  EachForge() { tell_forge(server_, GetParam(), true); }
+  /// Whether all of it arrived, once that is known.
+  bool post(const PlannedChange& change) {
+    auto said = std::make_shared<std::promise<bool>>();
+    auto coming = said->get_future();
+    notifier().planned(change, [said](bool arrived) { said->set_value(arrived); });
+    EXPECT_EQ(coming.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+    return coming.get();
+  }
+  void restart() { notifier_.reset(); }
+  std::string add() const {
+    return GetParam() == ForgeSettings::Type::github ? "POST /issues/" : "POST /merge_requests/";
+  }
+  std::string edit() const {
+    return GetParam() == ForgeSettings::Type::github ? "PATCH /issues/" : "PUT /merge_requests/";
+  }
+
+  ModelForge model_{GetParam()};
+  TinyServer server_{[this](const std::string& request) { return model_.answer_bytes(request); }};
+};
+
+TEST_P(EachForge, IsToldOfCommitsAndPlans) {
+  notifier().tell(notice());
+  notifier().tell(notice());  // the same state of the same commit
+  EXPECT_TRUE(post(plan_of(7)));
+  EXPECT_TRUE(post(plan_of(7)));
+  auto statuses = model_.statuses();
+  ASSERT_EQ(statuses.size(), 2u);
+  EXPECT_EQ(statuses[0].context, "knock/policy");
+  EXPECT_EQ(statuses[1].context, "knock/plan");
+  EXPECT_EQ(statuses[1].commit, kCommit);
+  auto comments = model_.comments(7);
+  ASSERT_EQ(comments.size(), 1u);
+  EXPECT_THAT(comments[0].body, HasSubstr("knock-review: 1"));
+  // A folder is no commit.
+  auto folder = notice();
+  folder.revision = "sha256:" + std::string(64, 'a');
+  notifier().tell(folder);
+  EXPECT_TRUE(post(plan_of(8)));
+  EXPECT_EQ(model_.statuses().size(), 2u);
+  EXPECT_EQ(model_.comments(8).size(), 1u);
+}
+
+TEST_P(EachForge, HasOneCommentThatIsWrittenOver) {
+  EXPECT_TRUE(post(plan_of(7, "# first\n")));
+  auto second = plan_of(7, "# second\n");
+  second.commit = std::string(40, 'd');
+  EXPECT_TRUE(post(second));
+  ASSERT_EQ(model_.comments(7).size(), 1u);
+  EXPECT_THAT(model_.comments(7)[0].body, HasSubstr("# second"));
+  restart();
+  auto third = plan_of(7, "# third\n| as of | `2026-11-21T10:04:11Z` |\n");
+  EXPECT_TRUE(post(third));
+  ASSERT_EQ(model_.comments(7).size(), 1u);
+  EXPECT_THAT(model_.comments(7)[0].body, HasSubstr("# third"));
+  EXPECT_EQ(model_.count(edit()), 2u);
+  // The same but for its time is not written again.
+  restart();
+  third.markdown = "# third\n| as of | `2026-11-21T11:00:00Z` |\n";
+  EXPECT_TRUE(post(third));
+  EXPECT_EQ(model_.count(edit()), 2u);
+  EXPECT_EQ(model_.count(add()), 1u);
+}
+
+TEST_P(EachForge, DoesNotLetAStrangersCommentCountAsOurs) {
+  for (int i = 0; i < 150; ++i) model_.comment(7, ModelForge::kStranger, "# plan\n" + kReview);
+  model_.comment(7, ModelForge::kOurUser, "somebody wrote this with our user, and no hash");
+  EXPECT_TRUE(post(plan_of(7)));
+  EXPECT_EQ(model_.count(edit()), 0u);
+  for (int i = 0; i < 150; ++i) model_.comment(7, ModelForge::kStranger, "# plan\n" + kReview);
+  restart();
+  EXPECT_TRUE(post(plan_of(7, "# another\n")));
+  auto comments = model_.comments(7);
+  ASSERT_EQ(comments.size(), 302u);
+  EXPECT_THAT(comments[151].body, HasSubstr("# another")) << "found between those of strangers";
+  EXPECT_EQ(comments[0].body, "# plan\n" + kReview);
+}
+
+TEST_P(EachForge, AnAnswerThatIsLostMakesNoSecondComment) {
+  model_.lose_answer_to(add());
+  EXPECT_TRUE(post(plan_of(7)));
+  EXPECT_EQ(model_.comments(7).size(), 1u);
+  EXPECT_EQ(model_.count(add()), 1u) << "it looked before it wrote again";
+  EXPECT_THAT(lines_.text(), Not(HasSubstr("notify.failed")));
+}
+
+TEST_P(EachForge, ACommentThatSomebodyTookAwayIsWrittenAnew) {
+  EXPECT_TRUE(post(plan_of(7)));
+  model_.answer_next(edit(), {404, {}, "{}"});
+  auto second = plan_of(7, "# second\n");
+  second.commit = std::string(40, 'd');
+  EXPECT_TRUE(post(second));
+  EXPECT_THAT(model_.comments(7).back().body, HasSubstr("# second"));
+}
+
+TEST_P(EachForge, ATokenOfNobodyWritesAsBefore) {
+  model_.forget_user();
+  EXPECT_TRUE(post(plan_of(7)));
+  auto second = plan_of(7, "# second\n");
+  second.commit = std::string(40, 'd');
+  EXPECT_TRUE(post(second));
+  EXPECT_EQ(model_.comments(7).size(), 1u) << "what was written in this life is known";
+}
+
+TEST_P(EachForge, WhatDidNotArriveMayBeSaidAgain) {
+  model_.answer_next("POST /statuses/", {404, {}, ""});
+  EXPECT_FALSE(post(plan_of(7)));
+  EXPECT_THAT(lines_.text(), HasSubstr("notify.failed"));
+  EXPECT_TRUE(post(plan_of(7)));
+  EXPECT_EQ(model_.statuses().size(), 1u);
+  EXPECT_EQ(model_.count(add()), 1u) << "the comment had arrived";
+}
+
+TEST_P(EachForge, AskedForSilenceItIsSilentAndTriesAgain) {
+  model_.answer_next("POST /statuses/", {403, {{"retry-after", "0"}}, ""});
+  model_.answer_next("GET /user", {429, {{"retry-after", "0"}}, ""});
+  EXPECT_TRUE(post(plan_of(7)));
+  EXPECT_EQ(model_.comments(7).size(), 1u);
+  EXPECT_THAT(lines_.text(), Not(HasSubstr("notify.failed")));
+}
+
+TEST_P(EachForge, HostileListsOfCommentsAreRefused) {
+  std::string list =
+      GetParam() == ForgeSettings::Type::github ? "GET /issues/" : "GET /merge_requests/";
+  for (int i = 0; i < 2; ++i) model_.answer_next(list, {200, {}, R"([{"id":-1}])"});
+  EXPECT_FALSE(post(plan_of(7)));
+  EXPECT_EQ(model_.count(add()), 0u) << "who cannot look does not write a second one";
+  EXPECT_THAT(lines_.text(), HasSubstr("plan of pull request 7"));
+  for (const auto& line : {lines_.text()}) EXPECT_THAT(line, Not(HasSubstr("s3cret-value")));
+}
+
+INSTANTIATE_TEST_SUITE_P(Notify, EachForge,
+                         ::testing::Values(ForgeSettings::Type::github,
+                                           ForgeSettings::Type::gitlab),
+                         [](const auto& info) {
+                           return info.param == ForgeSettings::Type::github ? "github" : "gitlab";
+                         });
 
 TEST_F(NotifyTest, WithoutPostNoCommentIsWritten) {
   TinyServer server([](const std::string&) { return answer(201); });
