@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "schemas/json/strict_json.h"
+#include "schemas/plan/change_codec.h"
 #include "schemas/plan/codec.h"
 #include "tests/support/source_ids.h"
 #include "tests/unit/schemas/plan_samples.h"
@@ -260,6 +261,8 @@ std::vector<Row> all_rows() {
       {"header cut", std::string(kHeader.substr(0, 60)), "saved-plan.syntax"},
       {"header only", std::string(kHeader) + "\n", "saved-plan.truncated"},
       {"no newline at the end", good.substr(0, good.size() - 1), "saved-plan.truncated"},
+      {"another byte for the last newline", good.substr(0, good.size() - 1) + "x",
+       "saved-plan.truncated"},
       {"no footer", sealed, "saved-plan.truncated"},
       {"text behind the end", good + "x\n", "saved-plan.trailing"},
       {"a second plan behind the end", good + good, "saved-plan.edited"},
@@ -340,6 +343,8 @@ std::vector<Row> all_rows() {
       {"prefix with host bits", with_change("7/32", "7/24"), "saved-plan.value"},
       {"prefix with zone", with_change("203.0.113.7/32", "fe80::1%eth0/128"), "saved-plan.value"},
       {"ports", with_change("\"slot\"", "\"ports\":[\"tcp/0\"],\"slot\""), "saved-plan.value"},
+      {"ports no list", with_change("\"slot\"", "\"ports\":\"tcp/1\",\"slot\""), "saved-plan.type"},
+      {"ports in numbers", with_change("\"slot\"", "\"ports\":[443],\"slot\""), "saved-plan.type"},
       {"keep", with_change("\"slot\"", "\"keep\":[\"::1/64\"],\"slot\""), "saved-plan.value"},
       {"entry", with_change("\"slot\"", "\"entry\":\"xyz\",\"slot\""), "saved-plan.value"},
       {"until", with_change("2026-11-18T12:06:40Z", "soon"), "saved-plan.value"},
@@ -365,6 +370,8 @@ std::vector<Row> all_rows() {
       {"person without origin",
        with_line(R"({"line":"person","person":{"gains":true,"who":"d","service":"a","rule":"b"}})"),
        "saved-plan.missing"},
+      {"edit origin line in words", with_line(replaced(kEdit, "\"line\":1", "\"line\":\"1\"")),
+       "saved-plan.type"},
       {"person origin line",
        with_line(R"({"line":"person","person":{"gains":true,"who":"d","service":"a","rule":"b",)"
                  R"("origin":{"file":"a","line":-1,"column":0,"length":0}}})"),
@@ -427,6 +434,24 @@ TEST(SavedPlan, EachCheckHasItsReason) {
     if (!plan) {
       EXPECT_EQ(plan.error().kind, ErrorKind::invalid);
     }
+  }
+}
+
+/// As the log holds them.
+TEST(Causes, EachCheckHasItsReason) {
+  const Row rows[] = {
+      {"causes: none", "[]", ""},
+      {"causes: no JSON", "[", "json.syntax"},
+      {"causes: no list", "{}", "json.type"},
+      {"causes: an unknown member",
+       R"([{"kind":"static","service":"a","rule":"b","until":"2026-11-18T12:06:40Z","x":1}])",
+       "json.unknown"},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.name);
+    auto causes = causes_from_json(row.text);
+    auto message = causes ? "" : causes.error().message;
+    EXPECT_EQ(message.substr(0, message.find(':')), row.want) << message;
   }
 }
 
