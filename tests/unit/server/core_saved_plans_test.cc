@@ -2,6 +2,7 @@
 // Plans saved and applied through a controller, as requests and answers: no socket, and no target.
 #include <boost/json.hpp>
 
+#include "server/core/apply_saved.h"
 #include "server/core/saved_plans.h"
 #include "tests/unit/server/controller_fixture.h"
 
@@ -96,6 +97,17 @@ TEST_F(SavedPlansTest, a_policy_that_somebody_holds_stays_and_the_plan_is_not_us
   EXPECT_EQ(apply(file), "saved-plan.held");
   EXPECT_EQ(revision(), before);
   EXPECT_FALSE(*store_->plan_used(read_saved(file)->nonce));
+}
+
+/// Two at the same moment both find it unused; the log takes one.
+TEST_F(SavedPlansTest, of_two_at_once_the_log_takes_one) {
+  set_policy(kTwo);
+  auto saved = *read_saved(save());
+  EXPECT_TRUE(use_plan(*store_, "ana", clock_.now(), saved));
+  auto second = use_plan(*store_, "bob", clock_.now(), saved);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind, ErrorKind::conflict);
+  EXPECT_TRUE(second.error().message.starts_with("saved-plan.used: ")) << second.error().text();
 }
 
 TEST_F(SavedPlansTest, a_plan_runs_out) {
