@@ -40,7 +40,7 @@ std::string changes_problem(const std::string& problem, View view) {
   if (problem.empty() || view == View::full) return problem;
   if (view == View::people) return without_addresses(problem);
   auto id = refusal_id(problem);
-  return id.empty() ? "the controller's log says why" : "refused: " + std::string(id);
+  return (id.empty() ? "" : std::string(id) + "; ") + "the controller's log says why";
 }
 
 constexpr std::string_view kNoPolicy = "no policy is in force";

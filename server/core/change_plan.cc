@@ -30,16 +30,19 @@ std::string in_markdown(const Plan& plan) {
   return out;
 }
 
-/// The id by which a source refuses what it fetched, where that lies in the change itself: not in
-/// what happened on the way, and not in this machine.
+/// Whether what is refused lies in the change itself: not in what happened on the way to it, not in
+/// knock.yaml, and not in this machine.
+bool lies_in_the_change(std::string_view id) {
+  constexpr std::array<std::string_view, 3> kOfGit{"git.not-a-commit", "git.not-descended",
+                                                   "git.transfer-too-large"};
+  if (id.starts_with("commit.")) return !id.starts_with("commit.signers-");
+  return id.starts_with("tree.") || std::ranges::find(kOfGit, id) != kOfGit.end();
+}
+
+/// The id by which a source refuses what it fetched until that changes; "": it may pass.
 std::string refused_for_good(const Error& error) {
-  constexpr std::array<std::string_view, 5> kMayPass{"git.head-moved", "git.no-ref", "git.transfer",
-                                                     "commit.signers-unreadable",
-                                                     "commit.signers-exposed"};
   std::string id(refusal_id(error.text()));
-  bool passes =
-      error.kind != ErrorKind::invalid || std::ranges::find(kMayPass, id) != kMayPass.end();
-  return passes ? "" : id;
+  return error.kind == ErrorKind::invalid && lies_in_the_change(id) ? id : "";
 }
 
 std::string why_not_planned(const std::string& id, const PolicyLocation& policy) {

@@ -13,7 +13,7 @@
 namespace knock::notify {
 namespace {
 
-constexpr Duration kSoon = Duration::seconds(1), kNothingInForce = Duration::seconds(10),
+constexpr Duration kSoon = Duration::seconds(1), kNothingInForce = Duration::seconds(2),
                    kBusy = Duration::seconds(5), kFirstPause = Duration::seconds(30),
                    kAfterTheNextLook = Duration::seconds(75);
 

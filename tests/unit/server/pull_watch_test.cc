@@ -175,7 +175,7 @@ TEST_P(PullWatchTest, NothingIsLookedForWhileNothingIsInForce) {
   pass(Duration::minutes(5));
   EXPECT_TRUE(forge_.requests().empty());
   base_ = "b1";
-  pass(Duration::seconds(11));
+  pass(Duration::seconds(3));
   EXPECT_THAT(taken(), ElementsAre("7a"));
 }
 
