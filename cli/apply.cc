@@ -309,6 +309,8 @@ void add_apply(Commands& commands) {
                  "Of a saved plan, do what would be done now, as far as no guard stops it")
       ->excludes(exact);
   commands.run(command, [&commands, flags] {
+    if (auto why = flags->policy.not_a_policy(); !why.empty())
+      return fail_with(kPolicyInvalid, why);
     if (flags->file.empty() && (flags->exact || flags->replan))
       return fail_with(kUsage, "--exact and --replan say how to apply a saved plan; name its file");
     auto client = AdminClient::of(commands.global);

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "cli/policy_paths.h"
 #include "reconciler/loop/sound_policy.h"
 #include "store/directory/directory_source.h"
 #include "store/git/git_source.h"
@@ -18,6 +19,10 @@ void PolicyFlags::add_to(CLI::App& command) {
   auto* repo = command.add_option("--repo", repository, "A Git repository with policy files");
   command.add_option("--ref", ref, "Branch of --repo (main); a tag as refs/tags/NAME")->needs(repo);
   repo->excludes(dir);
+}
+
+std::string PolicyFlags::not_a_policy() const {
+  return directory.empty() ? "" : not_a_policy_folder(directory);
 }
 
 PolicyLocation location_of(const PolicyFlags& flags, const Config& config) {

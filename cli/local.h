@@ -22,6 +22,7 @@ struct PolicyFlags {
   std::string directory, repository, ref;
   void add_to(CLI::App& command);
   bool given() const { return !directory.empty() || !repository.empty(); }
+  std::string not_a_policy() const;  // not_a_policy_folder(directory)
 };
 
 Result<std::unique_ptr<PolicySource>> policy_source(const PolicyLocation& location,

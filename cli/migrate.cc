@@ -14,6 +14,8 @@ struct Rewrite {
 };
 
 int migrate(const Global& global, const std::vector<std::string>& paths) {
+  for (const auto& path : paths)
+    if (auto why = not_a_policy_folder(path); !why.empty()) return fail_with(kPolicyInvalid, why);
   auto files = policy_paths(paths);
   if (!files) return fail_with(files.error());
   const auto& steps = migration_steps();

@@ -303,6 +303,8 @@ void add_plan(Commands& commands) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
   branch->excludes("--policy")->excludes("--repo");
   commands.run(command, [&commands, flags, command] {
+    if (auto why = flags->policy.not_a_policy(); !why.empty())
+      return fail_with(kPolicyInvalid, why);
     if (!flags->fetched.commit.empty() && !flags->fetched.given())
       return fail_with(kUsage, "--commit says what --pull or --branch must end in; name one");
     if (flags->fetched.post && !flags->fetched.given())

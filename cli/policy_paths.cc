@@ -71,6 +71,34 @@ Status add(const std::string& path, std::vector<std::string>& out) {
   return {};
 }
 
+/// Whether it says what a configuration says, and not what a policy does.
+bool is_configuration(const std::string& path) {
+  auto content = read_policy_path(path);
+  if (!content) return false;
+  bool configures = false;
+  for (std::string_view line : split(*content, '\n')) {
+    if (line.starts_with("knock:")) return false;
+    for (std::string_view key : {"owner:", "listen:", "policy:", "store:", "sign_in:"})
+      configures |= line.starts_with(key);
+  }
+  return configures;
+}
+
+/// "policies/", of folders that hold policy files.
+std::vector<std::string> policy_folders_in(const std::string& folder) {
+  std::vector<std::string> out;
+  std::error_code problem;
+  for (const auto& item : fs::directory_iterator(folder, problem)) {
+    auto name = item.path().filename().string();
+    std::vector<std::string> files;
+    if (is_hidden(name) || !fs::is_directory(item.symlink_status(problem))) continue;
+    if (below(item.path().string(), files) && !files.empty())
+      out.push_back((fs::path(folder) / name).lexically_normal().string() + "/");
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
 Status write_all(int fd, std::string_view content, const std::string& path) {
   while (!content.empty()) {
     auto n = ::write(fd, content.data(), content.size());
@@ -99,6 +127,24 @@ Result<std::vector<std::string>> policy_paths(const std::vector<std::string>& pa
   std::ranges::sort(out);
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
+}
+
+std::string not_a_policy_folder(const std::string& folder) {
+  if (!is_configuration((fs::path(folder) / "knock.yaml").string())) return "";
+  auto folders = policy_folders_in(folder);
+  std::string next = "put the policy files into a folder of their own, and name that";
+  if (!folders.empty()) {
+    for (auto& name : folders) name = printable(name);
+    constexpr std::size_t kMostNamed = 5;
+    auto more = folders.size() > kMostNamed ? ", …" : "";
+    folders.resize(std::min(folders.size(), kMostNamed));
+    next = (folders.size() == 1 ? "name the folder of policy files beside it: "
+                                : "name the folder of policy files beside it, one of: ") +
+           join(folders, ", ") + more;
+  }
+  return fmt::format(
+      "{} holds knock.yaml, which is the controller's configuration and no policy; {}",
+      printable(folder), next);
 }
 
 Result<std::string> read_policy_path(const std::string& path) {

@@ -15,6 +15,10 @@ namespace knock::cli {
 /// that is itself a link is an error.
 Result<std::vector<std::string>> policy_paths(const std::vector<std::string>& paths);
 
+/// What to say of a folder that holds the controller's configuration, which is no policy and would
+/// give an error for each of its keys: a sentence that names the folders beside it. "" of others.
+std::string not_a_policy_folder(const std::string& folder);
+
 /// An error beyond a policy file's 1 MiB.
 Result<std::string> read_policy_path(const std::string& path);
 

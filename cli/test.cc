@@ -111,6 +111,7 @@ std::optional<Config> config_for(const Global& global, const TestFlags& flags) {
 }
 
 int test(const Global& global, const TestFlags& flags) {
+  if (auto why = flags.policy.not_a_policy(); !why.empty()) return fail_with(kPolicyInvalid, why);
   auto config = config_for(global, flags);
   if (!config) return kError;
   std::error_code ignored;

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/local.h"
+#include "cli/policy_paths.h"
 #include "server/admin/json.h"
 #include "store/tzdata/system_zones.h"
 
@@ -27,6 +28,8 @@ PolicyContext context_of(const Global& global) {
 }
 
 int validate(const Global& global, const std::string& directory) {
+  if (auto why = not_a_policy_folder(directory); !why.empty())
+    return fail_with(kPolicyInvalid, why);
   auto source = directory_source(directory);
   if (!source) return fail_with(source.error());
   auto revision = (*source)->poll(Deadline::in(Duration::seconds(60)));

@@ -62,6 +62,29 @@ TEST_F(Authoring, FmtRewritesAndNamesWhatItRewrote) {
   EXPECT_EQ(run.err, "2 files, nothing to format\n");
 }
 
+/// The folder that `knock init` made, and not the one of its policy: one mistake, one sentence.
+TEST_F(Authoring, AFolderWithAConfigurationIsNoPolicy) {
+  ASSERT_EQ(knock("init . --ci none").code, 0);
+  for (const char* words : {"validate", "validate .", "validate --policy .", "test --policy .",
+                            "plan --policy .", "apply --policy .", "migrate ."}) {
+    auto run = knock(words);
+    EXPECT_EQ(run.code, 3) << words << run.err;
+    EXPECT_EQ(run.err,
+              "knock: . holds knock.yaml, which is the controller's configuration and no policy; "
+              "name the folder of policy files beside it: policies/\n")
+        << words;
+    EXPECT_EQ(run.out, "") << words;
+  }
+  EXPECT_EQ(knock("validate policies").code, 0);
+  EXPECT_EQ(knock("fmt --check policies").code, 0);
+  // What the file says counts, and not its name.
+  write("mine/knock.yaml", kTidy);
+  EXPECT_EQ(knock("validate mine").err.find("configuration"), std::string::npos);
+  EXPECT_EQ(knock("fmt --check .").code, 0) << "a configuration has a layout too";
+  fs::remove_all(at("policies")), fs::remove_all(at("mine"));
+  EXPECT_NE(knock("validate").err.find("into a folder of their own"), std::string::npos);
+}
+
 TEST_F(Authoring, FmtCheckWritesNothing) {
   write("a.yaml", kUntidy), write("b.yaml", kTidy);
   auto run = knock("fmt --check a.yaml b.yaml");
