@@ -147,8 +147,15 @@ TEST_F(Authoring, FmtDoesNotFollowLinks) {
 TEST_F(Authoring, SchemaIsTheOneOfTheTree) {
   EXPECT_EQ(knock("schema").out,
             test::read_file(test::source_dir() + "/schemas/policy/policy.v1.schema.json"));
-  EXPECT_EQ(knock("schema --config").out,
-            test::read_file(test::source_dir() + "/schemas/config/config.v1.schema.json"));
+  auto of_config = test::read_file(test::source_dir() + "/schemas/config/config.v1.schema.json");
+  EXPECT_EQ(knock("schema config").out, of_config);
+  EXPECT_EQ(knock("schema policy").out, knock("schema").out);
+  EXPECT_EQ(knock("schema --config").out, of_config) << "as it was before";
+  // Everywhere else it names a file.
+  EXPECT_EQ(knock("--config other.yaml schema").out, knock("schema").out);
+  EXPECT_EQ(knock("schema --config other.yaml").out, knock("schema").out);
+  EXPECT_EQ(knock("schema config --config other.yaml").out, of_config);
+  EXPECT_EQ(knock("schema firewall").code, 64);
 }
 
 /// The file that an editor reads because of the first line.
@@ -164,7 +171,7 @@ TEST_F(Authoring, InitWritesFilesThatEditorsUnderstandOffline) {
   auto run = knock("init here");
   EXPECT_EQ(run.code, 0) << run.err;
   EXPECT_EQ(test::read_file(schema_beside(at("here/policies/main.yaml"))), knock("schema").out);
-  EXPECT_EQ(test::read_file(schema_beside(at("here/knock.yaml"))), knock("schema --config").out);
+  EXPECT_EQ(test::read_file(schema_beside(at("here/knock.yaml"))), knock("schema config").out);
   auto config = load_config("knock.yaml", test::read_file(at("here/knock.yaml")), at("here"));
   EXPECT_TRUE(config.config) << to_text(config.diagnostics);
   // What init writes is what the commands of its own CI job want.
