@@ -13,14 +13,28 @@ struct Grant {
   std::vector<std::string> groups;
 };
 
-/// How an open door lasts, where that is not simply until a deadline.
+/// How an open door lasts.
 std::string lasting(const boost::json::value& row) {
-  auto lasts = text(row, "lasts");
+  auto lasts = text(row, "lasts"), until = text(row, "until");
   if (lasts == "first-connection")
-    return truth(row, "used") ? ", its one connection is used" : ", for one connection";
+    return truth(row, "used") ? "its one connection was made"
+                              : "one connection, to be made by " + until;
   if (lasts == "disconnect")
-    return ", for connections until " + text(row, "come_by") + ", which stay until they end";
-  return "";
+    return fmt::format("until it disconnects, at the latest {}; to be made by {}", until,
+                       text(row, "come_by"));
+  return until;
+}
+
+/// What of a session's doors the end of the session does not tell.
+std::string by_connection(const boost::json::value& answer, const std::string& session) {
+  std::vector<std::string> out;
+  for (const auto& row : list(answer, "where")) {
+    auto lasts = text(row, "lasts");
+    if (text(row, "session") != session || !truth(row, "open")) continue;
+    if (lasts == "first-connection" || lasts == "disconnect")
+      out.push_back(text(row, "service") + " on " + text(row, "target") + ": " + lasting(row));
+  }
+  return join(out, "; ");
 }
 
 void print_where(const boost::json::value& answer) {
@@ -29,9 +43,9 @@ void print_where(const boost::json::value& answer) {
     rows.push_back(
         {text(row, "service"), text(row, "target"),
          truth(row, "open")
-             ? "open" + lasting(row)
+             ? std::string("open")
              : "not yet" + (text(row, "problem").empty() ? "" : ": " + text(row, "problem")),
-         text(row, "until")});
+         lasting(row)});
   if (rows.size() == 1)
     print("Policy gives this session nothing; `knock why` says what is missing.\n");
   else
@@ -69,13 +83,15 @@ int list_sessions(const Global& global, bool all) {
     return kDone;
   }
   std::vector<std::vector<std::string>> rows{
-      {"ID", "WHO", "BY", "FROM", "SINCE", "UNTIL", "ENDED"}};
+      {"ID", "WHO", "BY", "FROM", "SINCE", "UNTIL", "ENDED", ""}};
   for (const auto& s : list(*answer, "sessions")) {
     const auto& principal = member(s, "principal");
     const auto& end = member(s, "end");
     rows.push_back({text(s, "id").substr(0, 10), text(principal, "name"), text(s, "source"),
                     text(s, "address"), text(s, "created"), text(s, "expires"),
-                    end.is_object() ? text(end, "cause") : ""});
+                    end.is_object() ? text(end, "cause") : "",
+                    by_connection(*answer, text(s, "id"))});
+    if (!rows.back().back().empty()) rows.front().back() = "BY CONNECTION";
   }
   print(rows.size() == 1 ? std::string("Nobody is signed in.\n") : table(rows));
   return kDone;

@@ -108,8 +108,13 @@ void service(Io& io, Part<Io, MyService>& m) {
   io.number(targets);
   io.number(open);
   io.shown(m.problem, kLongestShown);
+  std::uint64_t lasts = std::uint64_t(m.lasts);
+  io.number(lasts);
+  io.instant(m.come_by);
+  io.flag(m.used);
   if constexpr (Io::kReads) {
-    io.demand(open <= targets);
+    io.demand(open <= targets && lasts <= std::uint64_t(Lasts::disconnect));
+    m.lasts = Lasts(lasts);
     m.targets = targets;
     m.open = open;
   }
@@ -122,7 +127,7 @@ void fields(Io& io, Part<Io, Me>& m) {
   io.instant(m.expires);
   io.instant(m.now);
   io.text(m.form, kLongestToken);
-  io.list(m.services, kMostServices, 38, [](auto& each, auto& item) { service(each, item); });
+  io.list(m.services, kMostServices, 55, [](auto& each, auto& item) { service(each, item); });
 }
 template <class Io>
 void fields(Io& io, Part<Io, Ok>& m) {

@@ -15,6 +15,7 @@
 #include "base/port_range.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "schemas/lasts.h"
 #include "schemas/role/ping.h"
 
 namespace knock::role {
@@ -108,6 +109,9 @@ struct MyService {
   Instant until;                      // when allowed
   std::size_t targets = 0, open = 0;  // targets it stands on; those that confirmed
   std::string problem;                // in plain words, when allowed and not open everywhere
+  Lasts lasts = Lasts::until_deadline;
+  Instant come_by;    // lasts disconnect: no new connection from then on
+  bool used = false;  // lasts first_connection: it was made, wherever there is one
 };
 struct Me {
   std::uint64_t request = 0;

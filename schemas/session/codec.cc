@@ -178,6 +178,7 @@ Result<std::vector<Session>> sessions_from_json(std::string_view text) {
 Result<SessionsDocument> sessions_document_from_json(std::string_view text) {
   KNOCK_ASSIGN(auto value, parse_strict(text));
   ObjectReader in(value, "sessions document");
+  (void)in.member("where");  // `session list` says there where each stands open
   SessionsDocument document;
   KNOCK_ASSIGN(document.sessions, read_sessions(in));
   if (in.has("approvals"))

@@ -22,7 +22,7 @@ struct SessionsDocument {
   std::vector<Session> sessions;
   std::vector<Approval> approvals;
 };
-/// {"sessions":[…],"approvals":[…]}; `approvals` may be absent.
+/// {"sessions":[…],"approvals":[…]}; `approvals` may be absent, and `where` is passed over.
 Result<SessionsDocument> sessions_document_from_json(std::string_view text);
 
 }  // namespace knock

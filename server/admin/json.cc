@@ -159,8 +159,19 @@ std::string to_json(const ControllerStatus& s) {
        {"remarks", array_of(s.remarks, [](const std::string& r) { return json::value(r); })}});
 }
 
-std::string sessions_json(const std::vector<Session>& sessions) {
-  return text_of({{"sessions", array_of(sessions, session_object)}});
+std::string sessions_json(const std::vector<Session>& sessions,
+                          const std::optional<WhereOfSessions>& where) {
+  json::object out{{"sessions", array_of(sessions, session_object)}, {"where", nullptr}};
+  if (where) {
+    auto& rows = out["where"].emplace_array();
+    for (const auto& [session, targets] : *where)
+      for (const SessionOnTarget& one : targets) {
+        auto row = where_object(one);
+        row["session"] = session.value;
+        rows.push_back(std::move(row));
+      }
+  }
+  return text_of(out);
 }
 
 std::string session_json(const Session& session, const std::vector<SessionOnTarget>& where,

@@ -16,7 +16,10 @@
 namespace knock {
 
 std::string to_json(const ControllerStatus& status);
-std::string sessions_json(const std::vector<Session>& sessions);
+/// `where`: what each stands open for, by its id; nothing: not said, because they are too many.
+using WhereOfSessions = std::vector<std::pair<SessionId, std::vector<SessionOnTarget>>>;
+std::string sessions_json(const std::vector<Session>& sessions,
+                          const std::optional<WhereOfSessions>& where);
 /// `note`, when there is one: what the caller should know about how it was done.
 std::string session_json(const Session& session, const std::vector<SessionOnTarget>& where,
                          const std::string& note = {});

@@ -6,6 +6,23 @@
 #include "server/admin/reply.h"
 
 namespace knock {
+namespace {
+
+constexpr std::size_t kMostWithWhere = 1000;
+
+/// Of those that live.
+std::optional<WhereOfSessions> where_of(const Reconciler& reconciler,
+                                        const std::vector<Session>& sessions) {
+  WhereOfSessions out;
+  for (const Session& session : sessions) {
+    if (!reconciler.live_session(session.id)) continue;
+    if (out.size() == kMostWithWhere) return std::nullopt;
+    out.emplace_back(session.id, reconciler.where(session));
+  }
+  return out;
+}
+
+}  // namespace
 
 Result<net::HttpResponse> AdminCall::status() {
   return reply(200, to_json(as_seen(c_.status(), c_.policy_keeper().refused(), widest())));
@@ -17,7 +34,7 @@ Result<net::HttpResponse> AdminCall::list_sessions() {
   if (!all.empty()) {
     KNOCK_ASSIGN(sessions, c_.store().sessions(1000));
   }
-  auto document = sessions_json(sessions);
+  auto document = sessions_json(sessions, where_of(c_.reconciler(), sessions));
   return reply(200, may(KeyScope::audit_read) ? document : without_address_members(document));
 }
 

@@ -394,11 +394,15 @@ void SignIn::handle_one(const role::AskMe& ask, Answer answer) {
         service.ports = known->ports;
       service.allowed = true;
       service.until = row.until;
+      service.lasts = row.lasts;
+      service.come_by = row.come_by;
+      service.used = true;
       me.services.push_back(std::move(service));
     }
     role::MyService& service = me.services.back();
     ++service.targets;
     service.until = std::max(service.until, row.until);
+    service.used = service.used && row.used;
     if (row.open)
       ++service.open;
     else if (!row.problem.empty())

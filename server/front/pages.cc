@@ -177,21 +177,55 @@ std::string remark(const role::MyService& service, ServiceState state) {
          " firewalls have confirmed.";
 }
 
+/// A door may be for one connection, or for those that come in time.
+struct Lasting {
+  Html figure;  // the time that counts now
+  Html remark;  // what for; empty where the figure says it all
+};
+
+Lasting lasting_of(const role::MyService& service, Instant now) {
+  auto until = clock_time(service.until, now);
+  auto figure = [&](Instant when, std::string_view words, const Html& clock) {
+    return html(R"(<p class="lasts">{}<span>{} {}</span></p>)", time_left(when, now), words, clock);
+  };
+  switch (service.lasts) {
+    case Lasts::first_connection:
+      if (service.used)
+        return {{}, html("Its one connection was made; for another, sign in again.")};
+      return {figure(service.until, "to connect", {}),
+              html("One connection, to be made by {}.", until)};
+    case Lasts::disconnect:
+      if (service.come_by <= now)
+        return {
+            figure(service.until, "at the latest", {}),
+            html("No new connection; what is open stays until it disconnects, at the latest {}.",
+                 until)};
+      return {figure(service.come_by, "to connect", {}),
+              html("Connect by {}; it is open until it disconnects, at the latest {}.",
+                   clock_time(service.come_by, now), until)};
+    case Lasts::until_deadline:
+      break;
+  }
+  return {figure(service.until, "until", until), {}};
+}
+
+Html remark_row(const Html& words) {
+  return words.empty() ? Html() : html(R"(<p class="remark">{}</p>)", words);
+}
+
 Html service_row(const role::MyService& service, Instant now) {
   auto state = state_of(service);
   auto note = remark(service, state);
-  Html lasts;
-  if (state != ServiceState::closed)
-    lasts = html(R"(<p class="lasts">{}<span>until {}</span></p>)", time_left(service.until, now),
-                 clock_time(service.until, now));
+  Lasting lasting;
+  if (state != ServiceState::closed) lasting = lasting_of(service, now);
   return html(R"(<li class="service {}">
 <div class="what"><h3>{}</h3><p class="ports">{}</p></div>
 <p class="state">{}<span>{}</span></p>
-{}{}</li>
+{}{}{}</li>
 )",
               state_class(state), service.service.value, to_string(service.ports),
-              state_icon(state), state_name(state), lasts,
-              note.empty() ? Html() : html(R"(<p class="remark">{}</p>)", note));
+              state_icon(state), state_name(state), lasting.figure, remark_row(lasting.remark),
+              remark_row(note.empty() ? Html() : html("{}", note)));
 }
 
 Html elsewhere(const role::Me& me, const IpAddress& here) {

@@ -76,8 +76,12 @@ TEST_F(OneConnection, IsOneThroughEveryRestart) {
 TEST_F(OneConnection, IsSaidInPlainWords) {
   auto granted = knock().knock({"session", "grant", "alice", "--from", kAlice, "--ttl", "1h",
                                 "--group", "admins", "--reason", "test"});
-  EXPECT_NE(granted.out.find("open, for one connection"), std::string::npos) << granted.out;
-  EXPECT_NE(granted.out.find("which stay until they end"), std::string::npos) << granted.out;
+  EXPECT_NE(granted.out.find("one connection, to be made by 20"), std::string::npos) << granted.out;
+  EXPECT_NE(granted.out.find("until it disconnects, at the latest 20"), std::string::npos)
+      << granted.out;
+  auto listed = knock().knock({"session", "list"});
+  EXPECT_NE(listed.out.find("ssh on server: one connection, to be made by 20"), std::string::npos)
+      << listed.out;
   auto why = knock().knock({"why", "alice", "ssh"});
   EXPECT_NE(why.out.find("for one connection, until "), std::string::npos) << why.out;
   auto applied = world_->records("change.applied");

@@ -51,6 +51,9 @@ TEST(RoleMessages, CarryTheirValues) {
   EXPECT_EQ(me.address, kAddress);
   EXPECT_EQ(me.services[0].until, Instant{1500});
   EXPECT_EQ(me.services[0].open, 2u);
+  EXPECT_EQ(me.services[0].lasts, Lasts::disconnect);
+  EXPECT_EQ(me.services[0].come_by, Instant{1200});
+  EXPECT_TRUE(me.services[0].used);
   EXPECT_EQ(me.services[1].ports[1].to_string(), "udp/60000-61000");
   auto finish = std::get<FinishOidc>(*decode_from_front(encode(from_front()[2]).substr(4)));
   EXPECT_EQ(finish.state, "state");
@@ -87,6 +90,9 @@ TEST(RoleMessages, AreRefusedBeyondTheirBounds) {
   EXPECT_TRUE(refused_to_front(me)) << "a range that ends before it begins";
   me.services[0].ports[0] = {Protocol(1), 1, 1};
   EXPECT_TRUE(refused_to_front(me)) << "ICMP has no ports";
+  me = std::get<Me>(to_front()[4]);
+  me.services[0].lasts = Lasts(3);
+  EXPECT_TRUE(refused_to_front(me)) << "no way to last";
   EXPECT_TRUE(refused_to_front(GoTo{1, std::string(8193, 'u')}));
 
   auto refused_from_verifier = [](const FromVerifier& message) {

@@ -31,7 +31,10 @@ inline std::vector<ToFront> to_front() {
                          Instant{1500},
                          3,
                          2,
-                         "edge is late"});
+                         "edge is late",
+                         Lasts::disconnect,
+                         Instant{1200},
+                         true});
   me.services.push_back({ServiceName("ssh"),
                          {*PortRange::parse("tcp/22"), *PortRange::parse("udp/60000-61000")},
                          false,

@@ -91,6 +91,9 @@ TEST(SessionsDocument, ReadsApprovals) {
   auto none = sessions_document_from_json("{\"sessions\":[]}");
   ASSERT_TRUE(none);
   EXPECT_TRUE(none->approvals.empty());
+  // As `session list` prints it.
+  EXPECT_TRUE(sessions_document_from_json("{\"sessions\":[],\"where\":[{\"session\":\"a\"}]}"));
+  EXPECT_FALSE(sessions_document_from_json("{\"sessions\":[],\"elsewhere\":[]}"));
 }
 
 TEST(SessionsDocument, RefusesByNameAndPlace) {

@@ -66,6 +66,26 @@ TEST_F(FrontTest, SignedInHomeShowsWhatIsOpen) {
   EXPECT_FALSE(says(response, "You are now at"));
 }
 
+TEST_F(FrontTest, SaysHowADoorLasts) {
+  auto doors = me();
+  role::MyService& door = doors.services[0];
+  door.lasts = Lasts::first_connection;
+  auto page = [&] {
+    core.me = doors;
+    return get("/", "__Host-knock=session");
+  };
+  EXPECT_TRUE(says(page(), "One connection, to be made by <time "));
+  door.used = true;
+  EXPECT_TRUE(says(page(), "Its one connection was made; for another, sign in again."));
+  door.lasts = Lasts::disconnect;
+  door.come_by = Instant::from_seconds(300);
+  EXPECT_TRUE(says(page(), "; it is open until it disconnects, at the latest <time "));
+  EXPECT_TRUE(says(page(), "00:05 UTC")) << "when to come";
+  EXPECT_TRUE(says(page(), "02:10 UTC")) << "when to go";
+  door.come_by = Instant{};
+  EXPECT_TRUE(says(page(), "stays until it disconnects, at the latest <time "));
+}
+
 TEST_F(FrontTest, WarnsWhenTheAddressIsAnother) {
   auto elsewhere = me();
   elsewhere.address = *IpAddress::parse("203.0.113.5");
