@@ -2,6 +2,7 @@
 #include "cli/admin_client.h"
 
 #include <curl/curl.h>
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 
 #include "base/text.h"
 #include "cli/server.h"
+#include "schemas/role/front.h"
+#include "server/admin/json.h"
 
 namespace knock::cli {
 namespace {
@@ -26,7 +29,8 @@ std::size_t collect(char* data, std::size_t size, std::size_t count, void* to) {
   return size * count;
 }
 
-Error error_of(long status, const std::string& body) {
+/// `code` gets the member of that name, when somebody asks for it.
+Error error_of(long status, const std::string& body, std::string* code) {
   boost::system::error_code bad;
   auto value = json::parse(body, bad);
   Error out{ErrorKind::internal,
@@ -37,6 +41,8 @@ Error error_of(long status, const std::string& body) {
   if (object == nullptr) return out;
   if (auto* kind = object->if_contains("kind"); kind != nullptr && kind->is_string())
     out.kind = error_kind_from(std::string_view(kind->as_string())).value_or(ErrorKind::internal);
+  if (auto* id = object->if_contains("code"); code != nullptr && id != nullptr && id->is_string())
+    *code = std::string(id->as_string());
   if (auto* detail = object->if_contains("detail"); detail != nullptr && detail->is_string())
     out.message = std::string(detail->as_string());
   if (auto* problems = object->if_contains("problems"); problems != nullptr && problems->is_array())
@@ -51,6 +57,10 @@ Error error_of(long status, const std::string& body) {
 }
 
 }  // namespace
+
+int code_for(const Error& error, std::string_view code) {
+  return code == kUnsoundCode ? int(kPolicyInvalid) : code_for(error);
+}
 
 AdminClient AdminClient::of(const Global& global) {
   if (!global.server.empty()) {
@@ -88,8 +98,14 @@ bool AdminClient::reachable() const {
 }
 
 Result<std::string> AdminClient::send(const std::string& method, const std::string& path,
-                                      const std::string& body) const {
+                                      const std::string& body, std::string* code) const {
   if (problem_) return fail(*problem_);
+  if (!server_.empty() && body.size() > role::kLongestApiBody)
+    return fail(ErrorKind::invalid,
+                fmt::format("what is to be sent (policy files, sessions or a plan file) is {} "
+                            "bytes, and a controller takes at most {} over the network; do this on "
+                            "the controller's own machine",
+                            body.size(), role::kLongestApiBody));
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
       curl_slist_append(nullptr, "Content-Type: application/json"), curl_slist_free_all);
@@ -114,18 +130,18 @@ Result<std::string> AdminClient::send(const std::string& method, const std::stri
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE, long(body.size()));
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, body.c_str());
   }
-  auto code = curl_easy_perform(curl.get());
-  if (code != CURLE_OK && !server_.empty())
+  auto done = curl_easy_perform(curl.get());
+  if (done != CURLE_OK && !server_.empty())
     return fail(ErrorKind::unavailable, "no controller answers at " + server_ + " (" +
-                                            curl_easy_strerror(code) +
+                                            curl_easy_strerror(done) +
                                             "); a private authority is named by KNOCK_CA=FILE");
-  if (code != CURLE_OK)
+  if (done != CURLE_OK)
     return fail(ErrorKind::unavailable,
-                "no controller answers at " + socket_ + " (" + curl_easy_strerror(code) +
+                "no controller answers at " + socket_ + " (" + curl_easy_strerror(done) +
                     "); is `knock serve` running, and may you use its socket?");
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
-  if (status >= 300) return fail(error_of(status, answer));
+  if (status >= 300) return fail(error_of(status, answer, code));
   return answer;
 }
 
@@ -133,9 +149,9 @@ Result<std::string> AdminClient::get_text(const std::string& path) const {
   return send("GET", path, "");
 }
 
-Result<std::string> AdminClient::post_text(const std::string& path,
-                                           const json::object& body) const {
-  return send("POST", path, json::serialize(body));
+Result<std::string> AdminClient::post_text(const std::string& path, const json::object& body,
+                                           std::string* code) const {
+  return send("POST", path, json::serialize(body), code);
 }
 
 namespace {
@@ -152,8 +168,9 @@ Result<json::value> parsed(Result<std::string> text) {
 Result<json::value> AdminClient::get(const std::string& path) const {
   return parsed(get_text(path));
 }
-Result<json::value> AdminClient::post(const std::string& path, const json::object& body) const {
-  return parsed(post_text(path, body));
+Result<json::value> AdminClient::post(const std::string& path, const json::object& body,
+                                      std::string* code) const {
+  return parsed(post_text(path, body, code));
 }
 
 }  // namespace knock::cli

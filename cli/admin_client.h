@@ -13,6 +13,9 @@
 
 namespace knock::cli {
 
+/// The exit code of what a controller refused with this `code`.
+int code_for(const Error& error, std::string_view code);
+
 class AdminClient {
  public:
   explicit AdminClient(std::string socket) : socket_(std::move(socket)) {}
@@ -26,14 +29,17 @@ class AdminClient {
 
   /// Errors are the controller's own (its problem document), or `unavailable` when nobody answers.
   Result<boost::json::value> get(const std::string& path) const;
-  Result<boost::json::value> post(const std::string& path, const boost::json::object& body) const;
+  /// `code`: the refusal's stable id, by which exit codes are chosen; "" when it has none.
+  Result<boost::json::value> post(const std::string& path, const boost::json::object& body,
+                                  std::string* code = nullptr) const;
   /// The body as it came.
   Result<std::string> get_text(const std::string& path) const;
-  Result<std::string> post_text(const std::string& path, const boost::json::object& body) const;
+  Result<std::string> post_text(const std::string& path, const boost::json::object& body,
+                                std::string* code = nullptr) const;
 
  private:
   Result<std::string> send(const std::string& method, const std::string& path,
-                           const std::string& body) const;
+                           const std::string& body, std::string* code = nullptr) const;
   std::string socket_;
   std::string server_;  // "" = by the socket
   Secret token_;

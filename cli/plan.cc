@@ -58,10 +58,8 @@ Status add_candidate(const PlanFlags& flags, boost::json::object& body) {
   return {};
 }
 
-int say_unplanned(const Error& error) {
-  bool unsound = error.message.find("policy has errors") != std::string::npos ||
-                 error.message.find("policy's tests fail") != std::string::npos;
-  return fail_with(unsound ? int(kPolicyInvalid) : code_for(error), error.message);
+int say_unplanned(const Error& error, const std::string& code) {
+  return fail_with(code_for(error, code), error.message);
 }
 
 /// For its owner alone: a plan names people and where they are.
@@ -105,8 +103,9 @@ int remote_save(const Global& global, const PlanFlags& flags, const std::string&
                 const AdminClient& client, boost::json::object body) {
   body["format"] = "saved";
   body["good_for"] = flags.good_for;
-  auto answer = client.post_text("/api/v1/plan", body);
-  if (!answer) return say_unplanned(answer.error());
+  std::string code;
+  auto answer = client.post_text("/api/v1/plan", body, &code);
+  if (!answer) return say_unplanned(answer.error(), code);
   auto saved = read_saved(*answer);
   if (!saved) return fail_with(kError, "the controller's plan: " + saved.error().text());
   auto kept = write_plan_file(flags.out, [&](const Write& out) { out(*answer); });
@@ -126,8 +125,9 @@ int remote_plan(const Global& global, const PlanFlags& flags, const std::string&
   if (flags.policy.given())
     if (auto added = add_candidate(flags, body); !added) return fail_with(added.error());
   if (!flags.out.empty()) return remote_save(global, flags, format, client, std::move(body));
-  auto answer = client.post_text("/api/v1/plan", body);
-  if (!answer) return say_unplanned(answer.error());
+  std::string code;
+  auto answer = client.post_text("/api/v1/plan", body, &code);
+  if (!answer) return say_unplanned(answer.error(), code);
   auto value = boost::json::parse(*answer);
   print(format == "json" ? *answer : std::string(value.at("text").as_string()));
   return flags.detailed && !truth(value, "empty") ? kChanges : kDone;

@@ -58,10 +58,8 @@ Result<boost::json::array> files_of(const PolicyFlags& flags) {
   return files;
 }
 
-int say_failed(const Error& error) {
-  bool unsound = error.message.find("policy has errors") != std::string::npos ||
-                 error.message.find("policy's tests fail") != std::string::npos;
-  return fail_with(unsound ? int(kPolicyInvalid) : code_for(error), error.text());
+int say_failed(const Error& error, const std::string& code) {
+  return fail_with(code_for(error, code), error.text());
 }
 
 }  // namespace
@@ -121,8 +119,9 @@ int server_plan(const Global& global, const ServerPlanFlags& flags) {
   if (!flags.fetched.branch.empty()) body["branch"] = flags.fetched.branch;
   if (!flags.fetched.commit.empty()) body["commit"] = flags.fetched.commit;
   if (flags.fetched.post) body["post"] = true;
-  auto answer = AdminClient::of(global).post("/api/v1/plan", body);
-  if (!answer) return say_failed(answer.error());
+  std::string code;
+  auto answer = AdminClient::of(global).post("/api/v1/plan", body, &code);
+  if (!answer) return say_failed(answer.error(), code);
   const auto& document = member(*answer, "text");
   if (!document.is_string()) return fail_with(kError, "the controller's answer holds no plan");
   print(document.as_string());
@@ -135,10 +134,11 @@ int server_plan(const Global& global, const ServerPlanFlags& flags) {
 }
 
 int apply_reviewed(const Global& global, const std::string& hash) {
-  auto answer = AdminClient::of(global).post("/api/v1/apply", {{"reviewed", hash}});
+  std::string id;
+  auto answer = AdminClient::of(global).post("/api/v1/apply", {{"reviewed", hash}}, &id);
   if (!answer)
     return answer.error().kind == ErrorKind::conflict ? fail_with(kStalePlan, answer.error().text())
-                                                      : say_failed(answer.error());
+                                                      : say_failed(answer.error(), id);
   auto revision = text(*answer, "revision");
   if (truth(*answer, "was_in_force")) {
     print(fmt::format("{} was in force already; nothing was done.\n", revision));

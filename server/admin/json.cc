@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/admin/json.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/text.h"
@@ -139,6 +140,14 @@ json::value parsed_or_null(const std::string& text) {
   return text.empty() ? json::value(nullptr) : json::parse(text);
 }
 
+/// "plan.moved" of "plan.moved: another policy …"; "" where a message begins otherwise.
+std::string_view leading_id(std::string_view message) {
+  auto id = message.substr(0, message.find(':'));
+  bool known = id.size() < message.size() && id.find('.') != id.npos &&
+               id.find_first_not_of("abcdefghijklmnopqrstuvwxyz-.") == id.npos;
+  return known ? id : std::string_view();
+}
+
 std::string text_of(const json::object& object) { return json::serialize(object) + "\n"; }
 
 }  // namespace
@@ -255,6 +264,11 @@ std::string problem_json(int status, const Error& error, const Diagnostics& prob
                    {"detail", error.text()},
                    {"kind", to_string(error.kind)}};
   if (!problems.empty()) out["problems"] = array_of(problems, diagnostic_object);
+  bool unsound = std::any_of(problems.begin(), problems.end(), [](const Diagnostic& one) {
+    return one.severity == Diagnostic::Severity::error;
+  });
+  auto code = unsound ? kUnsoundCode : leading_id(error.message);
+  if (!code.empty()) out["code"] = code;
   return text_of(out);
 }
 
