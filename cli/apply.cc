@@ -48,14 +48,15 @@ int say_refused(const ApplyFlags& flags, const Error& error) {
   return fail_with(code, message);
 }
 
-int say_stopped(const ApplyFlags& flags, const std::vector<std::string>& guards,
-                const std::string& ack) {
+int say_stopped(const Global& global, const ApplyFlags& flags,
+                const std::vector<std::string>& guards, const std::string& ack) {
   for (const auto& sentence : guards) fail_with(kGuarded, sentence);
   return fail_with(
       kGuarded,
-      fmt::format("nothing was done, and the plan is still good; to say yes to what is held: "
+      fmt::format("nothing was done, and the plan is still good; to say yes to what is held{}: "
                   "knock apply {} --ack {}",
-                  flags.file, ack));
+                  global.server.empty() ? "" : ", on the controller's own machine", flags.file,
+                  ack));
 }
 
 /// What is held although the plan was carried out.
@@ -82,19 +83,22 @@ std::vector<std::string> texts(const boost::json::value& value, std::string_view
 int remote_apply_file(const Global& global, const ApplyFlags& flags, const AdminClient& client) {
   auto content = read_text_file(flags.file);
   if (!content) return fail_with(content.error());
-  auto answer = client.post("/api/v1/apply", {{"file", *content},
-                                              {"ack", flags.ack},
-                                              {"exact", flags.exact},
-                                              {"replan", flags.replan},
-                                              {"color", global.colored()}});
+  std::string id;
+  auto answer = client.post("/api/v1/apply",
+                            {{"file", *content},
+                             {"ack", flags.ack},
+                             {"exact", flags.exact},
+                             {"replan", flags.replan},
+                             {"color", global.colored()}},
+                            &id);
   if (!answer)
-    return answer.error().kind == ErrorKind::invalid
-               ? fail_with(kPolicyInvalid, answer.error().message)
-               : say_refused(flags, answer.error());
+    return answer.error().kind == ErrorKind::conflict
+               ? say_refused(flags, answer.error())
+               : fail_with(code_for(answer.error(), id), answer.error().message);
   print(std::string(answer->at("text").as_string()));
   auto outcome = text(*answer, "outcome");
   if (outcome == "stopped")
-    return say_stopped(flags, texts(*answer, "guards"), text(*answer, "ack"));
+    return say_stopped(global, flags, texts(*answer, "guards"), text(*answer, "ack"));
   int code = say_problems(texts(*answer, "problems"));
   if (outcome == "held") code = say_held(texts(*answer, "guards"));
   if (code == kDone) print("Done.\n");
@@ -149,7 +153,8 @@ int local_apply_file(const Global& global, const ApplyFlags& flags, const Here& 
   auto checked = check_here(here, flags, in_force);
   if (!checked) return say_refused(flags, checked.error());
   print(to_text(*checked, global.colored()));
-  if (checked->stopped) return say_stopped(flags, sentences(checked->now.guards), checked->ack);
+  if (checked->stopped)
+    return say_stopped(global, flags, sentences(checked->now.guards), checked->ack);
   auto actor = actor_here();
   if (auto used = use_plan(here.store, actor, here.clock.now(), checked->saved); !used)
     return say_refused(flags, used.error());
@@ -172,6 +177,10 @@ int local_apply_file(const Global& global, const ApplyFlags& flags, const Here& 
 // ---- the newest policy ----
 
 int remote_apply(const Global& global, const ApplyFlags& flags, const AdminClient& client) {
+  if (flags.policy.given() && !global.server.empty())
+    return fail_with(kUsage,
+                     "a controller elsewhere puts its own policy source in force; leave --policy "
+                     "and --repo out");
   if (flags.policy.given())
     return fail_with(kLocked, "a controller runs at " + client.socket() +
                                   " and puts its own policy source in force; --policy and --repo "
@@ -296,7 +305,8 @@ void add_apply(Commands& commands) {
   auto* command =
       commands.add(commands.app, "apply", "Put the policy in force", "knock apply friday.plan");
   flags->policy.add_to(*command);
-  command->add_option("file", flags->file, "A plan saved by `knock plan --out`");
+  command->add_option("file", flags->file,
+                      "A plan saved by `knock plan --out`; with --server by a token with apply");
   command->add_option("--ack", flags->ack, "Let the held changes of this plan go (its hash)");
   command->add_flag("--auto-approve", flags->auto_approve, "Do not ask");
   command->add_option("--reviewed", flags->reviewed,

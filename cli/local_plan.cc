@@ -51,8 +51,8 @@ Status known_targets(const std::vector<TargetName>& only, const Policy& policy,
 Result<Plan> local_plan(const Config& config, const FactStore& store, const Policy& wanted,
                         Instant now, const PlanRequest& request) {
   std::vector<Session> live;
-  if (request.what_if)
-    live = request.what_if->sessions;
+  if (request.what_if.people)
+    live = request.what_if.people->sessions;
   else {
     KNOCK_ASSIGN(live, store.live_sessions(now));
   }
@@ -72,7 +72,7 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
                      head,   {},      {},   {},       {},   request.only};
   input.seen = seen;
   input.sources = context.sign_ins;
-  if (request.what_if) input.approvals = request.what_if->approvals;
+  if (request.what_if.people) input.approvals = request.what_if.people->approvals;
   if (in_force != nullptr && in_force->revision != policy.revision) input.in_force = in_force.get();
   // As a controller that starts now: it takes every target that the adopted policy has to be under
   // that policy, and what its log says was protected there.
@@ -118,7 +118,7 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
   };
   Plan plan = make_plan(input);
   if (in_force != nullptr && holds_something(plan)) plan.findings.push_back(without_controller());
-  plan.scope.what_if = request.what_if || request.other_time;
+  plan.scope.what_if = request.what_if.given();
   return request.refresh_only ? drift_of(std::move(plan)) : plan;
 }
 

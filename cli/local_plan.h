@@ -11,10 +11,9 @@
 namespace knock::cli {
 
 struct PlanRequest {
-  std::optional<SessionsDocument> what_if;  // instead of the store's sessions
-  bool other_time = false;                  // `now` is made up
-  std::vector<TargetName> only;             // empty: every target
-  bool refresh_only = false;                // drift_of()
+  WhatIf what_if;                // its time is `now`
+  std::vector<TargetName> only;  // empty: every target
+  bool refresh_only = false;     // drift_of()
 };
 
 /// Reads store and targets; writes nothing. Drift is looked for under the policy in force, when

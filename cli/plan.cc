@@ -44,24 +44,6 @@ std::vector<TargetName> names_of(const std::vector<std::string>& targets) {
   return out;
 }
 
-/// The candidate that --policy or --repo names, for a controller.
-Status add_candidate(const PlanFlags& flags, boost::json::object& body) {
-  Config nothing;
-  KNOCK_ASSIGN(auto source, policy_source(location_of(flags.policy, nothing), nothing));
-  KNOCK_ASSIGN(auto revision, source->poll(Deadline::in(Duration::seconds(60))));
-  KNOCK_ASSIGN(auto snapshot, source->read(revision));
-  boost::json::array files;
-  for (const PolicyFile& file : snapshot.files)
-    files.push_back(boost::json::object{{"path", file.path}, {"content", file.content}});
-  body["files"] = std::move(files);
-  body["revision"] = revision.value;
-  return {};
-}
-
-int say_unplanned(const Error& error, const std::string& code) {
-  return fail_with(code_for(error, code), error.message);
-}
-
 /// For its owner alone: a plan names people and where they are.
 Status write_plan_file(const std::string& path, const std::function<void(const Write&)>& content) {
   int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -85,55 +67,66 @@ Status write_plan_file(const std::string& path, const std::function<void(const W
   return {};
 }
 
-void say_saved(const Plan& plan, const std::string& path, Instant expires) {
+void say_saved(const Global& global, const Plan& plan, const std::string& path, Instant expires) {
   if (!plan.scope.whole()) {
     fmt::print(stderr,
                "Saved to {}; it is not the whole plan, so `knock apply` will not take it.\n", path);
     return;
   }
-  fmt::print(stderr, "Saved to {0}; `knock apply {0}` does exactly this, once, until {1}.\n", path,
-             to_string(expires));
+  fmt::print(stderr, "Saved to {0}; `knock apply {0}{1}` does exactly this, once, until {2}.\n",
+             path, server_words(global), to_string(expires));
   if (!plan.guards.empty())
-    fmt::print(stderr, "A guard holds something back: `knock apply {} --ack {}` says yes to it.\n",
-               path, to_hex(plan.id).substr(0, 16));
+    fmt::print(stderr,
+               "A guard holds something back: `knock apply {} --ack {}`{} says yes to it.\n", path,
+               to_hex(plan.id).substr(0, 16),
+               global.server.empty() ? "" : ", on the controller's own machine,");
+}
+
+boost::json::object body_of(const PlanFlags& flags) {
+  boost::json::object body;
+  boost::json::array targets;
+  for (const auto& name : flags.targets) targets.emplace_back(name);
+  if (!targets.empty()) body["targets"] = std::move(targets);
+  return body;
 }
 
 /// The controller computes and signs; the file is kept as it came.
 int remote_save(const Global& global, const PlanFlags& flags, const std::string& format,
-                const AdminClient& client, boost::json::object body) {
+                const AdminClient& client) {
+  auto body = body_of(flags);
+  if (auto added = add_candidate(flags.policy, body); !added) return fail_with(added.error());
   body["format"] = "saved";
   body["good_for"] = flags.good_for;
   std::string code;
   auto answer = client.post_text("/api/v1/plan", body, &code);
-  if (!answer) return say_unplanned(answer.error(), code);
+  if (!answer) return fail_with(code_for(answer.error(), code), answer.error().message);
   auto saved = read_saved(*answer);
   if (!saved) return fail_with(kError, "the controller's plan: " + saved.error().text());
   auto kept = write_plan_file(flags.out, [&](const Write& out) { out(*answer); });
   if (!kept) return fail_with(kept.error());
   print_plan(saved->plan, format, {global.colored(), "", "", View::full}, flags.view);
-  say_saved(saved->plan, flags.out, saved->expires);
+  say_saved(global, saved->plan, flags.out, saved->expires);
   return flags.detailed && !saved->plan.empty() ? kChanges : kDone;
 }
 
 /// A controller that runs holds the targets: it computes.
 int remote_plan(const Global& global, const PlanFlags& flags, const std::string& format,
                 const AdminClient& client) {
-  boost::json::object body{{"format", format}, {"color", global.colored()}};
-  boost::json::array targets;
-  for (const auto& name : flags.targets) targets.emplace_back(name);
-  if (!targets.empty()) body["targets"] = std::move(targets);
-  if (flags.policy.given())
-    if (auto added = add_candidate(flags, body); !added) return fail_with(added.error());
-  if (!flags.out.empty()) return remote_save(global, flags, format, client, std::move(body));
+  if (!flags.out.empty()) return remote_save(global, flags, format, client);
+  auto body = body_of(flags);
+  body["format"] = format;
+  body["color"] = global.colored();
+  if (auto added = add_candidate(flags.policy, body); !added) return fail_with(added.error());
   std::string code;
   auto answer = client.post_text("/api/v1/plan", body, &code);
-  if (!answer) return say_unplanned(answer.error(), code);
+  if (!answer) return fail_with(code_for(answer.error(), code), answer.error().message);
   auto value = boost::json::parse(*answer);
   print(format == "json" ? *answer : std::string(value.at("text").as_string()));
   return flags.detailed && !truth(value, "empty") ? kChanges : kDone;
 }
 
-int save(const Plan& plan, const Policy& policy, const Config& config, const PlanFlags& flags) {
+int save(const Global& global, const Plan& plan, const Policy& policy, const Config& config,
+         const PlanFlags& flags) {
   SystemRandom random;
   auto life = parse_duration(flags.good_for);
   if (!life || life->ms <= 0 || *life > kLongestPlanLife)
@@ -143,35 +136,36 @@ int save(const Plan& plan, const Policy& policy, const Config& config, const Pla
                   content_of(policy)};
   auto kept = write_plan_file(flags.out, [&](const Write& out) { write_saved(saved, out); });
   if (!kept) return fail_with(kept.error());
-  say_saved(plan, flags.out, saved.expires);
+  say_saved(global, plan, flags.out, saved.expires);
   return kDone;
 }
 
+struct MadeUp {
+  WhatIf what_if;
+  std::string sessions;  // the text of the file
+};
+
 /// What the flags make up; `code` when they cannot be read.
-std::optional<PlanRequest> request_of(const PlanFlags& flags, Instant& now, int& code) {
-  PlanRequest request;
-  request.only = names_of(flags.targets);
-  request.refresh_only = flags.refresh_only;
+std::optional<MadeUp> made_up_by(const PlanFlags& flags, int& code) {
+  MadeUp out;
   if (!flags.at.empty()) {
-    auto at = parse_instant(flags.at);
-    if (!at) {
-      code = fail_with(kUsage, flags.at + " is not a time; write 2026-11-21T10:04:11Z");
+    out.what_if.at = parse_instant(flags.at);
+    if (!out.what_if.at) {
+      code = fail_with(kUsage, printable(flags.at) + " is not a time; write 2026-11-21T10:04:11Z");
       return std::nullopt;
     }
-    now = *at;
-    request.other_time = true;
   }
-  if (!flags.sessions.empty()) {
-    auto content = read_text_file(flags.sessions);
-    auto parsed = content ? sessions_document_from_json(*content) : fail(content.error());
-    if (!parsed) {
-      code = content ? fail_with(kError, flags.sessions + ": " + parsed.error().text())
-                     : fail_with(content.error());
-      return std::nullopt;
-    }
-    request.what_if = std::move(*parsed);
+  if (flags.sessions.empty()) return out;
+  auto content = read_text_file(flags.sessions);
+  auto parsed = content ? sessions_document_from_json(*content) : fail(content.error());
+  if (!parsed) {
+    code = content ? fail_with(kError, flags.sessions + ": " + parsed.error().text())
+                   : fail_with(content.error());
+    return std::nullopt;
   }
-  return request;
+  out.what_if.people = std::move(*parsed);
+  out.sessions = std::move(*content);
+  return out;
 }
 
 std::optional<LoadedPolicy> policy_from_source(const PlanFlags& flags, const Config& config,
@@ -197,34 +191,37 @@ std::optional<LoadedPolicy> policy_for_drift(const Config& config, const FactSto
   return in_force == nullptr ? std::nullopt : std::optional(LoadedPolicy{{}, *in_force});
 }
 
-/// Why this controller would refuse a policy that was planned all the same.
-std::vector<Finding> lacking(const LoadedPolicy& loaded, const Config& config) {
-  std::vector<Finding> out;
-  auto context = policy_context(config, system_zones());
-  auto strict = load_policy(loaded.snapshot.files, loaded.policy.revision, context);
-  for (const Diagnostic& problem : strict.diagnostics)
-    if (problem.id == "policy.no-surface")
-      out.push_back({Finding::Level::warning, "plan.no-surface", TargetName(),
-                     fmt::format("this policy would be refused, {}:{}: {}", problem.where.file,
-                                 problem.where.line, problem.summary)});
-  return out;
+/// Why a controller elsewhere does not plan what these flags say; "" when it does.
+std::string not_elsewhere(const PlanFlags& flags) {
+  if (flags.refresh_only)
+    return "--refresh-only is for the controller's own machine; leave it out, or --server";
+  if (!flags.out.empty() && flags.what_if())
+    return "--out saves what may be applied, and what --sessions or --at make up never is; leave "
+           "one of them out";
+  if (!flags.out.empty() && flags.fetched.given())
+    return "--out does not go with --pull and --branch: a plan file is applied once the policy "
+           "source holds the very commit. Merge it, then save the plan without them";
+  if (flags.fetched.post && flags.what_if())
+    return "--post tells everybody what would come into force, and what --sessions or --at make up "
+           "never does; leave one of them out";
+  return "";
 }
 
-/// By a controller elsewhere; what it does not do for a token is said, and not done in another way.
-int plan_elsewhere(const Global& global, const PlanFlags& flags, bool view_given) {
-  bool more = flags.what_if() || flags.refresh_only || !flags.out.empty();
-  if (more && flags.fetched.given())
-    return fail_with(
-        kUsage, "--sessions, --at, --refresh-only and --out do not go with --pull and --branch");
-  if (more)
-    return fail_with(kUsage,
-                     "--sessions, --at, --refresh-only and --out are for the controller's own "
-                     "machine; with --server there are --policy, --repo, --pull, "
-                     "--branch, --target, --format and --view");
-  ServerPlanFlags asked{flags.policy, flags.targets, flags.view, flags.detailed, flags.fetched};
+/// By a controller elsewhere, or of what it fetches itself; what it does not do for a token is said,
+/// and not done in another way.
+int plan_elsewhere(const Global& global, PlanFlags flags, bool view_given) {
+  if (auto why = not_elsewhere(flags); !why.empty()) return fail_with(kUsage, why);
+  auto format = format_of(global, flags.view);
+  if (!format) return fail_with(kUsage, "--json is --format json; leave one of them out");
+  int code = kDone;
+  auto made_up = made_up_by(flags, code);
+  if (!made_up) return code;
+  // What every token for plans may see; of what is made up, the least that shows it.
   if (!view_given && !global.server.empty())
-    asked.view.view = "shape";  // what every token for plans may see
-  return server_plan(global, asked);
+    flags.view.view = made_up->what_if.given() ? "people" : "shape";
+  if (!flags.out.empty()) return remote_save(global, flags, *format, AdminClient::of(global));
+  return server_plan(global, {flags.policy, flags.targets, flags.view, flags.detailed,
+                              flags.fetched, made_up->sessions, flags.at});
 }
 
 int plan(const Global& global, const PlanFlags& flags) {
@@ -241,8 +238,9 @@ int plan(const Global& global, const PlanFlags& flags) {
   if (!config) return kError;
   int code = kDone;
   Instant now = SystemClock().now();
-  auto request = request_of(flags, now, code);
-  if (!request) return code;
+  auto made_up = made_up_by(flags, code);
+  if (!made_up) return code;
+  if (made_up->what_if.at) now = *made_up->what_if.at;
   std::optional<LoadedPolicy> loaded;
   if (!flags.refresh_only) {
     loaded = policy_from_source(flags, *config, now, code);
@@ -256,12 +254,17 @@ int plan(const Global& global, const PlanFlags& flags) {
   if (flags.refresh_only) loaded = policy_for_drift(*config, **store);
   if (!loaded) loaded = policy_from_source(flags, *config, now, code);
   if (!loaded) return code;
-  auto made = local_plan(*config, **store, loaded->policy, now, *request);
+  auto made =
+      local_plan(*config, **store, loaded->policy, now,
+                 {std::move(made_up->what_if), names_of(flags.targets), flags.refresh_only});
   if (!made) return fail_with(made.error());
   if (!flags.sessions.empty())
-    for (Finding& finding : lacking(*loaded, *config)) made->findings.push_back(std::move(finding));
+    for (Finding& finding : lacking(loaded->snapshot.files, loaded->policy.revision,
+                                    policy_context(*config, system_zones())))
+      made->findings.push_back(std::move(finding));
   if (!flags.out.empty())
-    if (int saved = save(*made, loaded->policy, *config, flags); saved != kDone) return saved;
+    if (int saved = save(global, *made, loaded->policy, *config, flags); saved != kDone)
+      return saved;
   print_plan(*made, *format,
              {global.colored(), loaded->snapshot.subject, loaded->snapshot.author, View::full},
              flags.view);
@@ -277,13 +280,16 @@ void add_plan(Commands& commands) {
                    "knock plan --policy policies/ --detailed-exitcode");
   flags->policy.add_to(*command);
   command->add_option("--target", flags->targets, "Only this target; repeatable");
-  command->add_option("--out,-o", flags->out, "Save the plan for `knock apply FILE`");
+  command->add_option(
+      "--out,-o", flags->out,
+      "Save the plan for `knock apply FILE`; with --server by a token with audit:read");
   command->add_option("--good-for", flags->good_for,
                       "How long the saved plan may be applied (1h; at most 7d)");
   command->add_option("--sessions", flags->sessions,
                       "What if these were signed in (a file as `session list --json` prints; may "
-                      "hold `approvals`)");
-  command->add_option("--at", flags->at, "What if it were this time");
+                      "hold `approvals`); with --server by a token with plan:people");
+  command->add_option("--at", flags->at,
+                      "What if it were this time; with --server by a token with plan:people");
   flags->view.add_to(*command);
   command->add_flag("--refresh-only", flags->refresh_only,
                     "Only what differs on the targets and was not us");

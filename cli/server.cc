@@ -16,7 +16,6 @@
 #include "cli/admin_client.h"
 #include "cli/json_view.h"
 #include "schemas/key/api_key.h"
-#include "schemas/role/front.h"
 #include "server/core/review.h"
 
 namespace knock::cli {
@@ -37,29 +36,6 @@ bool is_this_machine(std::string host) {
   auto address = IpAddress::parse(host);
   return address && (Prefix::of(*IpAddress::parse("127.0.0.0"), 8).contains(*address) ||
                      *address == *IpAddress::parse("::1"));
-}
-
-Result<boost::json::array> files_of(const PolicyFlags& flags) {
-  Config nothing;
-  KNOCK_ASSIGN(auto source, policy_source(location_of(flags, nothing), nothing));
-  KNOCK_ASSIGN(auto revision, source->poll(Deadline::in(Duration::seconds(60))));
-  KNOCK_ASSIGN(auto snapshot, source->read(revision));
-  boost::json::array files;
-  std::size_t bytes = 0;
-  for (const PolicyFile& file : snapshot.files) {
-    bytes += file.path.size() + file.content.size();
-    files.push_back(boost::json::object{{"path", file.path}, {"content", file.content}});
-  }
-  if (bytes > role::kLongestApiBody)
-    return fail(ErrorKind::invalid,
-                fmt::format("this policy has {} bytes, and a controller takes at most {} over the "
-                            "network; plan it on the controller's own machine",
-                            bytes, role::kLongestApiBody));
-  return files;
-}
-
-int say_failed(const Error& error, const std::string& code) {
-  return fail_with(code_for(error, code), error.text());
 }
 
 }  // namespace
@@ -102,6 +78,24 @@ bool asks_a_server(std::string_view command) {
   return std::find(kThese.begin(), kThese.end(), command) != kThese.end();
 }
 
+Status add_candidate(const PolicyFlags& flags, boost::json::object& body) {
+  if (!flags.given()) return {};
+  Config nothing;
+  KNOCK_ASSIGN(auto source, policy_source(location_of(flags, nothing), nothing));
+  KNOCK_ASSIGN(auto revision, source->poll(Deadline::in(Duration::seconds(60))));
+  KNOCK_ASSIGN(auto snapshot, source->read(revision));
+  boost::json::array files;
+  for (const PolicyFile& file : snapshot.files)
+    files.push_back(boost::json::object{{"path", file.path}, {"content", file.content}});
+  body["files"] = std::move(files);
+  body["revision"] = revision.value;
+  return {};
+}
+
+std::string server_words(const Global& global) {
+  return global.server.empty() ? "" : " --server " + printable(global.server);
+}
+
 int server_plan(const Global& global, const ServerPlanFlags& flags) {
   auto format = format_of(global, flags.view);
   if (!format) return fail_with(kUsage, "--json is --format json; leave one of them out");
@@ -110,23 +104,27 @@ int server_plan(const Global& global, const ServerPlanFlags& flags) {
   boost::json::array targets;
   for (const auto& name : flags.targets) targets.emplace_back(name);
   if (!targets.empty()) body["targets"] = std::move(targets);
-  if (flags.policy.given()) {
-    auto files = files_of(flags.policy);
-    if (!files) return fail_with(files.error());
-    body["files"] = std::move(*files);
+  if (auto added = add_candidate(flags.policy, body); !added) return fail_with(added.error());
+  if (!flags.sessions.empty()) {
+    auto made_up = boost::json::parse(flags.sessions);
+    for (auto& [name, value] : made_up.as_object())
+      if (name != "where") body[name] = std::move(value);
   }
+  if (!flags.at.empty()) body["at"] = flags.at;
   if (flags.fetched.pull > 0) body["pull"] = flags.fetched.pull;
   if (!flags.fetched.branch.empty()) body["branch"] = flags.fetched.branch;
   if (!flags.fetched.commit.empty()) body["commit"] = flags.fetched.commit;
   if (flags.fetched.post) body["post"] = true;
   std::string code;
   auto answer = AdminClient::of(global).post("/api/v1/plan", body, &code);
-  if (!answer) return say_failed(answer.error(), code);
+  if (!answer) return fail_with(code_for(answer.error(), code), answer.error().text());
   const auto& document = member(*answer, "text");
   if (!document.is_string()) return fail_with(kError, "the controller's answer holds no plan");
   print(document.as_string());
   auto review = text(*answer, "review");
-  if (*format == "markdown")
+  if (truth(*answer, "what_if"))
+    say(global, "What if: nothing of it is applied, so it has no review hash.");
+  else if (*format == "markdown")
     print(review_footer(review));
   else
     say(global, "Review hash " + review);
@@ -137,8 +135,9 @@ int apply_reviewed(const Global& global, const std::string& hash) {
   std::string id;
   auto answer = AdminClient::of(global).post("/api/v1/apply", {{"reviewed", hash}}, &id);
   if (!answer)
-    return answer.error().kind == ErrorKind::conflict ? fail_with(kStalePlan, answer.error().text())
-                                                      : say_failed(answer.error(), id);
+    return fail_with(
+        answer.error().kind == ErrorKind::conflict ? int(kStalePlan) : code_for(answer.error(), id),
+        answer.error().text());
   auto revision = text(*answer, "revision");
   if (truth(*answer, "was_in_force")) {
     print(fmt::format("{} was in force already; nothing was done.\n", revision));

@@ -3,6 +3,7 @@
 // comes from the environment only: arguments are seen by every user of a machine, and kept by shells.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@ namespace knock::cli {
 Result<std::string> server_address(const std::string& written);
 /// KNOCK_TOKEN; an error says how to get one.
 Result<Secret> token_from_environment();
+
+/// " --server URL" behind a command that is to be typed next; "" for this machine.
+std::string server_words(const Global& global);
 
 /// Commands that --server is for; the others would silently do something else.
 bool asks_a_server(std::string_view command);
@@ -37,7 +41,10 @@ struct ServerPlanFlags {
   ViewFlags view;
   bool detailed = false;
   FetchedFlags fetched = {};
+  std::string sessions, at;  // made up: the text of a sessions file, and a time; "" = as it is
 };
+/// `files` and `revision` of the candidate that --policy or --repo names; none when neither does.
+Status add_candidate(const PolicyFlags& flags, boost::json::object& body);
 int server_plan(const Global& global, const ServerPlanFlags& flags);
 /// Puts in force what has this review hash, through whatever controller the flags name.
 int apply_reviewed(const Global& global, const std::string& hash);

@@ -15,6 +15,7 @@
 #include "reconciler/interfaces/fact_store.h"
 #include "reconciler/interfaces/provider.h"
 #include "schemas/policy/policy.h"
+#include "schemas/session/codec.h"
 
 namespace knock {
 
@@ -67,6 +68,13 @@ struct PlannerInput {
 };
 
 Plan make_plan(const PlannerInput& input);
+
+/// What is made up instead of what is so. Nothing of it is ever adopted or applied.
+struct WhatIf {
+  std::optional<SessionsDocument> people;  // instead of those who are signed in
+  std::optional<Instant> at;               // instead of now
+  bool given() const { return people || at; }
+};
 
 /// What tells, after a restart under the same policy, what an earlier process held back.
 struct HeldBefore {

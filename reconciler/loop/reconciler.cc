@@ -478,8 +478,11 @@ Result<Observed> Reconciler::observe_for_plan(const Target& target, Borrowed& bo
 }
 
 Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetName> only,
-                              NewTargets new_targets) {
-  auto sessions = live_sessions();
+                              NewTargets new_targets, const WhatIf& what_if) {
+  Instant now = what_if.at.value_or(clock_.now());
+  auto sessions = what_if.people ? what_if.people->sessions : live_sessions();
+  if (what_if.at)
+    std::erase_if(sessions, [&](const Session& session) { return !session.live_at(now); });
   KNOCK_ASSIGN(auto accounts, store_.accounts());
   KNOCK_ASSIGN(auto seen, store_.sessions(kMostSeen));
   KNOCK_ASSIGN(auto head, store_.head());
@@ -509,7 +512,7 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
                      sessions,
                      accounts,
                      settings_.keep,
-                     clock_.now(),
+                     now,
                      head,
                      {},
                      {},
@@ -549,7 +552,9 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
   input.observe = [&](const Target& target) { return observe_for_plan(target, borrowed); };
   input.provider = [&](const Target& target) { return borrowed.provider(target.name); };
   input.release = [&](const Target& target) { borrowed.release(target.name); };
+  if (what_if.people) input.approvals = what_if.people->approvals;
   auto plan = make_plan(input);
+  plan.scope.what_if = what_if.given();
   for (const TargetName& name : borrowed.not_read)
     plan.findings.push_back({Finding::Level::note, "target.not-read", name,
                              "is not in force as it stands there, so it was not read: it is "

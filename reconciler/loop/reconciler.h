@@ -91,9 +91,10 @@ class Reconciler {
   /// propose.
   enum class NewTargets { read, not_read };
   /// What a policy would do to the targets as they are now. Reads targets; does not write. A target
-  /// that is not read is planned as if it held nothing, and a finding says so.
+  /// that is not read is planned as if it held nothing, and a finding says so. The plan of something
+  /// made up says so in its scope.
   Result<Plan> plan(const Policy& candidate, std::span<const TargetName> only = {},
-                    NewTargets new_targets = NewTargets::read);
+                    NewTargets new_targets = NewTargets::read, const WhatIf& what_if = {});
   /// Lets the held changes of exactly this plan go. Kind `conflict` when the plan is another by
   /// now.
   Status acknowledge(const Actor& actor, std::string_view plan_id);

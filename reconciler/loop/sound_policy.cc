@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reconciler/loop/sound_policy.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/text.h"
@@ -33,14 +35,25 @@ Status tests_hold(const Policy& policy, Instant now, Diagnostics& problems) {
 
 Result<Policy> sound_policy(const std::vector<PolicyFile>& files, const PolicyRevision& revision,
                             const PolicyContext& context, Instant now, Diagnostics& problems,
-                            PolicyCache* cache) {
+                            PolicyCache* cache, std::optional<Instant> tested_at) {
   auto judged = context;
   judged.now = now;
   auto load = load_policy(files, revision, judged, cache);
   problems = std::move(load.diagnostics);
   if (!load.policy) return fail(ErrorKind::invalid, "the policy has errors");
-  KNOCK_CHECK(tests_hold(*load.policy, now, problems));
+  KNOCK_CHECK(tests_hold(*load.policy, tested_at.value_or(now), problems));
   return std::move(*load.policy);
+}
+
+std::vector<Finding> lacking(const std::vector<PolicyFile>& files, const PolicyRevision& revision,
+                             const PolicyContext& context) {
+  std::vector<Finding> out;
+  for (const Diagnostic& problem : load_policy(files, revision, context).diagnostics)
+    if (problem.id == "policy.no-surface")
+      out.push_back({Finding::Level::warning, "plan.no-surface", TargetName(),
+                     fmt::format("this policy would be refused, {}:{}: {}", problem.where.file,
+                                 problem.where.line, problem.summary)});
+  return out;
 }
 
 std::string first_of(const Diagnostics& problems) {

@@ -26,7 +26,7 @@ std::string AdminCall::applied_json(const AppliedPlan& done, bool color) const {
                    {"ack", done.plan.ack},
                    {"guards", std::move(guards)},
                    {"problems", std::move(problems)},
-                   {"text", may(KeyScope::audit_read) ? to_text(done.plan, color) : ""}};
+                   {"text", to_text(done.plan, color, widest())}};
   return json::serialize(out) + "\n";
 }
 
@@ -39,6 +39,11 @@ Result<net::HttpResponse> AdminCall::apply() {
   KNOCK_ASSIGN(ask.exact, args_.boolean_or("exact", false));
   KNOCK_ASSIGN(ask.replan, args_.boolean_or("replan", false));
   KNOCK_ASSIGN(auto color, args_.boolean_or("color", false));
+  if (key_ && (!ask.ack.empty() || ask.replan))
+    return fail(ErrorKind::unauthorized,
+                "apply.own-machine: --ack and --replan go beyond what the plan file shows, and a "
+                "token does what was reviewed and nothing else; say them on the controller's own "
+                "machine");
   ask.view = widest();
   Diagnostics problems;
   auto done = apply_plan(c_, actor_, ask, problems);

@@ -14,6 +14,7 @@ namespace {
 
 namespace json = boost::json;
 constexpr std::size_t kMostFiles = 20'000, kLongestFile = 1u << 20, kLongestPath = 512;
+constexpr std::size_t kMostMadeUp = 10'000, kLongestSessions = 4u << 20;
 
 /// As a policy source would have read it. Paths are names here, nothing is opened; but they are
 /// shown, and a policy's own limits are per file.
@@ -111,6 +112,30 @@ Result<std::vector<PolicyFile>> Arguments::files(std::string_view name) {
     KNOCK_CHECK(check_file(out.back()));
   }
   return out;
+}
+
+Result<SessionsDocument> Arguments::sessions() {
+  json::object document;
+  for (const char* name : {"sessions", "approvals"}) {
+    auto* value = take(name);
+    if (value == nullptr) continue;
+    if (value->is_array() && value->as_array().size() > kMostMadeUp)
+      return fail(
+          ErrorKind::invalid,
+          fmt::format("what-if.too-large: `{}` holds {} elements, and at most {} are taken; "
+                      "leave out those that the question is not about",
+                      name, value->as_array().size(), kMostMadeUp));
+    document[name] = *value;
+  }
+  auto text = json::serialize(document);
+  if (text.size() > kLongestSessions)
+    return fail(ErrorKind::invalid,
+                fmt::format("what-if.too-large: `sessions` and `approvals` are {} bytes, and at "
+                            "most {} are taken; leave out those that the question is not about",
+                            text.size(), kLongestSessions));
+  auto read = sessions_document_from_json(text);
+  if (!read) return fail(ErrorKind::invalid, "what-if.sessions: " + read.error().text());
+  return read;
 }
 
 bool Arguments::has(std::string_view name) const { return object_->contains(name); }

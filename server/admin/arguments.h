@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "net/http_server.h"
 #include "schemas/policy/load.h"
+#include "schemas/session/codec.h"
 
 namespace boost::json {
 class object;
@@ -32,6 +33,8 @@ class Arguments {
   Result<std::uint64_t> number_or(std::string_view name, std::uint64_t otherwise);
   /// [{path, content}], as a policy source would have read it.
   Result<std::vector<PolicyFile>> files(std::string_view name);
+  /// `sessions` and `approvals`, as a sessions file has them; by the reader of those files.
+  Result<SessionsDocument> sessions();
 
  private:
   Arguments();

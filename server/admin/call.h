@@ -53,14 +53,22 @@ class AdminCall {
   bool may(KeyScope scope) const { return !key_ || key_->has(scope); }
   View widest() const { return key_ ? widest_view(*key_) : View::full; }
 
-  /// In any form and view, as one document with its review hash: what tokens get.
+  /// In any form and view, as one document with its review hash: what tokens get. What is made up
+  /// has no such hash: it is not to be applied.
   Result<HttpResponse> viewed_plan(const std::vector<TargetName>& only, const std::string& format,
                                    bool color);
+  /// A plan file is for who may see everything in it, and of what can be applied.
+  Status may_save() const;
   /// The text of a plan file, signed: of the candidate, or of what the policy source holds.
   Result<HttpResponse> saved_plan(const std::vector<TargetName>& only);
   Result<HttpResponse> apply_what_was_reviewed(const std::string& hash);
-  /// The narrowest, unless one is asked for that the token has.
-  Result<View> asked_view();
+  /// The narrowest that shows what was asked about, unless another is asked for that the token has.
+  Result<View> asked_view(bool about_people);
+  /// `sessions`, `approvals` and `at`: of who may see people, and for their eyes alone.
+  Result<WhatIf> what_if();
+  bool makes_up() const;
+  /// A name that the caller gives to the files that it sends.
+  Result<PolicyRevision> revision_of_files();
   /// What was sent, what lies at the remote as a pull request or branch, or what the policy source
   /// holds.
   Result<ProposedChange> proposed(Diagnostics& problems);

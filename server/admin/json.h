@@ -30,9 +30,9 @@ std::string made_key_json(const MadeKey& made);
 std::string advanced_json(const Advanced& advanced);
 std::string accounts_json(const std::vector<Account>& accounts);
 std::string diagnostics_json(const Diagnostics& diagnostics);
+inline constexpr std::string_view kUnsoundCode = "policy.unsound";
 /// RFC 9457: type, title, status, detail, kind; `problems` when there are diagnostics. `code` is the
 /// id that the message begins with, or kUnsoundCode when errors among the problems are the cause.
-inline constexpr std::string_view kUnsoundCode = "policy.unsound";
 std::string problem_json(int status, const Error& error, const Diagnostics& problems = {});
 int http_status(ErrorKind kind);
 

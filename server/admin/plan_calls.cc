@@ -8,6 +8,7 @@
 #include "reconciler/core/render.h"
 #include "schemas/plan/codec.h"
 #include "schemas/plan/view.h"
+#include "schemas/role/front.h"
 #include "server/admin/call.h"
 #include "server/admin/reply.h"
 #include "server/core/review.h"
@@ -19,7 +20,8 @@ namespace json = boost::json;
 using net::HttpResponse;
 
 constexpr std::uint64_t kLargestPull = 1'000'000'000;
-constexpr std::size_t kLongestBranch = 200;
+constexpr std::size_t kRestOfApply = 1024;
+constexpr std::size_t kLongestBranch = 200, kLongestRevision = 100;
 
 bool is_commit(const std::string& text) {
   return text.size() == 40 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -74,8 +76,49 @@ Result<std::vector<TargetName>> AdminCall::targets() {
   return out;
 }
 
-Result<View> AdminCall::asked_view() {
-  KNOCK_ASSIGN(auto word, args_.text_or("view", std::string(to_string(View::shape))));
+bool AdminCall::makes_up() const {
+  return args_.has("sessions") || args_.has("approvals") || args_.has("at");
+}
+
+Result<WhatIf> AdminCall::what_if() {
+  WhatIf out;
+  if (!makes_up()) return out;
+  if (!may(KeyScope::plan_people))
+    return fail(ErrorKind::unauthorized,
+                "what-if.scope: what-if plans (--sessions, --at) need a key with plan:people, "
+                "because they ask about people, and this key is without; ask whoever runs the "
+                "controller for one, or leave --sessions and --at out");
+  if (args_.has("at")) {
+    KNOCK_ASSIGN(auto written, args_.text("at"));
+    out.at = parse_instant(written);
+    if (!out.at)
+      return fail(ErrorKind::invalid,
+                  "what-if.at: " + printable(written.substr(0, kLongestBranch)) +
+                      " is not a time; write 2026-11-21T10:04:11Z");
+  }
+  if (!args_.has("sessions") && args_.has("approvals"))
+    return fail(ErrorKind::invalid,
+                "what-if.sessions: `approvals` says who said yes to people of `sessions`, and "
+                "there are none; send both");
+  if (args_.has("sessions")) {
+    KNOCK_ASSIGN(out.people, args_.sessions());
+  }
+  return out;
+}
+
+Result<PolicyRevision> AdminCall::revision_of_files() {
+  KNOCK_ASSIGN(auto revision, args_.text_or("revision", "candidate"));
+  if (revision.empty() || revision.size() > kLongestRevision || printable(revision) != revision ||
+      revision.find(' ') != revision.npos)
+    return fail(ErrorKind::invalid,
+                fmt::format("`revision` names the files in at most {} characters, without blanks",
+                            kLongestRevision));
+  return PolicyRevision(revision);
+}
+
+Result<View> AdminCall::asked_view(bool about_people) {
+  auto usual = about_people ? View::people : View::shape;
+  KNOCK_ASSIGN(auto word, args_.text_or("view", std::string(to_string(usual))));
   auto view = view_from(word);
   if (!view) return fail(ErrorKind::invalid, "`view` is shape, people or full");
   if (*view > widest())
@@ -83,6 +126,10 @@ Result<View> AdminCall::asked_view() {
         ErrorKind::unauthorized,
         fmt::format("the view {} needs a key with {}", word,
                     to_string(*view == View::full ? KeyScope::audit_read : KeyScope::plan_people)));
+  if (about_people && *view == View::shape)
+    return fail(ErrorKind::invalid,
+                "what-if.view: a shape is of the policies alone, so nothing of what --sessions or "
+                "--at make up would be in it; ask for the view people");
   return *view;
 }
 
@@ -127,8 +174,8 @@ Result<net::HttpResponse> AdminCall::plan() {
   KNOCK_ASSIGN(auto format, args_.text_or("format", "json"));
   KNOCK_ASSIGN(auto color, args_.boolean_or("color", false));
   bool fetched = args_.has("pull") || args_.has("branch") || args_.has("commit");
-  if (key_ || fetched || args_.has("view")) return viewed_plan(only, format, color);
   if (format == "saved") return saved_plan(only);
+  if (key_ || fetched || makes_up() || args_.has("view")) return viewed_plan(only, format, color);
   if (!args_.has("files")) {
     auto policy = c_.reconciler().policy();
     if (policy == nullptr) return fail(ErrorKind::unavailable, c_.not_ready());
@@ -136,21 +183,17 @@ Result<net::HttpResponse> AdminCall::plan() {
     return plan_reply(plan, format, color);
   }
   KNOCK_ASSIGN(auto list, args_.files("files"));
-  KNOCK_ASSIGN(auto revision, args_.text_or("revision", "candidate"));
+  KNOCK_ASSIGN(auto revision, revision_of_files());
   Diagnostics problems;
-  auto plan = c_.plan_candidate(std::move(list), PolicyRevision(revision), only, problems);
+  auto plan = c_.plan_candidate(std::move(list), revision, only, problems);
   if (!plan) return problem(plan.error(), problems);
   return plan_reply(*plan, format, color);
 }
 
 Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& only,
                                                  const std::string& format, bool color) {
-  for (const char* made_up : {"sessions", "at"})
-    if (args_.has(made_up))
-      return fail(ErrorKind::unsupported,
-                  "what-if plans (--sessions, --at) are made on the controller's own machine: "
-                  "with them, whoever may read plans could ask about anybody");
-  KNOCK_ASSIGN(auto view, asked_view());
+  KNOCK_ASSIGN(auto what_if, this->what_if());
+  KNOCK_ASSIGN(auto view, asked_view(what_if.given()));
   KNOCK_CHECK(check_format(format));
   KNOCK_ASSIGN(bool post, asked_to_post(only));
   Diagnostics problems;
@@ -161,8 +204,8 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   // Who may only propose must not have roles started in places of their choice.
   auto new_targets = key_ || !change->commit.empty() ? Reconciler::NewTargets::not_read
                                                      : Reconciler::NewTargets::read;
-  auto plan =
-      c_.plan_candidate(std::move(change->files), change->revision, only, problems, new_targets);
+  auto plan = c_.plan_candidate(std::move(change->files), change->revision, only, problems,
+                                new_targets, what_if);
   if (!plan) {
     auto told = post ? unplanned_change(*change, plan.error(), problems) : std::nullopt;
     if (told) c_.planned(*told);
@@ -173,9 +216,12 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   // A shape is of the policies alone (schemas/plan/policy_part.h), and so is what stands beside it.
   bool shape = view == View::shape;
   json::object out{{"text", plan_document(*plan, format, {color, "", "", view})},
-                   {"review", review},
                    {"view", to_string(view)},
                    {"empty", shape ? plan->edits.empty() : plan->empty()}};
+  if (what_if.given())
+    out["what_if"] = true;
+  else
+    out["review"] = review;
   if (!shape) {
     out["id"] = to_hex(plan->id);
     out["guards"] = plan->guards.size();
@@ -193,6 +239,10 @@ Result<bool> AdminCall::asked_to_post(const std::vector<TargetName>& only) {
   if (!args_.has("pull") && !args_.has("branch"))
     return fail(ErrorKind::invalid,
                 "`post` tells the forge of what is fetched: name a `pull` or a `branch`");
+  if (makes_up())
+    return fail(ErrorKind::invalid,
+                "what-if.posted: a plan of what --sessions or --at make up is for whoever asked, "
+                "and is not posted; leave --post out");
   if (!only.empty())
     return fail(ErrorKind::invalid,
                 "a plan of some targets is not the whole plan, and is not posted");
@@ -203,13 +253,32 @@ Result<bool> AdminCall::asked_to_post(const std::vector<TargetName>& only) {
   return true;
 }
 
+Status AdminCall::may_save() const {
+  if (!may(KeyScope::audit_read))
+    return fail(ErrorKind::unauthorized,
+                "plan.save-scope: a plan file holds names and addresses, so saving one needs a key "
+                "with audit:read; without it, review by hash: knock apply --reviewed HASH");
+  if (makes_up())
+    return fail(
+        ErrorKind::invalid,
+        "what-if.saved: what --sessions or --at make up is never applied, and is not saved; "
+        "leave them out, or leave --out out");
+  if (args_.has("pull") || args_.has("branch") || args_.has("commit") || args_.has("post"))
+    return fail(ErrorKind::invalid,
+                "plan.save-fetched: a plan file is of the very commit that comes into force, which "
+                "a merge makes; merge first, and save the plan of that, or review by hash");
+  return {};
+}
+
 Result<net::HttpResponse> AdminCall::saved_plan(const std::vector<TargetName>& only) {
+  KNOCK_CHECK(may_save());
   PlanAsk ask;
   ask.only = only;
   if (args_.has("files")) {
     KNOCK_ASSIGN(ask.files, args_.files("files"));
-    KNOCK_ASSIGN(auto revision, args_.text_or("revision", "candidate"));
-    ask.revision = PolicyRevision(revision);
+    KNOCK_ASSIGN(ask.revision, revision_of_files());
+    // Who may only propose must not have roles started in places of their choice.
+    if (key_) ask.new_targets = Reconciler::NewTargets::not_read;
   }
   KNOCK_ASSIGN(auto life, args_.text_or("good_for", to_string(kPlanLife)));
   auto good_for = parse_duration(life);
@@ -218,7 +287,15 @@ Result<net::HttpResponse> AdminCall::saved_plan(const std::vector<TargetName>& o
   ask.good_for = *good_for;
   Diagnostics problems;
   auto text = save_plan(c_, ask, problems);
-  if (!text) return problem(text.error(), problems);
+  if (!text) return refused(text.error(), problems);
+  // It comes back as a text in JSON, with the rest of the request.
+  auto bytes = json::serialize(json::value(*text)).size() + kRestOfApply;
+  if (key_ && bytes > role::kLongestApiBody)
+    return fail(ErrorKind::invalid,
+                fmt::format("plan.save-too-large: this plan's file would be {} bytes on its way "
+                            "back, and at most {} are taken over the network; save and apply it on "
+                            "the controller's own machine, or review by hash",
+                            bytes, role::kLongestApiBody));
   return reply(200, *std::move(text), "application/x-ndjson");
 }
 

@@ -134,12 +134,14 @@ Result<CarriedOut> carry_out(Reconciler& reconciler, const Actor& actor, const C
   return out;
 }
 
-std::string to_text(const CheckedPlan& checked, bool color) {
-  std::string out = to_text(checked.since) + "\n";
-  if (checked.replanned && !checked.since.refusals.empty())
-    out += "Computed again, and not what the saved plan shows:\n" + facts(checked.since.refusals) +
-           "\n\n";
-  return out + to_text(checked.now, RenderOptions{color, "", "", View::full});
+std::string to_text(const CheckedPlan& checked, bool color, View view) {
+  // A shape says nothing that depends on who is signed in.
+  std::string out = view == View::shape ? "" : to_text(checked.since, view) + "\n";
+  const auto& others = checked.since.refusals;
+  if (checked.replanned && !others.empty())
+    out += "Computed again, and not what the saved plan shows:\n" +
+           (view == View::full ? facts(others) : to_text(others, view)) + "\n\n";
+  return out + to_text(checked.now, RenderOptions{color, "", "", view});
 }
 
 std::vector<std::string> sentences(const std::vector<GuardTrip>& guards) {

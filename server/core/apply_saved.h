@@ -68,8 +68,8 @@ struct CarriedOut {
 Result<CarriedOut> carry_out(Reconciler& reconciler, const Actor& actor, const CheckedPlan& checked,
                              const std::function<Status()>& adopt);
 
-/// For people: what became of sessions since, then the plan as it is carried out.
-std::string to_text(const CheckedPlan& checked, bool color);
+/// For people: what became of sessions since (beyond a shape), then the plan as it is carried out.
+std::string to_text(const CheckedPlan& checked, bool color, View view = View::full);
 /// "guard becomes-empty on edge-fw holds 5 changes: 5 of 5 entries (at least one entry stays)"
 std::vector<std::string> sentences(const std::vector<GuardTrip>& guards);
 

@@ -223,17 +223,23 @@ Questions Controller::questions() const {
 }
 
 Result<Policy> Controller::candidate(const std::vector<PolicyFile>& files,
-                                     const PolicyRevision& revision, Diagnostics& problems) const {
-  return sound_policy(files, revision, policy_context(parts_.config, parts_.zones),
-                      parts_.clock.now(), problems);
+                                     const PolicyRevision& revision, Diagnostics& problems,
+                                     const WhatIf& what_if) const {
+  auto context = policy_context(parts_.config, parts_.zones);
+  if (what_if.people) context.surfaces_known = false;
+  return sound_policy(files, revision, context, parts_.clock.now(), problems, nullptr, what_if.at);
 }
 
 Result<Plan> Controller::plan_candidate(std::vector<PolicyFile> files,
                                         const PolicyRevision& revision,
                                         std::span<const TargetName> only, Diagnostics& problems,
-                                        Reconciler::NewTargets new_targets) {
-  KNOCK_ASSIGN(auto policy, candidate(files, revision, problems));
-  return reconciler_.plan(policy, only, new_targets);
+                                        Reconciler::NewTargets new_targets, const WhatIf& what_if) {
+  KNOCK_ASSIGN(auto policy, candidate(files, revision, problems, what_if));
+  KNOCK_ASSIGN(auto plan, reconciler_.plan(policy, only, new_targets, what_if));
+  if (what_if.people)
+    for (Finding& finding : lacking(files, revision, policy_context(parts_.config, parts_.zones)))
+      plan.findings.push_back(std::move(finding));
+  return plan;
 }
 
 }  // namespace knock

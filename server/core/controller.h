@@ -100,12 +100,14 @@ class Controller {
   /// What people ask about now and then.
   Questions questions() const;
   /// Candidate files are loaded and planned, nothing is adopted. Problems come back as diagnostics.
+  /// With people made up, what this controller lacks is a finding, and no reason to plan nothing.
   Result<Policy> candidate(const std::vector<PolicyFile>& files, const PolicyRevision& revision,
-                           Diagnostics& problems) const;
+                           Diagnostics& problems, const WhatIf& what_if = {}) const;
   Candidates& candidates() { return candidates_; }
   Result<Plan> plan_candidate(std::vector<PolicyFile> files, const PolicyRevision& revision,
                               std::span<const TargetName> only, Diagnostics& problems,
-                              Reconciler::NewTargets new_targets = Reconciler::NewTargets::read);
+                              Reconciler::NewTargets new_targets = Reconciler::NewTargets::read,
+                              const WhatIf& what_if = {});
 
  private:
   std::vector<std::string> remarks() const;

@@ -65,7 +65,7 @@ Result<std::string> save_plan(Controller& controller, const PlanAsk& ask, Diagno
                                                 to_string(kLongestPlanLife)));
   KNOCK_ASSIGN(auto key, controller.plan_key());
   KNOCK_ASSIGN(auto policy, policy_for(controller, ask, problems));
-  KNOCK_ASSIGN(auto plan, controller.reconciler().plan(*policy, ask.only));
+  KNOCK_ASSIGN(auto plan, controller.reconciler().plan(*policy, ask.only, ask.new_targets));
   SavedPlan saved{std::move(plan), controller.config().owner,
                   controller.clock().now() + ask.good_for, controller.random().token(16),
                   content_of(*policy)};

@@ -19,6 +19,7 @@ struct PlanAsk {
   PolicyRevision revision{"candidate"};  // of `files`
   std::vector<TargetName> only;          // empty: every target
   Duration good_for = kPlanLife;
+  Reconciler::NewTargets new_targets = Reconciler::NewTargets::read;
 };
 
 /// Plans what the policy source holds now, or the candidate, and signs it with the controller's key:

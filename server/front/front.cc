@@ -433,8 +433,11 @@ void Front::api(const TurnPtr& turn) {
                      *token, *turn->address, std::move(request.body)};
   core_.ask(std::move(call), [turn](Result<role::ToFront> answer) {
     auto* said = answer ? std::get_if<role::ApiAnswer>(&*answer) : nullptr;
-    bool known = said != nullptr && said->status >= 200 && said->status < 600 &&
-                 (said->type == "application/json" || said->type == "application/problem+json");
+    // Nothing that a browser would take for a page.
+    bool inert = said != nullptr &&
+                 (said->type == "application/json" || said->type == "application/problem+json" ||
+                  said->type == "application/x-ndjson");
+    bool known = inert && said->status >= 200 && said->status < 600;
     if (!known)
       return turn->send(api_problem(503, "core.unavailable",
                                     "The controller did not answer; try again in a moment."));

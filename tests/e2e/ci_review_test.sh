@@ -63,7 +63,10 @@ expect 1 'needs a key with plan:people' as "$reader" plan --policy policies --vi
 expect 1 'this needs audit:read' as "$reader" who --service ssh
 expect 1 'this needs session:write' as "$reader" session grant bob --from 192.0.2.7 --ttl 1h --reason no --group staff
 expect 1 'this needs apply' as "$reader" apply --reviewed "$review"
-expect 64 'own machine' as "$reader" plan --at 2026-11-22T23:00:00Z
+expect 1 'what-if.scope: .* plan:people' as "$reader" plan --at 2026-11-22T23:00:00Z
+expect 1 'plan.save-scope: .* audit:read' as "$reader" plan --policy policies --out "$folder/job/no.plan"
+[ ! -e "$folder/job/no.plan" ] || say_failed 'a plan file was written all the same'
+expect 64 'own machine' as "$reader" plan --refresh-only
 expect 64 'works on this machine' as "$reader" key list
 expect 1 'may not be used from 127.0.0.1' as "$elsewhere" plan --policy policies
 expect 1 'is no token|characters that are no token' as wrong status
@@ -75,6 +78,26 @@ servises: {}' >"$folder/job/bad.yaml"
 mkdir "$folder/job/bad" && mv "$folder/job/bad.yaml" "$folder/job/bad/policy.yaml"
 expect 3 '^  policy.yaml:2:' as "$reader" plan --policy bad
 expect 3 '^  policy.yaml:3:' as "$reader" plan --policy bad
+
+# ---- what if, and a plan file ----
+people=$(here -q key add people --scope plan:people)
+auditor=$(here -q key add auditor --scope audit:read)
+cat >"$folder/job/erika.json" <<'JSON'
+{"sessions": [{"id": "erika-1", "principal": {"issuer": "local", "subject": "erika"}, "source": "local", "proof": "local",
+  "groups": ["staff"], "address": "203.0.113.99", "created": "2026-11-21T10:00:00Z", "expires": "2030-11-21T10:00:00Z",
+  "authenticated": "2026-11-21T10:00:00Z"}]}
+JSON
+expect 0 'what if: sessions or the time are made up' as "$people" plan --policy policies --sessions erika.json --at 2026-11-22T23:00:00Z
+expect 0 'as of 2026-11-22T23:00:00Z' as "$people" plan --policy policies --at 2026-11-22T23:00:00Z
+! grep -q 'Review hash' "$folder/out" "$folder/err" || say_failed 'what is made up has a review hash'
+expect 0 '"what_if": *true' as "$people" plan --sessions erika.json --json
+expect 1 'what-if.view: ' as "$people" plan --at 2026-11-22T23:00:00Z --view shape
+expect 1 'needs a key with audit:read' as "$people" plan --at 2026-11-22T23:00:00Z --view full
+expect 64 'is not a time' as "$people" plan --at tomorrow
+echo '{"sessions": [{"id": 7}]}' >"$folder/job/odd.json"
+expect 1 'odd.json: ' as "$people" plan --sessions odd.json
+expect 64 'never is' as "$auditor" plan --at 2026-11-22T23:00:00Z --out what-if.plan
+expect 64 'the very commit' as "$auditor" plan --pull 7 --out pull.plan
 
 # The job file for any shell is the same in fewer words.
 job_script=$tests/../../examples/ci/plain.sh
@@ -96,6 +119,23 @@ cp "$folder/job/policies/policy.yaml" "$folder/policies/policy.yaml"
 expect 0 'is in force, as it was reviewed' script "$applier" apply ../comment.md
 expect 5 'review.used' as "$applier" apply --reviewed "$review"
 
+# ---- a plan file, from who may see it to who may apply it ----
+sed -i 's/contractors/helpers/g' "$folder/policies/policy.yaml"
+expect 0 "knock apply merged.plan --server $server. does exactly this, once" as "$auditor" plan --out merged.plan
+[ "$(stat -c %a "$folder/job/merged.plan")" = 600 ] || say_failed 'others may read the plan file'
+grep -q 'Left out' "$folder/out" || say_failed 'more than a shape, and nobody asked for it'
+expect 0 'signed by the controller' "$knock" show "$folder/job/merged.plan"
+expect 1 'this needs apply' as "$auditor" apply merged.plan
+expect 1 'apply.own-machine: ' as "$applier" apply merged.plan --replan
+sed 's/"expires":"20/"expires":"21/' "$folder/job/merged.plan" >"$folder/job/edited.plan"
+expect 5 'saved-plan.edited' as "$applier" apply edited.plan
+expect 64 'leave --policy' as "$applier" apply merged.plan --policy policies
+head -c 9000000 /dev/zero | tr '\0' x >"$folder/job/large.plan"
+expect 1 'at most 8388608 over the network' as "$applier" apply large.plan
+expect 0 '^Done' as "$applier" apply merged.plan
+expect 5 'saved-plan.used' as "$applier" apply merged.plan
+expect 0 'key ci-apply' here audit tail -n 20
+
 # ---- the end of a token ----
 expect 0 'ci-plan +plan:read +anywhere .* 20[0-9-]+T' here key list
 renewed=$(here -q key rotate ci-plan)
@@ -106,7 +146,7 @@ expect 1 'not known here' as "$renewed" status
 expect 0 'key.changed' here audit tail -n 100
 for said in key.network key.scope key.unknown; do expect 0 "$said" here audit tail -n 100; done
 expect 0 '' here audit verify
-for token in "$reader" "$renewed" "$applier" "$elsewhere"; do
+for token in "$reader" "$renewed" "$applier" "$elsewhere" "$people" "$auditor"; do
   if grep -rqF -- "${token:6:24}" "$folder/log" "$folder/state"; then
     echo "a token is in the log or the store"
     status=1

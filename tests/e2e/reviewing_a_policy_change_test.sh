@@ -100,7 +100,7 @@ expect 1 'git.no-ref' job "$reader" "pull 12=pull 13" -- "$fork"
 expect 1 '' grep -q 'merged already' "$comment"
 expect 0 'contractors' here plan --pull 12 --post
 expect 64 'excludes' here plan --pull 12 --branch contractors
-expect 64 'do not go with --pull' here plan --pull 12 --out x.plan
+expect 64 'the very commit' here plan --pull 12 --out x.plan
 # One that began before what is in force.
 stale=$(git -C "$folder/checkout" commit-tree -m stale 'HEAD^{tree}')
 git -C "$folder/checkout" push -q "$folder/policy.git" "$stale:refs/pull/14/head"
@@ -177,6 +177,22 @@ old=$review
 again
 expect 0 "$(revision)[0-9a-f]* is in force, as it was reviewed" job "$applier" "HASH=$review" -- "$apply"
 expect 5 'review.used' job "$applier" "HASH=$old" -- "$apply"
+# ---- exactly this, by a plan file ----
+auditor=$(here -q key add ci-save --scope audit:read)
+save='knock plan --server https://knock.example.org --out change.plan'
+use='knock apply change.plan --server https://knock.example.org'
+commit policy.yaml '  helpers: {idp: helpers, from: [local]}'
+work push -q "$folder/policy.git" main
+expect 1 'plan.save-scope' job "$reader" -- "$save"
+expect 0 'does exactly this, once' job "$auditor" -- "$save"
+expect 1 'this needs apply' job "$auditor" -- "$use"
+commit policy.yaml '  others: {idp: others, from: [local]}'
+work push -q "$folder/policy.git" main
+expect 5 'saved-plan.commit' job "$applier" -- "$use"
+expect 0 'does exactly this, once' job "$auditor" -- "$save"
+expect 0 '^Done' job "$applier" -- "$use"
+expect 0 "^policy +$(revision)" here status
+expect 5 'saved-plan.used' job "$applier" -- "$use"
 # ---- who was told of it ----
 for event in policy.waiting policy.adopted policy.held 'status of [0-9a-f]{12}' 'plan of pull request 12'; do
   expect_soon 0 '' grep -E "\"notify.failed\".*\"event\":\"$event\"" "$folder/log"

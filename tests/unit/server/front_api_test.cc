@@ -120,6 +120,9 @@ TEST_F(FrontApi, what_core_should_not_say_is_not_passed_on) {
     EXPECT_EQ(got.status, 503);
     EXPECT_EQ(got.headers.one("content-type"), "application/problem+json");
   }
+  core_.next = role::ApiAnswer{0, 200, "application/x-ndjson", 0, "{}\n"};
+  auto file = ask(request("GET", "/api/v1/status", "Bearer " + token_));
+  EXPECT_EQ(file.headers.one("content-type"), "application/x-ndjson") << "a plan file";
   core_.next = role::ApiAnswer{0, 429, "application/problem+json", 60, "{}"};
   auto limited = ask(request("GET", "/api/v1/status", "Bearer " + token_));
   EXPECT_EQ(limited.status, 429);
