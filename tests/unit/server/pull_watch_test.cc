@@ -369,6 +369,17 @@ TEST_P(PullWatchTest, TheTokenIsReadAnewAndNeverSaid) {
     EXPECT_THAT(lines_.text, Not(HasSubstr(secret)));
 }
 
+TEST_P(PullWatchTest, WorksOnAThreadOfItsOwnUntilItIsStopped) {
+  forge_.push(7, commit('a'));
+  watch_->start();
+  for (auto end = Deadline::in(Duration::seconds(30));
+       watch_->status().planned == 0 && !end.passed();)
+    std::this_thread::yield();
+  watch_->stop();
+  EXPECT_THAT(taken(), ElementsAre("7a"));
+  watch_->stop();
+}
+
 INSTANTIATE_TEST_SUITE_P(EachForge, PullWatchTest, ::testing::Values(Type::github, Type::gitlab),
                          [](const auto& info) {
                            return info.param == Type::github ? "github" : "gitlab";
