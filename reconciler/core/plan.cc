@@ -260,14 +260,14 @@ Plan drift_of(Plan plan) {
 
 std::optional<std::size_t> calls_for(const Capabilities& capabilities,
                                      std::span<const Change> changes) {
-  auto writes = count_writes(changes);
-  if (writes == 0) return 0;
+  auto writes = [](const Change& change) { return change.action != Action::report; };
+  if (std::none_of(changes.begin(), changes.end(), writes)) return 0;
   if (capabilities.atomic || capabilities.granularity != Capabilities::Granularity::entry) return 1;
   if (capabilities.batch == 0) return std::nullopt;
   // Calls that open and calls that close are different ones, and so are the steps.
   std::map<std::pair<Step, Action>, std::size_t> batches;
   for (const Change& change : changes)
-    if (change.action != Action::report) ++batches[{change.step, change.action}];
+    if (writes(change)) ++batches[{change.step, change.action}];
   std::size_t calls = 0;
   for (const auto& [kind, count] : batches)
     calls += (count + capabilities.batch - 1) / capabilities.batch;
