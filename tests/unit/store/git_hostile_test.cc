@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/sha256.h"
 #include "schemas/policy/load.h"
 #include "store/git/git_source.h"
 #include "store/policy_refusal.h"
@@ -120,10 +121,11 @@ const Row kTreeRows[] = {
     {"20,001 files", "tree.too-many-files", [](auto& r) { many(r, 20'001, ".yaml"); }},
     {"100,000 files", "tree.too-many-files", [](auto& r) { many(r, 100'000, ".yaml"); }},
     {"200,001 other files", "tree.too-many-entries", [](auto& r) { many(r, 200'001, ".txt"); }},
-    {"a tree of no end", "tree.too-many-entries",
+    {"a million files in seven trees", "tree.too-many-entries",
      [](auto& r) {
+       // Twelve more levels would be a trillion; this many a reader without the limit gets to the end of.
        auto inner = r.tree({r.file("README", r.blob("1"))});
-       for (int level = 0; level < 12; ++level) {
+       for (int level = 0; level < 6; ++level) {
          std::vector<std::string> entries;
          for (char c = 'a'; c <= 'j'; ++c) entries.push_back(r.folder(std::string(1, c), inner));
          inner = r.tree(entries);
@@ -326,10 +328,13 @@ TEST_F(GitHostile, FoldersThatAreNotThere) {
   test::TemporaryFolder folder;
   GitRepository repository(folder.path() + "/policy.git");
   repository.commit({{"a.yaml", "knock: 1\n"}});
-  for (auto path : {"prod", "a.yaml"}) {
+  const std::pair<const char*, const char*> rows[] = {{"a folder that is not there", "prod"},
+                                                      {"a folder that is a file", "a.yaml"}};
+  for (const auto& [name, path] : rows) {
+    SCOPED_TRACE(name);
     auto source = open_git_source({repository.path(), "main", folder.path() + "/state", path});
     ASSERT_TRUE(source);
-    EXPECT_EQ(answer(**source), "tree.no-folder") << path;
+    EXPECT_EQ(answer(**source), "tree.no-folder");
   }
 }
 
@@ -338,28 +343,73 @@ TEST_F(GitHostile, AddressesAndRefsThatAreNone) {
     auto source = open_git_source({std::move(repository), std::move(name), "/tmp/x", ""});
     return source ? std::string() : id_in(source.error());
   };
-  for (auto repository : {"", "--upload-pack=touch x", "ext::sh -c touch", "git://h/x",
-                          "http://h/x", "https://u:p@h/x", "a\nb"})
-    EXPECT_EQ(id(repository, "main"), "git.bad-repository") << repository;
-  for (auto name : {"", "a..b", "a b", "a~1", "x.lock", "refs/heads/a:b", "@{-1}", "a\\b"})
-    EXPECT_EQ(id("/srv/p.git", name), "git.bad-ref") << name;
+  const std::pair<const char*, const char*> addresses[] = {
+      {"no address", ""},
+      {"an address that is an option", "--upload-pack=touch x"},
+      {"an address that is a program", "ext::sh -c touch"},
+      {"an address without a proof of who answers", "git://h/x"},
+      {"an address in plain text", "http://h/x"},
+      {"an address with a password", "https://u:p@h/x"},
+      {"an address with a line break", "a\nb"},
+  };
+  for (const auto& [name, repository] : addresses) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(id(repository, "main"), "git.bad-repository");
+  }
+  for (auto name : {"", "a..b", "a b", "a~1", "x.lock", "refs/heads/a:b", "@{-1}", "a\\b"}) {
+    SCOPED_TRACE(std::string("the ref '") + name + "'");
+    EXPECT_EQ(id("/srv/p.git", name), "git.bad-ref");
+  }
 }
 
 /// A disk loses things too.
+enum class Loss : std::uint8_t { gone, emptied, changed };
+
+struct VanishedRow {
+  const char* name;
+  const char* path;    // of the policy in the repository
+  const char* object;  // as `git rev-parse` finds it
+  Loss loss = Loss::gone;
+};
+
+const VanishedRow kVanishedRows[] = {
+    {"a file that is gone", "", "main:a.yaml"},
+    {"a file that is empty on the disk", "", "main:a.yaml", Loss::emptied},
+    {"a file whose end is another on the disk", "", "main:a.yaml", Loss::changed},
+    {"a folder that is gone", "", "main:more"},
+    {"a commit's root that is gone", "", "main^{tree}"},
+    {"a commit's root that is gone, above the policy's folder", "more", "main^{tree}"},
+    {"the policy's folder that is gone", "more", "main:more"},
+};
+
 TEST_F(GitHostile, WhatVanishesFromTheMirror) {
-  test::TemporaryFolder folder;
-  GitRepository repository(folder.path() + "/policy.git");
-  repository.commit({{"a.yaml", "knock: 1\n"}});
-  auto source = open_git_source({repository.path(), "main", folder.path() + "/state", ""});
-  ASSERT_TRUE(source);
-  auto revision = (*source)->poll(deadline());
-  ASSERT_TRUE(revision);
-  auto blob = good(repository);
-  ASSERT_TRUE(fs::remove(folder.path() + "/state/mirror.git/objects/" + blob.substr(0, 2) + "/" +
-                         blob.substr(2)));
-  auto got = (*source)->read(*revision);
-  ASSERT_FALSE(got);
-  EXPECT_EQ(id_in(got.error()), "tree.unreadable");
+  for (const auto& row : kVanishedRows) {
+    SCOPED_TRACE(row.name);
+    test::TemporaryFolder folder;
+    GitRepository repository(folder.path() + "/policy.git");
+    auto inner = repository.tree({repository.file("b.yaml", good(repository))});
+    auto noise = repository.blob("knock: 1 # " + to_hex(sha256("a")) + to_hex(sha256("b")) + "\n");
+    repository.commit_at(
+        repository.tree({repository.file("a.yaml", noise), repository.folder("more", inner)}));
+    auto source = open_git_source({repository.path(), "main", folder.path() + "/state", row.path});
+    ASSERT_TRUE(source);
+    auto revision = (*source)->poll(deadline());
+    ASSERT_TRUE(revision);
+    auto id = repository.git({"rev-parse", row.object});
+    auto file = folder.path() + "/state/mirror.git/objects/" + id.substr(0, 2) + "/" + id.substr(2);
+    fs::permissions(file, fs::perms(0644));
+    auto bytes = test::read_file(file);
+    if (row.loss == Loss::gone) {
+      ASSERT_TRUE(fs::remove(file));
+    } else if (row.loss == Loss::emptied) {
+      fs::resize_file(file, 0);
+    } else {
+      for (auto i = bytes.size() * 3 / 4; i < bytes.size(); ++i) bytes[i] = char(bytes[i] ^ 0x55);
+      test::write_file(file, bytes);
+    }
+    auto got = (*source)->read(*revision);
+    EXPECT_EQ(got ? "it is read" : id_in(got.error()), "tree.unreadable");
+  }
 }
 
 /// Each check of trees and repositories has its row; commits have theirs in git_signed_test, and

@@ -2,6 +2,7 @@
 // Whose signature lets a commit become policy. Every row is a repository and an answer: the id of
 // the refusal, or that it is read.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <set>
@@ -233,7 +234,7 @@ const Row kRows[] = {
        w.rules = {{{"payroll/**"}, {w.pay_file}, ""}};
        change(w, "ana");
      }},
-    {"no file of signers", "commit.signers-unreadable", "nobody is allowed to sign",
+    {"no file of signers", "commit.signers-unreadable", "ops.signers: No such file",
      [](World& w) {
        fs::remove(w.ops_file);
        change(w, "ana");
@@ -243,7 +244,31 @@ const Row kRows[] = {
        w.keys.signers("ops.signers", "\n");
        change(w, "ana");
      }},
-    {"a list of the revoked that is gone", "commit.signers-unreadable", "nowhere",
+    {"a folder for a file of signers", "commit.signers-unreadable", "it is no file",
+     [](World& w) {
+       fs::remove(w.ops_file);
+       fs::create_directory(w.ops_file);
+       change(w, "ana");
+     }},
+    {"a pipe for a file of signers", "commit.signers-unreadable", "it is no file",
+     [](World& w) {
+       fs::remove(w.ops_file);
+       ASSERT_EQ(::mkfifo(w.ops_file.c_str(), 0644), 0);
+       change(w, "ana");
+     }},
+    {"a file of signers beyond 1 MiB", "commit.signers-unreadable", "larger than 1 MiB",
+     [](World& w) {
+       w.keys.signers("ops.signers", w.keys.line("ana") + "#" + std::string(1 << 20, 'x') + "\n");
+       change(w, "ana");
+     }},
+    {"armoured keys that are damaged", "commit.signers-unreadable", "armoured keys are damaged",
+     [](World& w) {
+       w.keys.signers("ops.signers",
+                      "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n!!!!\n"
+                      "-----END PGP PUBLIC KEY BLOCK-----\n");
+       change(w, "ana");
+     }},
+    {"a list of the revoked that is gone", "commit.signers-unreadable", "/nowhere: No such file",
      [](World& w) {
        w.rules[1].revoked = "/nowhere";
        change(w, "ana");
@@ -262,10 +287,21 @@ const Row kRows[] = {
                    "M 100644 inline a.yaml\ndata 4\n" + std::to_string(1000 + i) + "\n";
        w.repository.git({"fast-import", "--quiet"}, stream);
      }},
-    {"a commit on the way with a tree of no end", "commit.change-too-large", "files and folders",
+    {"a commit on the way with folders inside folders", "commit.change-too-large",
+     "files and folders",
      [](World& w) {
        auto tree = w.repository.tree({w.repository.file("README", w.repository.blob("1"))});
-       for (int level = 0; level < 12; ++level) {
+       for (int level = 0; level < 66; ++level)
+         tree = w.repository.tree({w.repository.folder("d", tree)});
+       auto bomb = test::signed_commit(w.repository, w.keys.key("ana"), tree, {w.base});
+       w.point(w.put("ana", w.files, {bomb}));
+     }},
+    {"a commit on the way with a million files in seven trees", "commit.change-too-large",
+     "files and folders",
+     [](World& w) {
+       w.rules = {{{}, {w.ops_file}, ""}};
+       auto tree = w.repository.tree({w.repository.file("README", w.repository.blob("1"))});
+       for (int level = 0; level < 6; ++level) {
          std::vector<std::string> lines;
          for (char c = 'a'; c <= 'j'; ++c)
            lines.push_back(w.repository.folder(std::string(1, c), tree));
@@ -383,6 +419,23 @@ TEST(GitSigned, FindsCommitsByTheBeginningOfTheirIds) {
   EXPECT_FALSE(source->find(apart)) << "of no history that was fetched";
   EXPECT_TRUE(*source->precedes(PolicyRevision(w.base), PolicyRevision(newer)));
   EXPECT_FALSE(*source->precedes(PolicyRevision(newer), PolicyRevision(w.base)));
+}
+
+/// What a disk lost says nothing about who signed.
+TEST(GitSigned, AFolderOnTheWayThatIsGoneFromTheMirror) {
+  World w;
+  w.rules = {{{}, {w.ops_file}, ""}};
+  auto source = w.open();
+  ASSERT_TRUE(source->poll(World::deadline()));
+  source->in_force(PolicyRevision(w.base));
+  auto middle = w.put("ana", w.with("more/a.yaml", "1"), {w.base});
+  w.point(w.put("ana", w.files, {middle}));
+  auto revision = source->poll(World::deadline());
+  ASSERT_TRUE(revision) << revision.error().text();
+  auto id = w.repository.git({"rev-parse", middle + ":more"});
+  ASSERT_TRUE(fs::remove(w.folder.path() + "/state/mirror.git/objects/" + id.substr(0, 2) + "/" +
+                         id.substr(2)));
+  EXPECT_EQ(id_in(source->read(*revision)), "tree.unreadable");
 }
 
 struct PgpRow {
