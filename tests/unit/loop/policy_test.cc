@@ -289,6 +289,42 @@ TEST_F(Policies, PlanChangesNothingAndSeesTheCandidate) {
   EXPECT_EQ(loop_->policy()->revision.value, "r1");
 }
 
+TEST_F(Policies, PlanOfWhatIsMadeUpChangesNothingAndSaysSo) {
+  begin();
+  auto ana = sign_in(kAna);
+  ASSERT_TRUE(settled());
+  auto records = facts().size();
+  Session ben = ana;
+  ben.id = SessionId("made-up");
+  ben.principal.subject = ben.principal.name = "ben";
+  ben.address = *IpAddress::parse(kBen);
+  WhatIf what_if{SessionsDocument{{ben}, {}}, std::nullopt};
+  using New = Reconciler::NewTargets;
+  auto changes = [&] {
+    auto plan = loop_->plan(*loop_->policy(), {}, New::read, what_if);
+    EXPECT_TRUE(plan) << plan.error().text();
+    EXPECT_TRUE(plan->scope.what_if);
+    EXPECT_FALSE(plan->scope.whole());
+    std::vector<std::string> out;
+    for (const Change& change : plan->targets[0].changes)
+      out.push_back(std::string(to_string(change.action)) + " " + change.prefix.to_string());
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  EXPECT_EQ(changes(), (std::vector<std::string>{"add " + std::string(kBen) + "/32",
+                                                 "remove " + std::string(kAna) + "/32"}));
+  // Then he is gone too, and so is whoever is really there.
+  what_if.at = ben.expires;
+  EXPECT_EQ(changes(), std::vector<std::string>{"remove " + std::string(kAna) + "/32"});
+  what_if.people.reset();
+  EXPECT_EQ(changes(), std::vector<std::string>{"remove " + std::string(kAna) + "/32"});
+  what_if.at = clock_.now();
+  EXPECT_EQ(changes(), std::vector<std::string>()) << "it is so";
+  EXPECT_EQ(facts().size(), records);
+  EXPECT_EQ(loop_->live_sessions().size(), 1u);
+  EXPECT_FALSE(loop_->plan(*loop_->policy())->scope.what_if);
+}
+
 TEST_F(Policies, PlanOfAnotherPlaceReadsThatPlace) {
   begin();
   sign_in(kAna);

@@ -83,6 +83,10 @@ TEST_F(RemotePlansTest, what_is_made_up_is_planned_for_who_may_see_people) {
   EXPECT_THAT(member(sunday, "text"), Not(HasSubstr("- erika")));
   EXPECT_THAT(member(plan(people, {{"at", kSunday}, {"format", "json"}}), "text"),
               HasSubstr("\"what_if\":true"));
+  auto fetched = plan(people, {{"pull", 7}, {"sessions", {made_up("erika")}}, {"format", "text"}});
+  EXPECT_EQ(member(fetched, "commit"), std::string(40, 'c')) << fetched.body;
+  EXPECT_THAT(member(fetched, "text"), HasSubstr("- erika"));
+  EXPECT_THAT(fetched.body, Not(HasSubstr(R"("review")")));
   EXPECT_TRUE(controller_->reconciler().live_sessions().empty());
   EXPECT_EQ(store_->head().value(), before) << "nothing of it is in the log";
 }
