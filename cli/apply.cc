@@ -302,8 +302,9 @@ int local_apply(const Global& global, const ApplyFlags& flags) {
 
 void add_apply(Commands& commands) {
   auto flags = std::make_shared<ApplyFlags>();
-  auto* command =
-      commands.add(commands.app, "apply", "Put the policy in force", "knock apply friday.plan");
+  auto* command = commands.add(commands.app, "apply", "Put the policy in force",
+                               "knock apply friday.plan\n"
+                               "  knock apply friday.plan --server https://knock.example.org");
   flags->policy.add_to(*command);
   command->add_option("file", flags->file,
                       "A plan saved by `knock plan --out`; with --server by a token with apply");

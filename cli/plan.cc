@@ -277,7 +277,8 @@ void add_plan(Commands& commands) {
   auto flags = std::make_shared<PlanFlags>();
   auto* command =
       commands.add(commands.app, "plan", "What would change and why; writes to no target",
-                   "knock plan --policy policies/ --detailed-exitcode");
+                   "knock plan --policy policies/ --detailed-exitcode\n"
+                   "  knock plan --server https://knock.example.org --policy policies/");
   flags->policy.add_to(*command);
   command->add_option("--target", flags->targets, "Only this target; repeatable");
   command->add_option(

@@ -13,8 +13,8 @@ void ViewFlags::add_to(CLI::App& command) {
       ->check(CLI::IsMember({"text", "markdown", "html", "json"}));
   command
       .add_option("--view", view,
-                  "shape (counts, services, rules, guards; no names, no addresses), people (names "
-                  "and times, no addresses) or full")
+                  "shape (what follows from the policies alone; nobody's name, no address, no "
+                  "counts), people (names and times, no addresses) or full")
       ->check(CLI::IsMember({"shape", "people", "full"}));
 }
 
