@@ -141,6 +141,18 @@ TEST(Html, ManyPeopleAreFolded) {
   }
 }
 
+/// Three figures in one tile are read as one line; many digits are smaller rather than cut.
+TEST(Html, TheFigureOfEntriesStaysTogether) {
+  Plan plan;
+  plan.as_of = kNow;
+  plan.targets.emplace_back();
+  plan.targets[0].target = kTarget;
+  plan.targets[0].changes.assign(6, added("a"));
+  EXPECT_NE(html(plan).find("<li class=\"parts\"><b>+6 ~0 −0</b>"), std::string::npos);
+  plan.targets[0].changes.assign(1200, added("a"));
+  EXPECT_NE(html(plan).find("<li class=\"parts long\"><b>+1200 ~0 −0</b>"), std::string::npos);
+}
+
 TEST(Html, RowsAreBoundedAndCounted) {
   Plan plan;
   plan.as_of = kNow;
