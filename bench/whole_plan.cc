@@ -90,6 +90,8 @@ std::string_view name_of(Case which) {
       return "nothing other";
     case Case::a_tenth:
       return "a tenth other";
+    case Case::half:
+      return "half other";
     case Case::everything:
       return "all other";
     case Case::reshaped:
@@ -249,7 +251,7 @@ int main() {
   using namespace knock::bench;
   for (std::uint32_t people : {1'000U, 10'000U, 100'000U})
     for (bool counting : {false, true}) row([&] { whole(people, counting); });
-  for (Case which : {Case::steady, Case::a_tenth, Case::everything})
+  for (Case which : {Case::steady, Case::a_tenth, Case::half, Case::everything})
     for (std::uint32_t entries : {10'000U, 100'000U, 1'000'000U})
       row([&] { one_target(entries, which); });
   return EXIT_SUCCESS;

@@ -18,7 +18,7 @@ namespace knock::bench {
 inline const Instant kNow = Instant::from_seconds(1'800'000'000);
 inline const TargetName kTarget("edge");
 
-enum class Case { steady, a_tenth, everything, reshaped };
+enum class Case { steady, a_tenth, half, everything, reshaped };
 
 /// The n-th host: 10.x.x.x, then 2001:db8::, in turn.
 inline Prefix host(std::uint32_t n) {
@@ -64,8 +64,9 @@ struct OneTarget {
       desired.structure.slots["ssh"] = {*PortRange::parse("tcp/22"), *PortRange::parse("tcp/443")};
     desired.slots = {{"ssh", desired.structure.slots["ssh"], {}}};
     for (std::uint32_t i = 0; i < n; ++i) {
-      bool gone = which == Case::everything || (which != Case::steady && i % 10 == 0);
-      bool extended = which != Case::steady && i % 10 == 1;
+      bool gone = which == Case::everything || (which == Case::half && i % 2 == 0) ||
+                  (which != Case::steady && i % 10 == 0);
+      bool extended = which != Case::steady && which != Case::half && i % 10 == 1;
       stand(seen, host(i), extended ? Duration::minutes(30) : Duration::hours(1), i);
       if (gone)
         want(host(n + i), i);
