@@ -163,6 +163,62 @@ TEST_F(SavedPlans, ThroughAControllerAreSignedAndFollowSessions) {
   EXPECT_EQ(knock().knock({"audit", "verify"}).exit_code, 0);
 }
 
+/// By tokens, from the other side of the network: one that sees, one that asks, one that does.
+TEST_F(SavedPlans, FromElsewhereATokenDoesWhatTheFileShowsAndNoMore) {
+  auto& w = *world_;
+  knock().start();
+  ASSERT_TRUE(w.closes(kStranger, kSsh, Duration::seconds(10)));
+  w.grant("alice", kAlice, "1h", "admins");
+  ASSERT_TRUE(w.opens(kAlice, kSsh));
+  auto token = [&](const std::string& scope) {
+    auto made = knock().knock({"-q", "key", "add", "key-" + scope.substr(0, 4), "--scope", scope});
+    return std::string(trim(made.out));
+  };
+  auto sees = token("audit:read"), asks = token("plan:people"), does = token("apply");
+  auto elsewhere = [&](const std::string& key, int code, const std::string& part,
+                       std::vector<std::string> words) {
+    words.insert(words.begin(),
+                 {"env", "KNOCK_TOKEN=" + key, "KNOCK_CA=" + knock().folder() + "/tls.crt",
+                  binary_dir() + "/cli/knock", "--server", w.portal()});
+    auto done = run_in(w.outside, words);
+    EXPECT_EQ(done.exit_code, code) << knock::join(words, " ") << "\n" << done.out << done.err;
+    EXPECT_NE((done.out + done.err).find(part), std::string::npos)
+        << knock::join(words, " ") << ": no \"" << part << "\" in\n"
+        << done.out << done.err;
+    return done.out;
+  };
+
+  // What if those who are signed in were the only ones, tomorrow: as they are listed.
+  auto people = knock().folder() + "/people.json";
+  write_file(people, elsewhere(sees, 0, "\"where\"", {"session", "list", "--json"}));
+  elsewhere(asks, 0, "what if: sessions or the time are made up", {"plan", "--sessions", people});
+  EXPECT_EQ(w.reach(kAlice, kSsh), Reached::open);
+
+  auto commit = knock().change_policy(without_ssh(), "no more ssh");
+  elsewhere(asks, 1, "plan.save-scope", {"plan", "--out", file("plan")});
+  elsewhere(sees, 0, "does exactly this, once", {"plan", "--out", file("plan")});
+  elsewhere(sees, 1, "this needs apply", {"apply", file("plan")});
+  EXPECT_EQ(w.reach(kAlice, kSsh), Reached::open);
+  auto said = elsewhere(does, 0, "Done", {"apply", file("plan")});
+  EXPECT_EQ(said.find("alice"), said.npos) << said;
+  EXPECT_EQ(said.find(kAlice), said.npos) << said;
+  EXPECT_TRUE(w.closes(kAlice, kSsh));
+  EXPECT_EQ(knock().ask({"status"}, "/policy/revision"), commit);
+  elsewhere(does, 5, "saved-plan.used", {"apply", file("plan")});
+
+  // What a guard holds needs a word on this machine.
+  std::string open(kOpen);
+  knock().change_policy(open.replace(open.find("protect: true"), 13, "protect: false"), "open");
+  elsewhere(sees, 0, "on the controller's own machine", {"plan", "--out", file("open")});
+  elsewhere(does, 4, "nothing was done, and the plan is still good", {"apply", file("open")});
+  auto id = json_at(knock().knock({"show", file("open"), "--json"}).out, "/id").substr(0, 12);
+  elsewhere(does, 1, "apply.own-machine", {"apply", file("open"), "--ack", id});
+  EXPECT_EQ(knock().ask({"status"}, "/policy/revision"), commit);
+  EXPECT_EQ(w.reach(kStranger, kSsh), Reached::timeout);
+  expect(0, "Done", {"apply", file("open"), "--ack", id});
+  EXPECT_TRUE(w.opens(kStranger, kSsh));
+}
+
 TEST_F(SavedPlans, AGuardStopsThemBeforeAnythingIsDone) {
   auto& w = *world_;
   knock().start();
