@@ -214,10 +214,10 @@ int init(const std::string& directory, const std::string& from, const std::strin
   }
   if (begin->imported) say_imported(*begin->imported);
   print(
-      fmt::format("\nNext:\n  knock --config {0}/knock.yaml user add YOU --group admins\n  knock "
-                  "--config {0}/knock.yaml plan\n  "
-                  "knock --config {0}/knock.yaml serve\n",
-                  root.string()));
+      fmt::format("\nNext:\n  knock --config {0} user add YOU --group admins\n  knock "
+                  "--config {0} plan\n  "
+                  "knock --config {0} serve\n",
+                  (root / "knock.yaml").string()));
   return kDone;
 }
 
