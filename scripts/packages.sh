@@ -5,7 +5,7 @@
 
 # Boost is named by version because Debian 12's default, 1.74, lacks Boost.JSON and is too old for us.
 packages_build='clang-19 lld-19 cmake ninja-build ccache git pkg-config
-  libboost1.81-dev libboost-json1.81-dev libssl-dev libcurl4-openssl-dev libyaml-cpp-dev libgit2-dev libsqlite3-dev
+  libboost1.81-dev libboost-json1.81-dev libssl-dev libcurl4-openssl-dev libyaml-cpp-dev libgit2-dev zlib1g-dev libsqlite3-dev
   libexpected-dev libfmt-dev libspdlog-dev libcli11-dev prometheus-cpp-dev libnftnl-dev libmnl-dev
   libsodium-dev libseccomp-dev libcap-dev libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libvalijson-dev'
 packages_demo='iproute2 nftables openssl curl ca-certificates tzdata'

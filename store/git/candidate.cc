@@ -78,7 +78,6 @@ Result<FetchedCandidate> FetchedCandidate::fetch(const CandidateFetch& what, Dea
   KNOCK_CHECK(make_folder(home));
   KNOCK_CHECK(make_borrowing(repository, what.mirror));
   Fetch fetch{what.repository, what.from, kRef, repository, home, what.most_bytes};
-  fetch.one_file = true;
   fetch.too_large = fmt::format(
       "a change may bring {} MiB of history; put what it needs into few commits on top of the "
       "policy in force",

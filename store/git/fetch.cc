@@ -20,16 +20,11 @@ namespace fs = std::filesystem;
 constexpr const char* kSchemeLetters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-.";
 
-/// What a hostile repository may cost. Packs are mapped, not read into memory; only objects that are
-/// made out of others are held whole.
-constexpr std::uint64_t kLargestMemory = 192u << 20;
-
 net::Command command(const Fetch& fetch) {
-  auto out =
-      git_command(fetch.mirror, fetch.home,
-                  {"-c", fetch.one_file ? "fetch.unpackLimit=1" : "fetch.unpackLimit=100", "fetch",
-                   "--quiet", "--no-tags", "--no-recurse-submodules", "--no-filter", "--no-auto-gc",
-                   "--no-write-fetch-head", "--refmap=", "--no-prune", "--end-of-options"});
+  auto out = git_command(fetch.mirror, fetch.home,
+                         {"-c", "fetch.unpackLimit=1", "fetch", "--quiet", "--no-tags",
+                          "--no-recurse-submodules", "--no-filter", "--no-auto-gc",
+                          "--no-write-fetch-head", "--refmap=", "--no-prune", "--end-of-options"});
   out.argv.push_back(fetch.repository);
   out.argv.push_back("+" + fetch.from + ":" + fetch.to);
   out.file_bytes = fetch.largest_file;
@@ -48,7 +43,8 @@ void remove_leftovers(const Fetch& fetch) {
   for (const auto& folder : {mirror / "objects", mirror / "objects" / "pack"})
     for (fs::directory_iterator item(folder, ignored), end; item != end; item.increment(ignored)) {
       auto name = item->path().filename().string();
-      if (name.starts_with("tmp_") || name.starts_with(".tmp-") || name.starts_with("incoming-"))
+      if (name.starts_with("tmp_") || name.starts_with(".tmp-") || name.starts_with("incoming-") ||
+          name.ends_with(".keep"))
         fs::remove_all(item->path(), ignored);
       if (ignored) break;
     }
@@ -101,7 +97,6 @@ constexpr std::array kMeanings{
             "knock needs credentials that may read the repository (GIT_ASKPASS, or ssh)"},
     Meaning{"could not read Username", ErrorKind::unauthorized,
             "knock needs credentials that may read the repository (GIT_ASKPASS, or ssh)"},
-    Meaning{"died of signal 25", ErrorKind::invalid, kTooLarge, Refusal::transfer_too_large},
     Meaning{"File too large", ErrorKind::invalid, kTooLarge, Refusal::transfer_too_large},
     Meaning{"out of memory", ErrorKind::invalid, kTooLarge, Refusal::transfer_too_large},
     Meaning{"Out of memory", ErrorKind::invalid, kTooLarge, Refusal::transfer_too_large},

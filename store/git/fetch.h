@@ -2,6 +2,7 @@
 // The one use of the `git` program: bringing one ref into the mirror. Internal to store/git.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -9,16 +10,17 @@
 
 namespace knock::git {
 
+/// What a hostile repository may cost. Packs are mapped, not read into memory; only objects that are
+/// made out of others are held whole.
+inline constexpr std::uint64_t kLargestMemory = 192u << 20;
+
 struct Fetch {
   std::string repository;
   std::string from;    // a whole ref name there
   std::string to;      // and here; overwritten whatever it held
   std::string mirror;  // bare repository
   std::string home;    // an empty folder, so that nobody's ~/.gitconfig is read
-  std::uint64_t largest_file = 512u << 20;  // that git may write: a pack, or one object
-  /// All of it in one file, so that `largest_file` bounds the whole. Not for the mirror, where each
-  /// change would leave a pack.
-  bool one_file = false;
+  std::uint64_t largest_file = 512u << 20;  // that git may write: all that is new is one pack
   std::string too_large = "";  // advice beyond that; "": that of a policy's own history
 };
 

@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
+#include "base/log.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "store/git/blame.h"
@@ -13,6 +15,7 @@
 #include "store/git/fetch.h"
 #include "store/git/folder_lock.h"
 #include "store/git/mirror.h"
+#include "store/git/packs.h"
 #include "store/git/signatures.h"
 #include "store/policy_refusal.h"
 
@@ -22,6 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kSignatureDeadline = Duration::seconds(60);
+/// The newest policy waits for it.
+constexpr Duration kPackDeadline = Duration::seconds(10);
 
 std::string short_id(const std::string& id) { return id.substr(0, 12); }
 
@@ -115,6 +120,7 @@ class GitSource final : public PolicySource {
     KNOCK_CHECK(
         git::fetch({options_.repository, ref_, fetched_, mirror_, home_, options_.largest_transfer},
                    deadline));
+    pack_when_many(deadline);
     // Opened again: what git wrote meanwhile is then seen for sure.
     KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
     KNOCK_ASSIGN(auto now, mirror.commit_at(fetched_));
@@ -123,6 +129,21 @@ class GitSource final : public PolicySource {
     if (before) KNOCK_CHECK(check_history(mirror, *before, *now));
     KNOCK_CHECK(mirror.point(seen_, *now));
     return PolicyRevision(*now);
+  }
+
+  /// The fetch ended well, so what goes wrong here is no problem of the policy. It is not tried
+  /// again before something else lies there.
+  void pack_when_many(Deadline deadline) {
+    auto files = git::object_files(mirror_);
+    if (!git::worth_packing(files) || files == not_packed_) return;
+    not_packed_.reset();
+    auto within = Deadline::in(std::min(kPackDeadline, deadline.left()));
+    auto packed = git::pack({mirror_, home_, options_.largest_transfer}, within);
+    if (packed) return;
+    not_packed_ = files;
+    log(LogLevel::warning, "policy.mirror-not-packed",
+        "The copy of the policy repository could not be packed; the policy is not concerned.",
+        {{"mirror", mirror_}, {"problem", packed.error().text()}});
   }
 
   /// What a candidate must descend from: the commit in force, or where another source's policy is in
@@ -265,7 +286,8 @@ class GitSource final : public PolicySource {
   std::string ref_;  // whole name
   std::string mirror_, home_, signers_, candidate_, fetched_, seen_;
   std::optional<std::string> told_;  // to be in force
-  std::vector<PolicyFile> known_;    // of the last commit that was read
+  std::optional<git::ObjectFiles> not_packed_;
+  std::vector<PolicyFile> known_;  // of the last commit that was read
 };
 
 /// "policies/prod", without slashes at its ends and without steps that lead elsewhere.

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "store/git/handles.h"
+#include "store/git/packs.h"
 #include "store/policy_files.h"
 
 namespace knock::git {
@@ -206,7 +207,9 @@ Result<Mirror> Mirror::open(const std::string& folder) {
         fmt::format("{}: this is no usable mirror of the policy repository; remove it "
                     "and it is made anew",
                     folder));
-  return Mirror(raw);
+  Mirror mirror(raw);
+  KNOCK_CHECK(check_loose_objects(folder));
+  return mirror;
 }
 
 Result<std::optional<std::string>> Mirror::commit_at(const std::string& ref) const {
@@ -216,7 +219,11 @@ Result<std::optional<std::string>> Mirror::commit_at(const std::string& ref) con
   if (code != 0) return git_error("look up " + printable(ref));
   Reference reference(raw);
   git_object* peeled = nullptr;
-  if (git_reference_peel(&peeled, reference.get(), GIT_OBJECT_COMMIT) != 0)
+  code = git_reference_peel(&peeled, reference.get(), GIT_OBJECT_COMMIT);
+  // Two ways of saying that there is an object, and of another kind.
+  bool other = code == GIT_EINVALIDSPEC || code == GIT_EPEEL;
+  if (code != 0 && !other) return unreadable("the commit that " + printable(ref) + " leads to");
+  if (code != 0)
     return refuse(Refusal::not_a_commit,
                   "the ref leads to no commit; name a branch, or a tag of a commit");
   Object object(peeled);

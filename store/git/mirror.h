@@ -25,7 +25,7 @@ struct CommitSignature {
 class Mirror {
  public:
   /// Made when missing. Refused when it belongs to another user, who could have put anything into
-  /// its configuration.
+  /// its configuration, and when a loose object in it is cut short.
   static Result<Mirror> open(const std::string& folder);
 
   /// The commit a ref leads to (through tags); nothing when there is no such ref.

@@ -396,8 +396,9 @@ TEST_F(GitHostile, WhatVanishesFromTheMirror) {
     auto revision = (*source)->poll(deadline());
     ASSERT_TRUE(revision);
     auto id = repository.git({"rev-parse", row.object});
-    auto file = folder.path() + "/state/mirror.git/objects/" + id.substr(0, 2) + "/" + id.substr(2);
-    fs::permissions(file, fs::perms(0644));
+    GitRepository mirror(folder.path() + "/state/mirror.git");
+    mirror.make_loose();
+    auto file = mirror.object_file(id);
     auto bytes = test::read_file(file);
     if (row.loss == Loss::gone) {
       ASSERT_TRUE(fs::remove(file));

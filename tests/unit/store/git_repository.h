@@ -100,6 +100,23 @@ class GitRepository {
     return id;
   }
 
+  /// Every object a file of its own, which a test then damages.
+  void make_loose() const {
+    namespace fs = std::filesystem;
+    std::vector<std::string> packs;
+    for (const auto& item : fs::directory_iterator(path_ + "/objects/pack"))
+      if (item.path().extension() == ".pack") packs.push_back(read_file(item.path().string()));
+    fs::remove_all(path_ + "/objects/pack");  // git unpacks only what is not there
+    fs::create_directory(path_ + "/objects/pack");
+    for (auto& pack : packs) git({"unpack-objects", "-q"}, std::move(pack));
+  }
+  /// Of a loose object, and writable.
+  std::string object_file(const std::string& id) const {
+    auto file = path_ + "/objects/" + id.substr(0, 2) + "/" + id.substr(2);
+    std::filesystem::permissions(file, std::filesystem::perms(0644));
+    return file;
+  }
+
   std::string author_name = "Ana";
 
  private:

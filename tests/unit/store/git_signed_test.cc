@@ -433,8 +433,9 @@ TEST(GitSigned, AFolderOnTheWayThatIsGoneFromTheMirror) {
   auto revision = source->poll(World::deadline());
   ASSERT_TRUE(revision) << revision.error().text();
   auto id = w.repository.git({"rev-parse", middle + ":more"});
-  ASSERT_TRUE(fs::remove(w.folder.path() + "/state/mirror.git/objects/" + id.substr(0, 2) + "/" +
-                         id.substr(2)));
+  test::GitRepository mirror(w.folder.path() + "/state/mirror.git");
+  mirror.make_loose();
+  ASSERT_TRUE(fs::remove(mirror.object_file(id)));
   EXPECT_EQ(id_in(source->read(*revision)), "tree.unreadable");
 }
 

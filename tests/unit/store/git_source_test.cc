@@ -287,7 +287,9 @@ TEST_F(GitSourceTest, MissingObjects) {
   EXPECT_EQ(broken.error().kind, ErrorKind::unavailable) << broken.error().text();
   // And one that vanished from the mirror.
   auto blob = repository_.blob("1");
-  fs::remove(state() + "/mirror.git/objects/" + blob.substr(0, 2) + "/" + blob.substr(2));
+  test::GitRepository mirror(state() + "/mirror.git");
+  mirror.make_loose();
+  ASSERT_TRUE(fs::remove(mirror.object_file(blob)));
   auto got = source->read(PolicyRevision(first));
   ASSERT_FALSE(got);
   EXPECT_NE(got.error().text().find("a.yaml"), std::string::npos) << got.error().text();
