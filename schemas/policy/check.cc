@@ -165,6 +165,8 @@ std::string_view name_of(Check check) {
       return "static-ending";
     case Check::too_many_pieces:
       return "too-many-pieces";
+    case Check::too_many_static_entries:
+      return "too-many-static-entries";
     case Check::test_kind:
       return "test-kind";
     case Check::empty_test:

@@ -94,6 +94,7 @@ enum class Check : std::uint8_t {
   static_ended,
   static_ending,
   too_many_pieces,
+  too_many_static_entries,
   test_kind,
   empty_test,
   test_contradicts,

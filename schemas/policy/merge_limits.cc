@@ -3,11 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "schemas/policy/pieces.h"
 
 namespace knock {
 namespace {
+
+constexpr std::size_t kManyEntries = 1'000'000'000'000;  // a count beyond it says no more
 
 std::string_view describe(Surface surface) {
   switch (surface) {
@@ -122,9 +126,30 @@ void check_ends(const std::vector<Listed<StaticRule>>& rules, const Behaviour& b
     if (!slot.declared->broken) check_end(slot, behaviour, *context.now, report);
 }
 
+bool check_static_entries(const std::vector<Listed<StaticRule>>& rules,
+                          const std::vector<std::size_t>& entries, MergeReport& report) {
+  std::size_t all = 0, most = 0;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    all = std::min(all + entries[i], kManyEntries);
+    if (entries[i] > entries[most]) most = i;
+  }
+  if (all <= kMostStaticEntries) return true;
+  const auto& slot = rules[most];
+  report.error(Check::too_many_static_entries, slot.file, slot.declared->place,
+               fmt::format("the static entries of this policy mean {}{} entries (each of their "
+                           "prefixes, or what deny rules leave of it, at each service and each of "
+                           "its targets); at most {} are held; {} has {} of them",
+                           all == kManyEntries ? "more than " : "", all, kMostStaticEntries,
+                           shown(slot.name), std::min(entries[most], kManyEntries)),
+               "write networks as fewer, wider prefixes, or name fewer services in each static "
+               "entry");
+  return false;
+}
+
 void check_pieces(const std::vector<Listed<StaticRule>>& rules, const Policy& policy,
                   MergeReport& report) {
-  for (const auto& cut : too_many_pieces(policy)) {
+  auto statics = cut_statics(policy);
+  for (const auto& cut : statics.too_many) {
     const auto& slot = rules[cut.index];
     report.error(Check::too_many_pieces, slot.file, slot.declared->place,
                  fmt::format("the deny rules for {} cut {} of the static entry {} into {} pieces; "
@@ -134,6 +159,7 @@ void check_pieces(const std::vector<Listed<StaticRule>>& rules, const Policy& po
                  "name narrower prefixes in the static entry, or join the networks that deny rules "
                  "name");
   }
+  if (statics.too_many.empty()) check_static_entries(rules, statics.entries, report);
 }
 
 }  // namespace knock

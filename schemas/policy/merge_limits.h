@@ -18,6 +18,9 @@ void check_ttl(const std::vector<Listed<AllowRule>>& rules, const Behaviour& beh
 /// Only where the policy is judged before it is adopted.
 void check_ends(const std::vector<Listed<StaticRule>>& rules, const Behaviour& behaviour,
                 const PolicyContext& context, MergeReport& report);
+/// False beyond what is held. `entries`: of each static entry, in the order of the slots.
+bool check_static_entries(const std::vector<Listed<StaticRule>>& rules,
+                          const std::vector<std::size_t>& entries, MergeReport& report);
 /// The policy is complete, and its static entries are in the order of the slots.
 void check_pieces(const std::vector<Listed<StaticRule>>& rules, const Policy& policy,
                   MergeReport& report);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 
 namespace knock {
 namespace {
@@ -63,31 +62,59 @@ std::size_t pieces_of(const Prefix& prefix, const std::vector<Prefix>& holes) {
   return cut.empty() ? 1 : subtract(prefix, cut).size();
 }
 
-std::optional<Pieces> worst_of(const StaticRule& rule, const Holes& holes) {
+std::size_t targets_of(const Policy& policy, const ServiceName& name) {
+  const Service* service = policy.service(name);
+  return service == nullptr ? 0 : service->targets.size();
+}
+
+/// Adds what one rule means, and the first of its prefixes that is cut too often.
+void cut_rule(const Policy& policy, std::size_t index, const Holes& holes, CutStatics& out) {
+  const StaticRule& rule = policy.statics[index];
   const std::vector<Prefix>* last = nullptr;
+  std::size_t pieces_there = 0;
   for (const auto& service : rule.to) {
     const auto* here = holes.at(service);
-    if (here == nullptr || here == last) continue;
+    if (here == nullptr) {
+      out.entries[index] += rule.cidr.size() * targets_of(policy, service);
+      continue;
+    }
+    if (here != last) {
+      pieces_there = 0;
+      for (const auto& entry : rule.cidr) {
+        auto pieces = pieces_of(entry.prefix, *here);
+        pieces_there += pieces;
+        if (pieces <= kMostPieces) continue;
+        out.too_many.push_back({index, service, entry.prefix, pieces});
+        return;
+      }
+    }
     last = here;
-    for (const auto& entry : rule.cidr)
-      if (auto pieces = pieces_of(entry.prefix, *here); pieces > kMostPieces)
-        return Pieces{0, service, entry.prefix, pieces};
+    out.entries[index] += pieces_there * targets_of(policy, service);
   }
-  return std::nullopt;
 }
 
 }  // namespace
 
-std::vector<Pieces> too_many_pieces(const Policy& policy) {
-  std::vector<Pieces> out;
+std::vector<std::size_t> static_entries(const Policy& policy) {
+  std::size_t everywhere = 0;
+  for (const Service& service : policy.services) everywhere += service.targets.size();
+  std::vector<std::size_t> out;
+  for (const StaticRule& rule : policy.statics) {
+    std::size_t pairs = rule.to_all ? everywhere : 0;
+    if (!rule.to_all)
+      for (const ServiceName& service : rule.to) pairs += targets_of(policy, service);
+    out.push_back(rule.cidr.size() * pairs);
+  }
+  return out;
+}
+
+CutStatics cut_statics(const Policy& policy) {
+  CutStatics out;
+  out.entries.resize(policy.statics.size());
   if (policy.statics.empty()) return out;
   Holes holes(policy);
   if (holes.empty()) return out;
-  for (std::size_t i = 0; i < policy.statics.size(); ++i)
-    if (auto worst = worst_of(policy.statics[i], holes)) {
-      worst->index = i;
-      out.push_back(std::move(*worst));
-    }
+  for (std::size_t i = 0; i < policy.statics.size(); ++i) cut_rule(policy, i, holes, out);
   return out;
 }
 

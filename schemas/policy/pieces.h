@@ -9,7 +9,8 @@
 
 namespace knock {
 
-inline constexpr std::size_t kMostPieces = 64;  // of one prefix
+inline constexpr std::size_t kMostPieces = 64;              // of one prefix
+inline constexpr std::size_t kMostStaticEntries = 250'000;  // of a policy
 
 struct Pieces {
   std::size_t index = 0;  // in Policy::statics
@@ -17,7 +18,14 @@ struct Pieces {
   Prefix prefix;
   std::size_t pieces = 0;
 };
-/// At most one for each static entry.
-std::vector<Pieces> too_many_pieces(const Policy& policy);
+struct CutStatics {
+  std::vector<Pieces> too_many;      // at most one for each static entry
+  std::vector<std::size_t> entries;  // of each: pieces at every service and target
+};
+CutStatics cut_statics(const Policy& policy);
+
+/// How many entries each static entry means where nothing is closed: prefixes × services × targets.
+/// Before "*" is expanded.
+std::vector<std::size_t> static_entries(const Policy& policy);
 
 }  // namespace knock

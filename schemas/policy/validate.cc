@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "schemas/policy/merge_limits.h"
 #include "schemas/policy/merge_parts.h"
+#include "schemas/policy/pieces.h"
 
 namespace knock {
 namespace {
@@ -90,6 +91,8 @@ class Merger {
     copy(deny, policy.deny);
     copy(break_glass, policy.break_glass);
     copy_tests();
+    // Before anything is as large as they are.
+    if (!check_static_entries(statics, static_entries(policy), report_)) return done();
     expand_stars();
     check_pieces(statics, policy, report_);
     for (const auto& [name, zone] : zones_) policy.zones.emplace(name, *zone);

@@ -30,6 +30,23 @@ std::vector<PolicyFile> cut_too_often() {
       "static: {a: {cidr: [192.0.2.0/24], to: [ssh], owner: o, reason: r, until: 2027-01-31}}\n");
 }
 
+/// Prefixes × 500 services, and a deny rule that cuts one hole into each when `cut`.
+std::vector<PolicyFile> many_entries(int prefixes, bool cut) {
+  std::string text =
+      "knock: 1\ngroups: {dba: {idp: dba}}\ntargets: {edge: {type: nftables}}\nnetworks: {hole: [";
+  for (int i = 0; i < prefixes; ++i)
+    text += fmt::format("10.{}.{}.0{}", i / 256, i % 256, i + 1 < prefixes ? ", " : "]}\n");
+  text += "static: {a: {cidr: [";
+  for (int i = 0; i < prefixes; ++i)
+    text += fmt::format("10.{}.{}.0/24{}", i / 256, i % 256, i + 1 < prefixes ? ", " : "");
+  text += "], to: [\"*\"], owner: o, reason: r, until: 2027-01-31}}\n";
+  text += cut ? "deny: {a: {from: {in: [hole]}, to: [\"*\"]}}\n" : "";
+  text += "allow: {a: {who: [dba], from: {in: [hole]}, to: [\"*\"], ttl: 1h}}\nservices:\n";
+  for (int i = 0; i < 500; ++i)
+    text += fmt::format("  s{}: {{ports: [tcp/22], targets: [edge]}}\n", i);
+  return one(text);
+}
+
 }  // namespace
 
 std::vector<Row> section_rows() {
@@ -182,6 +199,12 @@ std::vector<Row> section_rows() {
        {"policy.static-too-long", "7:10"},
        at("2026-12-31T23:59:59Z")},
       {"a static entry in too many pieces", cut_too_often(), {"policy.too-many-pieces", "8:10"}},
+      {"more static entries than are held",
+       many_entries(501, false),
+       {"policy.too-many-static-entries", "5:10"}},
+      {"pieces of static entries beyond what is held",
+       many_entries(63, true),
+       {"policy.too-many-static-entries", "5:10"}},
   };
 }
 
