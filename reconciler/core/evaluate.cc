@@ -132,10 +132,6 @@ std::vector<Entry> entries_on(const Target& target, const ServiceName& service,
   return entries;
 }
 
-bool protects(const Target& target) {
-  return std::visit([](const auto& settings) { return settings.protect; }, target.settings);
-}
-
 std::vector<Allowlist> empty_lists(const EvaluateInput& input) {
   std::vector<Allowlist> lists_by_target;
   std::vector<Prefix> keep(input.keep.begin(), input.keep.end());
@@ -163,15 +159,31 @@ std::vector<Allowlist> evaluate_for(const EvaluateInput& input, const std::optio
       Allowlist& list = lists_by_target[i];
       list.services.push_back(
           {service.name, service.ports, entries_on(target, service.name, drafts[s], input.now)});
-      if (protects(target))
-        list.protect.insert(list.protect.end(), service.ports.begin(), service.ports.end());
     }
   }
-  for (Allowlist& list : lists_by_target) list.protect = canonical_ports(std::move(list.protect));
+  auto ports = protected_ports(input.policy);
+  for (std::size_t i = 0; i < ports.size(); ++i) lists_by_target[i].protect = std::move(ports[i]);
   return lists_by_target;
 }
 
+bool protects(const Target& target) {
+  return std::visit([](const auto& settings) { return settings.protect; }, target.settings);
+}
+
 }  // namespace
+
+std::vector<std::vector<PortRange>> protected_ports(const Policy& policy) {
+  std::vector<std::vector<PortRange>> out(policy.targets.size());
+  for (const Service& service : policy.services)
+    for (const TargetName& name : service.targets) {
+      const Target* target = policy.target(name);
+      if (target == nullptr || !protects(*target)) continue;
+      auto& ports = out[std::size_t(target - policy.targets.data())];
+      ports.insert(ports.end(), service.ports.begin(), service.ports.end());
+    }
+  for (auto& ports : out) ports = canonical_ports(std::move(ports));
+  return out;
+}
 
 bool is_denied(const Policy& policy, const Session& session, const ServiceName& service) {
   return std::any_of(policy.deny.begin(), policy.deny.end(), [&](const DenyRule& rule) {

@@ -39,6 +39,10 @@ std::vector<Allowlist> evaluate_prefix(const EvaluateInput& input, const Prefix&
 /// The rows of one host.
 std::vector<Allowlist> evaluate_host(const EvaluateInput& input, const IpAddress& address);
 
+/// What each target drops by default, in the order of the policy's targets; canonical. Of the policy
+/// alone.
+std::vector<std::vector<PortRange>> protected_ports(const Policy& policy);
+
 /// True when a deny rule closes this service to the session.
 bool is_denied(const Policy& policy, const Session& session, const ServiceName& service);
 

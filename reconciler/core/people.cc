@@ -345,6 +345,11 @@ class Comparison {
     }
     sort();
     count();
+    return unlisted();
+  }
+
+  /// Whom nobody has listed, beside those that were counted.
+  PeopleChanges unlisted() {
     count_strangers(*in_.in_force, in_.planned, true);
     count_strangers(in_.planned, *in_.in_force, false);
     for (auto& [key, figure] : figures_) out_.figures.push_back(std::move(figure));
@@ -454,6 +459,35 @@ class Comparison {
 PeopleChanges compare_people(const PeopleInput& input) {
   if (input.in_force == nullptr || same_meaning(*input.in_force, input.planned)) return {};
   return Comparison(input).run();
+}
+
+std::vector<PeopleFigure> compare_unlisted(const Policy& in_force, const Policy& planned,
+                                           std::span<const SignInName> sources) {
+  if (same_meaning(in_force, planned)) return {};
+  return Comparison({&in_force, planned, {}, {}, {}, {}, {}, sources}).unlisted().figures;
+}
+
+std::uint64_t comparisons(const Policy& in_force, const Policy& planned) {
+  struct Rules {
+    std::uint64_t groups = 0, members = 0;  // of all rules that give the service
+  };
+  constexpr std::uint64_t kPlenty = std::uint64_t{1} << 60;  // far from the end of 64 bits
+  auto rules_of = [](const Policy& policy) {
+    std::map<ServiceName, Rules> out;
+    for (const AllowRule& rule : policy.allow)
+      for (const ServiceName& service : rule.to) {
+        Rules& rules = out[service];
+        rules.groups += 1 + rule.who.size();
+        rules.members += 1 + rule.who.size() + rule.users.size() + rule.claims.size();
+      }
+    return out;
+  };
+  auto before = rules_of(in_force), after = rules_of(planned);
+  std::uint64_t out = 0;
+  for (const auto& [service, rules] : after)
+    if (auto at = before.find(service); at != before.end() && out < kPlenty)
+      out += rules.groups * at->second.members + at->second.groups * rules.members;
+  return out + in_force.deny.size() * planned.deny.size();
 }
 
 }  // namespace knock

@@ -40,4 +40,11 @@ struct PeopleChanges {
 };
 PeopleChanges compare_people(const PeopleInput& input);
 
+/// The figures of people whom nobody has listed: what follows from two policies alone. Rules are
+/// compared with rules, so it costs comparisons(), which the author of either policy chooses.
+std::vector<PeopleFigure> compare_unlisted(const Policy& in_force, const Policy& planned,
+                                           std::span<const SignInName> sources);
+/// How many pairs of rules and their members that looks at, at most.
+std::uint64_t comparisons(const Policy& in_force, const Policy& planned);
+
 }  // namespace knock

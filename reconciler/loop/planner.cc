@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reconciler/loop/planner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 #include <string_view>
@@ -95,8 +97,8 @@ std::optional<Canonical> without_never_opened(const Canonical& desired,
   return before;
 }
 
-bool asked_for(const PlannerInput& in, const TargetName& name) {
-  return in.only.empty() || std::find(in.only.begin(), in.only.end(), name) != in.only.end();
+bool asked_for(const std::vector<TargetName>& only, const TargetName& name) {
+  return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
 }
 
 /// Policies evaluated, each once.
@@ -216,14 +218,87 @@ std::optional<Instant> replaced_another(const FactStore& store, const PolicyRevi
   }
 }
 
+namespace {
+
+Change ports_change(Action action, std::vector<PortRange> ports, std::span<const Prefix> keep) {
+  Change change;
+  change.action = action;
+  change.reason = Reason::policy;
+  change.step = action == Action::protect ? Step::close_by_policy : Step::open;
+  change.ports = std::move(ports);
+  change.keep = std::vector<Prefix>(keep.begin(), keep.end());
+  return change;
+}
+
+/// What is protected by one policy and not by the other at the same place.
+TargetPlan protection_of(const PolicyPlanInput& in, const Target& target,
+                         const std::vector<PortRange>& wanted,
+                         const std::vector<PortRange>& before) {
+  TargetPlan out;
+  out.target = target.name;
+  out.type = target.type;
+  if (auto ports = subtract(before, wanted); !ports.empty())
+    out.changes.push_back(ports_change(Action::unprotect, std::move(ports), in.keep));
+  if (auto ports = subtract(wanted, before); !ports.empty())
+    out.changes.push_back(ports_change(Action::protect, std::move(ports), in.keep));
+  return out;
+}
+
+std::vector<PlannedTarget> protections(const PolicyPlanInput& in) {
+  auto wanted = protected_ports(in.policy);
+  const Policy& other = in.in_force != nullptr ? *in.in_force : in.policy;
+  auto before = protected_ports(other);
+  std::vector<PlannedTarget> out;
+  for (const Target& target : in.policy.targets) {
+    if (!asked_for(in.only, target.name)) continue;
+    const Target* was = other.target(target.name);
+    bool here = was != nullptr && same_place(*was, target);
+    auto index = std::size_t(&target - in.policy.targets.data());
+    out.push_back({protection_of(in, target, wanted[index],
+                                 here ? before[std::size_t(was - other.targets.data())]
+                                      : std::vector<PortRange>()),
+                   {}});
+  }
+  return out;
+}
+
+Finding gone(const TargetName& name) {
+  return {Finding::Level::warning, "target.gone", name,
+          "is no longer in the policy: its entries are closed, its ports stay protected"};
+}
+
+}  // namespace
+
+Plan plan_of_policies(const PolicyPlanInput& in) {
+  Plan plan = assemble(in.in_force != nullptr ? in.in_force->revision : in.policy.revision,
+                       in.policy.revision, in.sequence, in.now, protections(in), {});
+  plan.edits = policy_delta(in.in_force, in.policy);
+  plan.scope.targets = in.only;
+  std::sort(plan.scope.targets.begin(), plan.scope.targets.end());
+  if (in.in_force == nullptr) return plan;
+  for (const Target& target : in.in_force->targets)
+    if (in.policy.target(target.name) == nullptr && asked_for(in.only, target.name))
+      plan.findings.push_back(gone(target.name));
+  auto pairs = comparisons(*in.in_force, in.policy);
+  if (pairs <= kMostComparisons)
+    plan.figures = compare_unlisted(*in.in_force, in.policy, in.sources);
+  else
+    plan.findings.push_back(
+        {Finding::Level::warning, "plan.too-many-rules", TargetName(),
+         fmt::format("whom this concerns is not worked out: {} pairs of rules would have to be "
+                     "compared, and at most {} are",
+                     pairs, kMostComparisons)});
+  return plan;
+}
+
 Plan make_plan(const PlannerInput& in) {
   Evaluated evaluated(in);
   std::vector<PlannedTarget> targets;
   for (const Target& target : in.policy.targets)
-    if (asked_for(in, target.name)) targets.push_back(plan_one(in, target, evaluated, false));
+    if (asked_for(in.only, target.name)) targets.push_back(plan_one(in, target, evaluated, false));
   auto leaving = leaving_targets(in);
   for (const Target& target : leaving)
-    if (asked_for(in, target.name)) targets.push_back(plan_one(in, target, evaluated, true));
+    if (asked_for(in.only, target.name)) targets.push_back(plan_one(in, target, evaluated, true));
   Plan plan = assemble(in.in_force != nullptr ? in.in_force->revision : in.policy.revision,
                        in.policy.revision, in.sequence, in.now, std::move(targets),
                        compare_people({in.in_force, in.policy, in.sessions, in.accounts, in.now,
@@ -232,10 +307,7 @@ Plan make_plan(const PlannerInput& in) {
   plan.scope.targets = in.only;
   std::sort(plan.scope.targets.begin(), plan.scope.targets.end());
   plan.findings = shared_addresses(evaluated.of(in.policy), in.sessions, in.now, in.only);
-  for (const Target& gone : leaving)
-    plan.findings.push_back(
-        {Finding::Level::warning, "target.gone", gone.name,
-         "is no longer in the policy: its entries are closed, its ports stay protected"});
+  for (const Target& target : leaving) plan.findings.push_back(gone(target.name));
   return plan;
 }
 

@@ -69,6 +69,22 @@ struct PlannerInput {
 
 Plan make_plan(const PlannerInput& input);
 
+struct PolicyPlanInput {
+  const Policy& policy;
+  const Policy* in_force = nullptr;  // null: none, or the same
+  std::span<const Prefix> keep;
+  std::span<const SignInName> sources;  // PeopleInput::sources
+  Instant now;
+  std::uint64_t sequence = 0;
+  std::vector<TargetName> only;  // empty: every target
+};
+/// Of pairs that comparisons() counts; beyond it whom a change concerns is not worked out.
+inline constexpr std::uint64_t kMostComparisons = 20'000'000;
+/// What follows from the two policies alone, which is what a `shape` shows
+/// (schemas/plan/policy_part.h). No target is read and nobody's session is looked at, so it says
+/// nothing of them; and whoever writes the policy chooses no more than the two are large.
+Plan plan_of_policies(const PolicyPlanInput& input);
+
 /// What is made up instead of what is so. Nothing of it is ever adopted or applied.
 struct WhatIf {
   std::optional<SessionsDocument> people;  // instead of those who are signed in

@@ -562,6 +562,19 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
   return plan;
 }
 
+Result<Plan> Reconciler::plan_shape(const Policy& candidate, std::span<const TargetName> only) {
+  KNOCK_ASSIGN(auto head, store_.head());
+  auto in_force = policy();
+  bool another = in_force != nullptr && in_force->revision != candidate.revision;
+  return plan_of_policies({candidate,
+                           another ? in_force.get() : nullptr,
+                           settings_.keep,
+                           settings_.sign_ins,
+                           clock_.now(),
+                           head,
+                           {only.begin(), only.end()}});
+}
+
 Status Reconciler::acknowledge(const Actor& actor, std::string_view plan_id) {
   auto in_force = policy();
   if (in_force == nullptr) return fail(ErrorKind::not_found, "no policy is in force");

@@ -95,6 +95,8 @@ class Reconciler {
   /// made up says so in its scope.
   Result<Plan> plan(const Policy& candidate, std::span<const TargetName> only = {},
                     NewTargets new_targets = NewTargets::read, const WhatIf& what_if = {});
+  /// plan_of_policies() against the policy in force: reads no target and waits for nothing.
+  Result<Plan> plan_shape(const Policy& candidate, std::span<const TargetName> only = {});
   /// Lets the held changes of exactly this plan go. Kind `conflict` when the plan is another by
   /// now.
   Status acknowledge(const Actor& actor, std::string_view plan_id);

@@ -8,9 +8,9 @@ namespace knock {
 namespace {
 
 /// Said of a policy, or of a target whoever is signed in.
-constexpr std::array<std::string_view, 6> kFindings{"plan.behind",     "plan.local",
-                                                    "plan.no-surface", "plan.not-signed",
-                                                    "target.gone",     "target.not-read"};
+constexpr std::array<std::string_view, 7> kFindings{
+    "plan.behind",         "plan.local",  "plan.no-surface", "plan.not-signed",
+    "plan.too-many-rules", "target.gone", "target.not-read"};
 
 std::vector<Finding> findings_of(const std::vector<Finding>& findings) {
   std::vector<Finding> out;

@@ -28,6 +28,10 @@ constexpr std::array kShapeSentences{
                                "close")},
     std::pair{std::string_view("plan.local"),
               std::string_view("this plan was made without the controller")},
+    std::pair{
+        std::string_view("plan.too-many-rules"),
+        std::string_view("whom this concerns is not worked out: too many pairs of rules would "
+                         "have to be compared")},
     std::pair{std::string_view("plan.no-surface"),
               std::string_view("this controller cannot enforce a key of the policy, and would "
                                "refuse it")},

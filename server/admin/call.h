@@ -57,6 +57,10 @@ class AdminCall {
   /// has no such hash: it is not to be applied.
   Result<HttpResponse> viewed_plan(const std::vector<TargetName>& only, const std::string& format,
                                    bool color);
+  Result<Plan> whole_plan(const ProposedChange& change, const std::vector<TargetName>& only,
+                          Diagnostics& problems, const WhatIf& what_if);
+  Status post_shape(const Standing& before, const ProposedChange& change, const Plan* shape,
+                    const std::string& review);
   /// A plan file is for who may see everything in it, and of what can be applied.
   Status may_save() const;
   /// The text of a plan file, signed: of the candidate, or of what the policy source holds.

@@ -201,20 +201,17 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
   auto change = proposed(problems);
   if (!change) return refused(change.error(), problems);
   auto review = review_hash(before, change->files);
-  // Who may only propose must not have roles started in places of their choice.
-  auto new_targets = key_ || !change->commit.empty() ? Reconciler::NewTargets::not_read
-                                                     : Reconciler::NewTargets::read;
-  auto plan = c_.plan_candidate(std::move(change->files), change->revision, only, problems,
-                                new_targets, what_if);
+  bool shape = view == View::shape;
+  auto plan = shape ? c_.shape_of_candidate(change->files, change->revision, only, problems)
+                    : whole_plan(*change, only, problems, what_if);
   if (!plan) {
     auto told = post ? unplanned_change(*change, plan.error(), problems) : std::nullopt;
     if (told) c_.planned(*told);
     return refused(plan.error(), problems);
   }
   KNOCK_CHECK(add_what_stands_beside(c_, before, *change, *plan));
-  if (post) c_.planned(planned_change(c_, *change, *plan, review));
+  if (post) KNOCK_CHECK(post_shape(before, *change, shape ? &*plan : nullptr, review));
   // A shape is of the policies alone (schemas/plan/policy_part.h), and so is what stands beside it.
-  bool shape = view == View::shape;
   json::object out{{"text", plan_document(*plan, format, {color, "", "", view})},
                    {"view", to_string(view)},
                    {"empty", shape ? plan->edits.empty() : plan->empty()}};
@@ -231,6 +228,29 @@ Result<net::HttpResponse> AdminCall::viewed_plan(const std::vector<TargetName>& 
     out["refused_because"] = change->refused_because;
   }
   return reply(200, json::serialize(out) + "\n");
+}
+
+Result<Plan> AdminCall::whole_plan(const ProposedChange& change,
+                                   const std::vector<TargetName>& only, Diagnostics& problems,
+                                   const WhatIf& what_if) {
+  // Who may only propose must not have roles started in places of their choice.
+  auto new_targets = key_ || !change.commit.empty() ? Reconciler::NewTargets::not_read
+                                                    : Reconciler::NewTargets::read;
+  return c_.plan_candidate(change.files, change.revision, only, problems, new_targets, what_if);
+}
+
+/// Whatever else was asked for: whoever reads the forge reads it.
+Status AdminCall::post_shape(const Standing& before, const ProposedChange& change,
+                             const Plan* shape, const std::string& review) {
+  if (shape != nullptr) {
+    c_.planned(planned_change(c_, change, *shape, review));
+    return {};
+  }
+  Diagnostics problems;
+  KNOCK_ASSIGN(auto made, c_.shape_of_candidate(change.files, change.revision, {}, problems));
+  KNOCK_CHECK(add_what_stands_beside(c_, before, change, made));
+  c_.planned(planned_change(c_, change, made, review));
+  return {};
 }
 
 Result<bool> AdminCall::asked_to_post(const std::vector<TargetName>& only) {

@@ -132,9 +132,7 @@ Result<notify::PlannedChange> plan_of_pull(Controller& controller, const Candida
   }
   auto review = review_hash(before, change->files);
   Diagnostics problems;
-  // As for whoever may only propose: nobody may have roles started in places of their choice.
-  auto plan = controller.plan_candidate(std::move(change->files), change->revision, {}, problems,
-                                        Reconciler::NewTargets::not_read);
+  auto plan = controller.shape_of_candidate(change->files, change->revision, {}, problems);
   if (plan) {
     KNOCK_CHECK(add_what_stands_beside(controller, before, *change, *plan));
     return planned_change(controller, *change, *plan, review);

@@ -230,6 +230,14 @@ Result<Policy> Controller::candidate(const std::vector<PolicyFile>& files,
   return sound_policy(files, revision, context, parts_.clock.now(), problems, nullptr, what_if.at);
 }
 
+Result<Plan> Controller::shape_of_candidate(const std::vector<PolicyFile>& files,
+                                            const PolicyRevision& revision,
+                                            std::span<const TargetName> only,
+                                            Diagnostics& problems) {
+  KNOCK_ASSIGN(auto policy, candidate(files, revision, problems, {}));
+  return reconciler_.plan_shape(policy, only);
+}
+
 Result<Plan> Controller::plan_candidate(std::vector<PolicyFile> files,
                                         const PolicyRevision& revision,
                                         std::span<const TargetName> only, Diagnostics& problems,

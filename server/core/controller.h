@@ -103,6 +103,11 @@ class Controller {
   /// With people made up, what this controller lacks is a finding, and no reason to plan nothing.
   Result<Policy> candidate(const std::vector<PolicyFile>& files, const PolicyRevision& revision,
                            Diagnostics& problems, const WhatIf& what_if = {}) const;
+  /// The view `shape` of a plan: of the two policies alone, whatever stands on the targets and
+  /// whoever is signed in (plan_of_policies). All that is worked out of what a stranger wrote.
+  Result<Plan> shape_of_candidate(const std::vector<PolicyFile>& files,
+                                  const PolicyRevision& revision, std::span<const TargetName> only,
+                                  Diagnostics& problems);
   Candidates& candidates() { return candidates_; }
   Result<Plan> plan_candidate(std::vector<PolicyFile> files, const PolicyRevision& revision,
                               std::span<const TargetName> only, Diagnostics& problems,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 
+#include "schemas/plan/codec.h"
 #include "tests/unit/loop/world.h"
 
 namespace knock::test {
@@ -331,6 +332,57 @@ TEST_F(Policies, PlanOfAnotherPlaceReadsThatPlace) {
   auto plan = loop_->plan(*load(policy_text(one_target("edge", "elsewhere")), "r2"));
   ASSERT_TRUE(plan);
   EXPECT_EQ(place("elsewhere").observes(), 1);
+}
+
+TEST_F(Policies, AShapeIsOfThePoliciesAlone) {
+  begin();
+  auto text = policy_text(one_target("edge"), "  b: {who: [staff], to: [dns], ttl: 1h}\n");
+  text.replace(text.find("groups:\n"), 8,
+               "  dns: {ports: [udp/53], targets: [edge]}\ngroups:\n  staff: {idp: staff}\n");
+  auto candidate = load(text, "r2");
+  auto shape = [&] {
+    auto plan = loop_->plan_shape(*candidate);
+    EXPECT_TRUE(plan) << plan.error().text();
+    plan->as_of = Instant();
+    plan->sequence = 0;
+    std::string out;
+    write_json(*plan, [&](std::string_view piece) { out += piece; });
+    return out;
+  };
+  auto before = shape();
+  EXPECT_NE(before.find("\"protect\""), std::string::npos) << before;
+  EXPECT_NE(before.find("udp/53"), std::string::npos) << before;
+  EXPECT_NE(before.find("staff"), std::string::npos) << before;
+
+  sign_in(kAna);
+  EXPECT_EQ(shape(), before) << "whoever is signed in";
+  {
+    auto lock = place("edge").lock();
+    place("edge").observe_error = ErrorKind::unavailable;
+  }
+  loop_->refresh({});
+  ASSERT_TRUE(soon([&] { return !status("edge").ready; }));
+  int looks = place("edge").observes();
+  EXPECT_EQ(shape(), before) << "whatever stands there";
+  EXPECT_EQ(place("edge").observes(), looks);
+}
+
+TEST_F(Policies, AShapeSaysWhenThereAreTooManyRulesToCompare) {
+  begin();
+  auto many = [&](const char* ttl, const char* revision) {
+    std::string rules;
+    for (int i = 0; i < 2500; ++i)
+      rules += "  r" + std::to_string(i) + ": {who: [admins], to: [ssh], ttl: " + ttl + "}\n";
+    return load(policy_text(one_target("edge"), rules), revision);
+  };
+  ASSERT_TRUE(
+      loop_->adopt("test", {PolicyRevision("r2"), clock_.now(), "", "", {}}, many("1h", "r2")));
+  auto plan = loop_->plan_shape(*many("2h", "r3"));
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->edits.size(), 2500u);
+  EXPECT_TRUE(plan->figures.empty());
+  ASSERT_EQ(plan->findings.size(), 1u);
+  EXPECT_EQ(plan->findings[0].id, "plan.too-many-rules");
 }
 
 }  // namespace
