@@ -405,7 +405,7 @@ TEST_F(GitHostile, WhatVanishesFromTheMirror) {
     } else if (row.loss == Loss::emptied) {
       fs::resize_file(file, 0);
     } else {
-      for (auto i = bytes.size() * 3 / 4; i < bytes.size(); ++i) bytes[i] = char(bytes[i] ^ 0x55);
+      for (auto i = bytes.size() - 4; i < bytes.size(); ++i) bytes[i] = char(bytes[i] ^ 0x55);
       test::write_file(file, bytes);
     }
     auto got = (*source)->read(*revision);
