@@ -168,7 +168,9 @@ int local_apply_file(const Global& global, const ApplyFlags& flags, const Here& 
   });
   reconciler.stop();
   if (!result) return fail_with(result.error());
-  int code = say_problems(result->problems);
+  std::vector<std::string> problems;
+  for (const auto& problem : result->problems) problems.push_back(problem.sentence());
+  int code = say_problems(problems);
   if (!result->guards.empty()) code = say_held(sentences(result->guards));
   if (code == kDone) print("Done.\n");
   return code;

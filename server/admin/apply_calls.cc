@@ -20,7 +20,8 @@ std::string AdminCall::applied_json(const AppliedPlan& done, bool color) const {
   json::array guards, problems;
   for (auto& sentence : sentences(stopped ? done.plan.now.guards : done.result.guards))
     guards.emplace_back(as_may_be_seen(std::move(sentence)));
-  for (const auto& one : done.result.problems) problems.emplace_back(as_may_be_seen(one));
+  for (const auto& [target, why] : done.result.problems)
+    problems.emplace_back(CarriedOut::Problem{target, problem_text(why, widest())}.sentence());
   json::object out{{"outcome", to_string(done.how)},
                    {"id", to_hex(done.plan.saved.plan.id)},
                    {"ack", done.plan.ack},

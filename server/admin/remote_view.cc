@@ -19,12 +19,6 @@ void take_addresses_out(boost::json::value& value) {
   }
 }
 
-std::string problem_text(const std::string& problem, View view) {
-  if (problem.empty() || view == View::full) return problem;
-  return view == View::people ? without_addresses(problem)
-                              : "it cannot be read or changed; the controller's log says why";
-}
-
 std::string policy_problem(const std::string& problem, const Diagnostics& refused, View view) {
   if (problem.empty() || view == View::full) return problem;
   if (view == View::people) return without_addresses(problem);
@@ -50,6 +44,12 @@ constexpr std::string_view kNoPolicy = "no policy is in force";
 View widest_view(const KeyHolder& holder) {
   if (holder.has(KeyScope::audit_read)) return View::full;
   return holder.has(KeyScope::plan_people) ? View::people : View::shape;
+}
+
+std::string problem_text(const std::string& problem, View view) {
+  if (problem.empty() || view == View::full) return problem;
+  return view == View::people ? without_addresses(problem)
+                              : "not as it should be; the controller's log says why";
 }
 
 ControllerStatus as_seen(ControllerStatus status, const Diagnostics& refused, View view) {

@@ -20,6 +20,8 @@ ControllerStatus as_seen(ControllerStatus status, const Diagnostics& refused, Vi
 /// Of files that whoever asks did not send: a policy's tests name people and where they are. A
 /// `shape` has the place and the id alone.
 Diagnostics as_seen(Diagnostics problems, View view);
+/// Why a target cannot be read or changed, which may name addresses and commands.
+std::string problem_text(const std::string& problem, View view);
 /// What stands around a message may name authors and signers: a `shape` is without it.
 Error as_seen(Error error, View view);
 /// `document` is sessions_json or session_json: members called `address` are taken out.

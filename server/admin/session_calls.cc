@@ -10,14 +10,19 @@ namespace {
 
 constexpr std::size_t kMostWithWhere = 1000;
 
+std::vector<SessionOnTarget> as_seen(std::vector<SessionOnTarget> rows, View view) {
+  for (SessionOnTarget& row : rows) row.problem = problem_text(row.problem, view);
+  return rows;
+}
+
 /// Of those that live.
 std::optional<WhereOfSessions> where_of(const Reconciler& reconciler,
-                                        const std::vector<Session>& sessions) {
+                                        const std::vector<Session>& sessions, View view) {
   WhereOfSessions out;
   for (const Session& session : sessions) {
     if (!reconciler.live_session(session.id)) continue;
     if (out.size() == kMostWithWhere) return std::nullopt;
-    out.emplace_back(session.id, reconciler.where(session));
+    out.emplace_back(session.id, as_seen(reconciler.where(session), view));
   }
   return out;
 }
@@ -34,7 +39,7 @@ Result<net::HttpResponse> AdminCall::list_sessions() {
   if (!all.empty()) {
     KNOCK_ASSIGN(sessions, c_.store().sessions(1000));
   }
-  auto document = sessions_json(sessions, where_of(c_.reconciler(), sessions));
+  auto document = sessions_json(sessions, where_of(c_.reconciler(), sessions, widest()));
   return reply(200, may(KeyScope::audit_read) ? document : without_address_members(document));
 }
 
@@ -59,7 +64,7 @@ Result<net::HttpResponse> AdminCall::grant() {
   KNOCK_ASSIGN(auto session, c_.grant(actor_, grant));
   auto where = wait ? c_.reconciler().wait_open(session, Deadline::in(Duration::seconds(3)))
                     : c_.reconciler().where(session);
-  return reply(201, session_json(session, where));
+  return reply(201, session_json(session, as_seen(std::move(where), widest())));
 }
 
 Result<net::HttpResponse> AdminCall::revoke() {
@@ -75,7 +80,7 @@ Result<net::HttpResponse> AdminCall::refresh() {
   KNOCK_ASSIGN(auto target, args_.text_or("target", ""));
   c_.reconciler().refresh(TargetName(target));
   c_.reconciler().wait_settled(Deadline::in(Duration::seconds(5)));
-  return reply(200, to_json(c_.status()));
+  return status();
 }
 
 }  // namespace knock

@@ -125,13 +125,15 @@ Result<CarriedOut> carry_out(Reconciler& reconciler, const Actor& actor, const C
     }
   }
   for (const TargetStatus& target : reconciler.targets()) {
-    if (!target.ready)
-      out.problems.push_back(
-          fmt::format("{}: not done: {}", printable(target.name.value), printable(target.problem)));
+    if (!target.ready) out.problems.push_back({target.name, target.problem});
     if (target.held > 0)
       out.guards.insert(out.guards.end(), target.guards.begin(), target.guards.end());
   }
   return out;
+}
+
+std::string CarriedOut::Problem::sentence() const {
+  return fmt::format("{}: not done: {}", printable(target.value), printable(why));
 }
 
 std::string to_text(const CheckedPlan& checked, bool color, View view) {

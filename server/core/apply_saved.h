@@ -59,8 +59,13 @@ Result<CheckedPlan> check_saved(const ApplyGround& ground, const ApplyAsk& ask);
 Status use_plan(FactStore& store, const Actor& actor, Instant now, const SavedPlan& saved);
 
 struct CarriedOut {
-  std::vector<std::string> problems;  // what is not done, a sentence each
-  std::vector<GuardTrip> guards;      // what is held all the same: the world moved meanwhile
+  struct Problem {
+    TargetName target;
+    std::string why;  // as TargetStatus::problem
+    std::string sentence() const;
+  };
+  std::vector<Problem> problems;  // what is not done
+  std::vector<GuardTrip> guards;  // what is held all the same: the world moved meanwhile
   bool done() const { return problems.empty() && guards.empty(); }
 };
 /// After use_plan(). `adopt` puts the planned policy in force; it is not called when it is already.

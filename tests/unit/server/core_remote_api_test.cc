@@ -216,6 +216,25 @@ TEST_F(RemoteTest, addresses_are_for_audit_read_alone) {
   EXPECT_EQ(last.back().actor, "key writer");
 }
 
+TEST_F(RemoteTest, why_a_door_is_not_open_is_for_who_may_see_it) {
+  set_policy(
+      "knock: 1\ngroups: {dba: {idp: dba, from: [corp]}}\ntargets: {edge: {type: nftables}}\n"
+      "services: {ssh: {ports: [tcp/22], targets: [edge]}}\n"
+      "allow: {a: {who: [dba], to: [ssh], ttl: 1h}}\n");
+  ASSERT_TRUE(controller_->policy_keeper().look("test"));
+  auto writer = key("writer", {"session:write"}), auditor = key("auditor", {"audit:read"});
+  auto granted =
+      call(writer, "POST", "/sessions",
+           R"({"user":"bob","from":"203.0.113.9","ttl":"1h","reason":"why","groups":["dba"],"wait":false})");
+  ASSERT_EQ(granted.status, 201u) << granted.body;
+  EXPECT_THAT(granted.body, Not(HasSubstr("no targets here")));
+  ASSERT_TRUE(controller_->reconciler().wait_settled(Deadline::in(Duration::seconds(60))));
+  EXPECT_THAT(call(auditor, "GET", "/sessions").body, HasSubstr("no targets here"));
+  auto seen = call(writer, "GET", "/sessions").body;
+  EXPECT_THAT(seen, Not(HasSubstr("no targets here")));
+  EXPECT_THAT(seen, HasSubstr("the controller's log says why"));
+}
+
 TEST_F(RemoteTest, exactly_what_was_reviewed_is_applied) {
   auto reader = key("reader", {"plan:read"}), merger = key("merger", {"apply"});
   auto apply = [&](const std::string& hash) {
