@@ -150,11 +150,11 @@ PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& 
   auto had_one = [&](const std::string& slot, const Prefix& prefix, const SessionId& session) {
     return tickets.had(slot, prefix, session);
   };
-  auto planned = plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr,
-                              observed, applied, in.now, in.ended, false, std::nullopt, in.sessions,
-                              before, in.approvals, limits, tripped, had_one, &evaluated.live});
+  // All that is asked of the target is known: its own runs wait no longer.
   if (in.release) in.release(target);
-  return planned;
+  return plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr, observed,
+                      applied, in.now, in.ended, false, std::nullopt, in.sessions, before,
+                      in.approvals, limits, tripped, had_one, &evaluated.live});
 }
 
 /// Whom the plan drains: those that left already, and those that `policy` lets go.
@@ -293,6 +293,9 @@ Plan plan_of_policies(const PolicyPlanInput& in) {
 
 Plan make_plan(const PlannerInput& in) {
   Evaluated evaluated(in);
+  // Before a target is taken for its reading.
+  evaluated.of(in.policy);
+  if (in.in_force != nullptr) evaluated.of(*in.in_force);
   std::vector<PlannedTarget> targets;
   for (const Target& target : in.policy.targets)
     if (asked_for(in.only, target.name)) targets.push_back(plan_one(in, target, evaluated, false));
