@@ -223,9 +223,9 @@ TEST_F(RemoteTest, why_a_door_is_not_open_is_for_who_may_see_it) {
       "allow: {a: {who: [dba], to: [ssh], ttl: 1h}}\n");
   ASSERT_TRUE(controller_->policy_keeper().look("test"));
   auto writer = key("writer", {"session:write"}), auditor = key("auditor", {"audit:read"});
-  auto granted =
-      call(writer, "POST", "/sessions",
-           R"({"user":"bob","from":"203.0.113.9","ttl":"1h","reason":"why","groups":["dba"],"wait":false})");
+  auto granted = call(
+      writer, "POST", "/sessions",
+      R"({"user":"bob","from":"203.0.113.9","ttl":"1h","reason":"why","groups":["dba"],"wait":false})");
   ASSERT_EQ(granted.status, 201u) << granted.body;
   EXPECT_THAT(granted.body, Not(HasSubstr("no targets here")));
   ASSERT_TRUE(controller_->reconciler().wait_settled(Deadline::in(Duration::seconds(60))));
