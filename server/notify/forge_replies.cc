@@ -65,6 +65,16 @@ struct ListedPull {
   std::string base;
 };
 
+/// 0 where the account is gone. Two pull requests of nobody are of two people to whom it matters.
+Result<std::uint64_t> account_in(ObjectReader& in, std::string_view key, const char* whose) {
+  const auto& account = inner(in, key);
+  if (account.is_null()) return 0;
+  ObjectReader who(account, whose);
+  auto id = who.integer("id", 1, kLargestId);
+  KNOCK_CHECK(finished(who));
+  return std::uint64_t(id);
+}
+
 /// ObjectReader would repeat what is no time.
 Instant time_in(ObjectReader& in, std::string_view key) {
   auto text = in.text(key);
@@ -82,6 +92,7 @@ Result<ListedPull> read_github(const json::value& element) {
   out.pull.head = head.text("sha");
   ObjectReader base(inner(in, "base"), "a pull request's base");
   out.base = base.text("ref");
+  KNOCK_ASSIGN(out.pull.author, account_in(in, "user", "a pull request's author"));
   for (ObjectReader* one : {&in, &head, &base}) KNOCK_CHECK(finished(*one));
   return out;
 }
@@ -94,6 +105,7 @@ Result<ListedPull> read_gitlab(const json::value& element) {
   // None yet, or its branch is gone.
   if (!inner(in, "sha").is_null()) out.pull.head = in.text("sha");
   out.base = in.text("target_branch");
+  KNOCK_ASSIGN(out.pull.author, account_in(in, "author", "a merge request's author"));
   KNOCK_CHECK(finished(in));
   return out;
 }
@@ -136,12 +148,8 @@ Result<std::vector<ForgeComment>> read_comments(ForgeSettings::Type type, std::s
     ForgeComment comment;
     ObjectReader in(element, "a comment");
     comment.id = std::uint64_t(in.integer("id", 1, kLargestId));
-    // Whose account is gone is nobody's; an empty comment has no text.
-    if (const auto& author = inner(in, by); !author.is_null()) {
-      ObjectReader who(author, "a comment's author");
-      comment.author = std::uint64_t(who.integer("id", 1, kLargestId));
-      KNOCK_CHECK(finished(who));
-    }
+    KNOCK_ASSIGN(comment.author, account_in(in, by, "a comment's author"));
+    // An empty comment has no text.
     if (!inner(in, "body").is_null()) comment.body = in.text("body");
     KNOCK_CHECK(finished(in));
     out.push_back(std::move(comment));
@@ -168,6 +176,12 @@ bool has_next_page(const net::IncomingResponse& response) {
          !header_of(response, "x-next-page").empty();
 }
 
+bool is_too_large(const Error& error) {
+  // As net::HttpClient says it; of headers it says another thing.
+  return error.kind == ErrorKind::invalid &&
+         error.message.find("the answer is larger than") != std::string::npos;
+}
+
 bool is_rate_limited(const net::IncomingResponse& response) {
   if (response.status == 429) return true;
   return response.status == 403 && (!header_of(response, "retry-after").empty() ||
@@ -178,10 +192,13 @@ std::optional<Duration> wait_asked_for(const net::IncomingResponse& response, In
   auto bounded = [](std::int64_t seconds) {
     return Duration::seconds(std::clamp<std::int64_t>(seconds, 0, kLongestWait.ms / 1000));
   };
-  if (auto after = seconds_in(header_of(response, "retry-after"))) return bounded(*after);
+  bool limited = is_rate_limited(response);
+  if (limited || response.status == 503)
+    if (auto after = seconds_in(header_of(response, "retry-after"))) return bounded(*after);
+  if (!limited) return std::nullopt;
   for (const char* name : {"x-ratelimit-reset", "ratelimit-reset"})
-    if (auto at = seconds_in(header_of(response, name)))
-      return bounded(*at > now.seconds() ? *at - now.seconds() + 1 : 0);
+    if (auto at = seconds_in(header_of(response, name)); at && *at > now.seconds())
+      return bounded(*at - now.seconds() + 1);
   return std::nullopt;
 }
 

@@ -35,7 +35,7 @@ TEST(ForgeReplies, PullRequestsOfTheBranch) {
   auto pulls = read_pulls(Type::github, page, "main", 100);
   ASSERT_TRUE(pulls) << pulls.error().text();
   ASSERT_EQ(pulls->size(), 2u);
-  EXPECT_EQ((*pulls)[0], (OpenPull{7, kHead, *parse_instant("2026-11-21T10:04:11Z")}));
+  EXPECT_EQ((*pulls)[0], (OpenPull{7, kHead, *parse_instant("2026-11-21T10:04:11Z"), 1}));
   EXPECT_EQ((*pulls)[1].number, 9u);
   auto merges =
       read_pulls(Type::gitlab, "[" + gitlab() + "," + gitlab("8", "null") + "]", "main", 100);
@@ -98,6 +98,35 @@ TEST(ForgeReplies, WhatIsNotAsTheForgeSaysIsRefused) {
     EXPECT_FALSE(read_pulls(Type::gitlab, "[" + bad + "]", "main", 100)) << bad;
 }
 
+TEST(ForgeReplies, AuthorsAreNumbersOrNobody) {
+  struct Row {
+    std::string member;
+    std::optional<std::uint64_t> author;
+  };
+  for (const auto& row :
+       {Row{"", 0}, Row{",\"WHO\":null", 0}, Row{",\"WHO\":{\"id\":41}", 41},
+        Row{",\"WHO\":{\"id\":\"41\"}", {}}, Row{",\"WHO\":{\"id\":0}", {}},
+        Row{",\"WHO\":{\"id\":-1}", {}}, Row{",\"WHO\":{\"id\":1e30}", {}}, Row{",\"WHO\":{}", {}},
+        Row{",\"WHO\":{\"id\":null}", {}}, Row{",\"WHO\":41", {}}, Row{",\"WHO\":[]", {}}}) {
+    for (auto type : {Type::github, Type::gitlab}) {
+      SCOPED_TRACE(row.member);
+      auto member = row.member;
+      if (auto at = member.find("WHO"); at != member.npos)
+        member.replace(at, 3, type == Type::github ? "user" : "author");
+      auto element = R"({"number":7,"iid":7,"sha":")" + kHead + R"(","head":{"sha":")" + kHead +
+                     R"("},"base":{"ref":"main"},"target_branch":"main",)" +
+                     R"("updated_at":"2026-11-21T10:04:11Z")" + member + "}";
+      auto pulls = read_pulls(type, "[" + element + "]", "main", 1);
+      ASSERT_EQ(pulls.has_value(), row.author.has_value());
+      if (pulls) {
+        EXPECT_EQ(pulls->at(0).author, *row.author);
+      } else {
+        EXPECT_THAT(pulls.error().message, ::testing::StartsWith("forge.shape: "));
+      }
+    }
+  }
+}
+
 TEST(ForgeReplies, CommentsAndWhoWroteThem) {
   auto comments = read_comments(
       Type::github, R"([{"id":1,"user":{"id":41},"body":"x"},{"id":2,"user":null,"body":null}])",
@@ -137,7 +166,24 @@ TEST(ForgeReplies, HowLongItWantsToBeLeftAlone) {
                true,
                101},
            Row{429, {{"ratelimit-reset", "1700000010"}}, true, 11},
-           Row{429, {{"x-ratelimit-reset", "1600000000"}}, true, 0},
+           Row{429, {{"x-ratelimit-reset", "1600000000"}}, true, {}},  // over: it says nothing
+           Row{429, {{"retry-after", "7"}, {"x-ratelimit-reset", "1700000100"}}, true, 7},
+           Row{429, {{"retry-after", "soon"}, {"x-ratelimit-reset", "1700000100"}}, true, 101},
+           // What GitHub tells beside each answer silences nobody.
+           Row{502, {{"x-ratelimit-reset", "1700003000"}}, false, {}},
+           Row{401, {{"x-ratelimit-reset", "1700003000"}}, false, {}},
+           Row{502,
+               {{"x-ratelimit-remaining", "0"}, {"x-ratelimit-reset", "1700003000"}},
+               false,
+               {}},
+           Row{403,
+               {{"x-ratelimit-remaining", "4999"}, {"x-ratelimit-reset", "1700003000"}},
+               false,
+               {}},
+           Row{404, {{"retry-after", "3000"}}, false, {}},
+           Row{502, {{"retry-after", "3000"}}, false, {}},
+           Row{503, {{"retry-after", "30"}}, false, 30},
+           Row{503, {{"retry-after", "soon"}, {"x-ratelimit-reset", "1700003000"}}, false, {}},
            Row{429, {{"retry-after", "99999999999"}}, true, 3600},
            Row{429, {{"retry-after", "999999999999999999999999"}}, true, {}},
            Row{429, {{"retry-after", "-5"}}, true, {}},
