@@ -150,20 +150,20 @@ net::OutgoingRequest list_pulls(const ForgeSettings& forge, const std::string& b
         paged(project_url(forge) + "/pulls",
               {{"state", "open"}, {"base", branch}, {"sort", "updated"}, {"direction", "desc"}},
               page),
-        kLargestPage);
+        largest_page(page.elements));
   return get(paged(project_url(forge) + "/merge_requests",
                    {{"state", "opened"},
                     {"target_branch", branch},
                     {"order_by", "updated_at"},
                     {"sort", "desc"}},
                    page),
-             kLargestPage);
+             largest_page(page.elements));
 }
 
 net::OutgoingRequest list_comments(const ForgeSettings& forge, std::uint64_t pull, PageOf page) {
   bool github = forge.type == ForgeSettings::Type::github;
   auto order = github ? Parameters{} : Parameters{{"order_by", "created_at"}, {"sort", "asc"}};
-  return get(paged(comments_of(forge, pull), std::move(order), page), kLargestPage);
+  return get(paged(comments_of(forge, pull), std::move(order), page), largest_page(page.elements));
 }
 
 net::OutgoingRequest ask_who(const ForgeSettings& forge) {

@@ -47,11 +47,17 @@ net::OutgoingRequest comment_message(const ForgeSettings& forge, std::uint64_t p
 net::OutgoingRequest edit_message(const ForgeSettings& forge, std::uint64_t pull,
                                   std::uint64_t comment, const std::string& text);
 
-/// Pages count from 1. A page of kPage elements may be larger than kLargestPage, because strangers
-/// write texts of 65,536 characters into each; one of kSmallPage is not.
-inline constexpr std::size_t kPage = 100, kSmallPage = 20, kLargestPage = 8u << 20;
+/// A page of several elements may be larger than this, because strangers write texts into each
+/// (pages.h). One element is not: a text of 1,048,576 characters has up to 12 bytes for each of them in
+/// JSON (two \\uXXXX), which leaves 4 MiB for what is beside it.
+inline constexpr std::size_t kPage = 100, kLargestPage = 8u << 20, kLargestElement = 16u << 20;
+constexpr std::size_t largest_page(std::size_t elements) {
+  return elements == 1 ? kLargestElement : kLargestPage;
+}
+/// Pages count from 1.
 struct PageOf {
   std::size_t number = 1, elements = kPage;
+  bool operator==(const PageOf&) const = default;
 };
 /// Open ones that go to `branch`, updated last first.
 net::OutgoingRequest list_pulls(const ForgeSettings& forge, const std::string& branch, PageOf page);

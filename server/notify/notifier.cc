@@ -10,6 +10,7 @@ namespace knock::notify {
 namespace {
 
 constexpr std::size_t kMostRemembered = 1000, kMostRecords = 1000;
+constexpr const char* kPolicyContext = "knock/policy";
 
 /// "hooks.example.org:8443" of an address: what stands behind it may be a secret.
 std::string host_of(const std::string& url) {
@@ -80,7 +81,7 @@ void Notifier::tell(const Notice& notice) {
       hooks_[i]->put(notice.event, webhook_message(hook, notice, parts_.owner, id));
   }
   if (!notice.revision.empty())
-    set_status({notice.revision, "knock/policy", notice.state, notice.sentence});
+    set_status({notice.revision, kPolicyContext, notice.state, notice.sentence});
 }
 
 void Notifier::set_status(const CommitStatus& status, const Outbox::Then& then) {
@@ -92,7 +93,8 @@ void Notifier::set_status(const CommitStatus& status, const Outbox::Then& then) 
   }
   forge_->put("status of " + status.commit.substr(0, 12),
               status_message(*parts_.settings.forge, status, parts_.controller_url),
-              unless_lost(about, said, then));
+              unless_lost(about, said, then),
+              status.context == kPolicyContext ? Outbox::Turn::first : Outbox::Turn::in_order);
 }
 
 void Notifier::planned(const PlannedChange& change, Outbox::Then then) {

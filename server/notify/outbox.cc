@@ -18,8 +18,9 @@ bool may_pass(const net::IncomingResponse& answer) {
 
 }  // namespace
 
-std::string words_for(ErrorKind kind) {
-  switch (kind) {
+std::string words_for(const Error& error) {
+  if (is_too_large(error)) return "its answer is too large";
+  switch (error.kind) {
     case ErrorKind::timeout:
       return "no answer in time";
     case ErrorKind::unauthorized:
@@ -53,18 +54,19 @@ Outbox::Outbox(OutboxSettings settings, std::unique_ptr<net::HttpClient> client,
 
 Outbox::~Outbox() = default;
 
-void Outbox::put(std::string what, net::OutgoingRequest message, Then then) {
+void Outbox::put(std::string what, net::OutgoingRequest message, Then then, Turn turn) {
   put(
       std::move(what), [message = std::move(message)](const Send& send) { return send(message); },
-      std::move(then));
+      std::move(then), turn);
 }
 
-void Outbox::put(std::string what, Try one_try, Then then) {
+void Outbox::put(std::string what, Try one_try, Then then, Turn turn) {
   Message message{std::move(what), std::move(one_try), std::move(then)};
   {
     std::lock_guard lock(mutex_);
-    if (waiting_.size() < settings_.most_waiting) {
-      waiting_.push_back(std::move(message));
+    auto& queue = turn == Turn::first ? first_ : waiting_;
+    if (queue.size() < settings_.most_waiting) {
+      queue.push_back(std::move(message));
       changed_.notify_one();
       return;
     }
@@ -74,9 +76,11 @@ void Outbox::put(std::string what, Try one_try, Then then) {
 
 void Outbox::work(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  while (changed_.wait(lock, stop, [&] { return !waiting_.empty(); }) && !stop.stop_requested()) {
-    auto message = std::move(waiting_.front());
-    waiting_.pop_front();
+  auto any = [&] { return !first_.empty() || !waiting_.empty(); };
+  while (changed_.wait(lock, stop, any) && !stop.stop_requested()) {
+    auto& queue = first_.empty() ? waiting_ : first_;
+    auto message = std::move(queue.front());
+    queue.pop_front();
     lock.unlock();
     deliver(message, stop);
     lock.lock();
@@ -113,7 +117,7 @@ Outbox::Attempt Outbox::attempt(const Message& message) {
   if (!answer) {
     auto kind = answer.error().kind;
     bool passes = kind == ErrorKind::timeout || kind == ErrorKind::unavailable;
-    return {passes ? Outcome::later : Outcome::never, words_for(kind), {}};
+    return {passes ? Outcome::later : Outcome::never, words_for(answer.error()), {}};
   }
   if (answer->status >= 200 && answer->status < 300) return {Outcome::arrived, "", {}};
   auto wait = wait_asked_for(*answer, SystemClock().now()).value_or(Duration{0});

@@ -42,9 +42,13 @@ class Outbox {
   /// Whether it arrived; not called when the outbox ends before. On any thread.
   using Then = std::function<void(bool arrived)>;
 
-  /// Any thread, at once. Beyond `most_waiting` the message is given up, and counted as such.
-  void put(std::string what, Try one_try, Then then = {});
-  void put(std::string what, net::OutgoingRequest message, Then then = {});
+  /// Whether it comes before what waits in order. Strangers can cause many of the latter.
+  enum class Turn : std::uint8_t { in_order, first };
+  /// Any thread, at once. Beyond `most_waiting` of its turn the message is given up, and counted as
+  /// such.
+  void put(std::string what, Try one_try, Then then = {}, Turn turn = Turn::in_order);
+  void put(std::string what, net::OutgoingRequest message, Then then = {},
+           Turn turn = Turn::in_order);
   const std::string& name() const { return settings_.name; }
 
  private:
@@ -70,12 +74,12 @@ class Outbox {
   Done done_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Message> waiting_;
+  std::deque<Message> first_, waiting_;
   std::jthread thread_;  // last
 };
 
 /// Why an answer, or none, is not what was hoped for. No word of the other side is in it.
-std::string words_for(ErrorKind kind);
+std::string words_for(const Error& error);
 std::string words_for(const net::IncomingResponse& answer);
 
 }  // namespace knock::notify

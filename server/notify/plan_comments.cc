@@ -26,11 +26,6 @@ std::string without_time(std::string_view text) {
   return out;
 }
 
-/// Comments may be larger than what is taken in one piece: then in smaller pieces.
-bool may_be_too_large(const Result<net::IncomingResponse>& answer) {
-  return !answer && answer.error().kind == ErrorKind::invalid;
-}
-
 }  // namespace
 
 bool same_plan(std::string_view one, std::string_view other) {
@@ -74,24 +69,25 @@ PlanComments::Step<std::uint64_t> PlanComments::ask(const Outbox::Send& send) {
 
 PlanComments::Step<PlanComments::Found> PlanComments::look(const Outbox::Send& send,
                                                            std::uint64_t pull) {
-  PageOf page;
   Found found;
-  for (std::size_t pages = kMostPages; page.number <= pages; ++page.number) {
-    auto more = look_at_page(send, pull, page, found);
-    if (!more && page.elements == kPage && may_be_too_large(more.error())) {
-      page = {0, kSmallPage};
-      pages = kMostPages * kPage / kSmallPage;
-      found = {};
+  Pages walk(kMostComments);
+  while (auto page = walk.next()) {
+    auto seen = look_at_page(send, pull, *page, found);
+    if (seen) {
+      walk.read(seen->bytes, seen->more);
       continue;
     }
-    if (!more) return tl::unexpected(std::move(more.error()));
-    if (!*more) break;
+    // Ours is not so large.
+    bool too_large = !seen.error() && is_too_large(seen.error().error());
+    if (!too_large) return tl::unexpected(std::move(seen.error()));
+    walk.too_large();
   }
   return found;
 }
 
-PlanComments::Step<bool> PlanComments::look_at_page(const Outbox::Send& send, std::uint64_t pull,
-                                                    PageOf page, Found& found) {
+PlanComments::Step<PlanComments::Seen> PlanComments::look_at_page(const Outbox::Send& send,
+                                                                  std::uint64_t pull, PageOf page,
+                                                                  Found& found) {
   auto answer = send(list_comments(forge_, pull, page));
   if (!answer || !good(*answer)) return tl::unexpected(std::move(answer));
   auto comments = read_comments(forge_.type, answer->body, page.elements);
@@ -99,7 +95,7 @@ PlanComments::Step<bool> PlanComments::look_at_page(const Outbox::Send& send, st
   for (ForgeComment& comment : *comments)
     if (comment.author == *who_ && comment.body.find(kMark) != std::string::npos)
       found = {comment.id, std::move(comment.body)};
-  return has_next_page(*answer);
+  return Seen{answer->body.size(), has_next_page(*answer)};
 }
 
 Result<net::IncomingResponse> PlanComments::edit(const Outbox::Send& send, std::uint64_t pull,

@@ -13,6 +13,7 @@
 #include "server/notify/forge_replies.h"
 #include "server/notify/message.h"
 #include "server/notify/outbox.h"
+#include "server/notify/pages.h"
 
 namespace knock::notify {
 
@@ -27,7 +28,7 @@ class PlanComments {
                                       const std::string& text);
 
  private:
-  static constexpr std::size_t kMostPages = 10, kMostRemembered = 1000;
+  static constexpr std::size_t kMostComments = 1000, kMostRemembered = 1000;
   struct Found {
     std::uint64_t id = 0;  // 0: none
     std::string body;
@@ -39,8 +40,12 @@ class PlanComments {
   Step<std::uint64_t> ask(const Outbox::Send& send);
   /// The last one of ours.
   Step<Found> look(const Outbox::Send& send, std::uint64_t pull);
-  /// The same of one page; says whether another follows.
-  Step<bool> look_at_page(const Outbox::Send& send, std::uint64_t pull, PageOf page, Found& found);
+  struct Seen {
+    std::size_t bytes = 0;
+    bool more = false;
+  };
+  /// The same of one page.
+  Step<Seen> look_at_page(const Outbox::Send& send, std::uint64_t pull, PageOf page, Found& found);
   Result<net::IncomingResponse> edit(const Outbox::Send& send, std::uint64_t pull,
                                      std::uint64_t comment, const std::string& text);
   Result<net::IncomingResponse> add(const Outbox::Send& send, std::uint64_t pull,

@@ -29,27 +29,31 @@ PullList::PullList(const ForgeSettings& forge, std::string branch,
       token_(std::move(token)) {}
 
 Result<PullList::Pulls> PullList::ask(Instant now) {
-  auto pulls = ask_all(now);
-  if (pulls || pulls.error().kind != ErrorKind::invalid || elements_ == kSmallPage) return pulls;
-  // Perhaps only too large: texts of strangers are in it.
-  elements_ = kSmallPage;
-  pages_.clear();
-  return ask_all(now);
-}
-
-Result<PullList::Pulls> PullList::ask_all(Instant now) {
-  Pulls out;
-  std::vector<Page> pages;
-  for (PageOf page{1, elements_}; out.open.size() < PullQueue::kMost; ++page.number) {
-    if ((page.number - 1) * page.elements >= PullQueue::kMost) break;
-    const Page* before = page.number <= pages_.size() ? &pages_[page.number - 1] : nullptr;
-    KNOCK_ASSIGN(auto one, ask_one(page, before, now));
-    out.open.insert(out.open.end(), one.pulls.begin(), one.pulls.end());
-    out.more = one.more;
-    pages.push_back(std::move(one));
-    if (!out.more) break;
+  if (++asked_ >= kTriesLargeAfter) {
+    asked_ = 0;
+    sizes_.clear();
   }
+  Pulls out;
+  Pages walk(PullQueue::kMost, sizes_);
+  std::map<std::size_t, Page> pages;
+  while (auto page = walk.next()) {
+    auto first = (page->number - 1) * page->elements;
+    auto at = pages_.find(first);
+    bool same = at != pages_.end() && at->second.of == *page;
+    auto one = ask_one(*page, same ? &at->second : nullptr, now);
+    if (!one && is_too_large(one.error())) {
+      walk.too_large();
+      continue;
+    }
+    if (!one) return fail(std::move(one.error()));
+    out.open.insert(out.open.end(), one->pulls.begin(), one->pulls.end());
+    walk.read(one->bytes, one->more);
+    pages.emplace(first, *std::move(one));
+  }
+  out.more = walk.more();
+  out.left_out = walk.left_out();
   pages_ = std::move(pages);
+  sizes_ = walk.sizes();
   return out;
 }
 
@@ -62,10 +66,19 @@ Result<PullList::Page> PullList::ask_one(PageOf page, const Page* before, Instan
     return fail(ErrorKind::unavailable, "its token cannot be read: " + token.error().text());
   authorize(request, forge_, *token);
   auto answer = client_->send(request, Deadline::in(kTimeLimit));
-  if (!answer) return fail(answer.error().kind, words_for(answer.error().kind));
-  if (answer->status == 304 && known) return *before;
+  if (!answer) {
+    if (is_too_large(answer.error())) return fail(std::move(answer.error()));
+    return fail(answer.error().kind, words_for(answer.error()));
+  }
+  if (answer->status == 304 && known) {
+    Page same = *before;
+    same.bytes = 0;
+    return same;
+  }
   if (answer->status != 200) return no_list(*answer, now);
   Page out;
+  out.of = page;
+  out.bytes = answer->body.size();
   KNOCK_ASSIGN(out.pulls, read_pulls(forge_.type, answer->body, branch_, page.elements));
   out.more = has_next_page(*answer);
   out.tag = header_of(*answer, "etag");

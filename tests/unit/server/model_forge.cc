@@ -7,7 +7,6 @@
 #include <boost/json.hpp>
 #include <cctype>
 
-#include "base/sha256.h"
 #include "base/text.h"
 #include "base/time.h"
 
@@ -53,12 +52,18 @@ std::uint64_t number_in(const std::string& path) {
 
 void ModelForge::push(std::uint64_t pull, const std::string& head, const std::string& base) {
   std::lock_guard lock(mutex_);
-  pulls_[pull] = {head, base, ++updates_};
+  auto text = pulls_[pull].text;
+  pulls_[pull] = {head, base, ++updates_, text};
 }
 
 void ModelForge::close(std::uint64_t pull) {
   std::lock_guard lock(mutex_);
   pulls_.erase(pull);
+}
+
+void ModelForge::describe(std::uint64_t pull, std::size_t bytes) {
+  std::lock_guard lock(mutex_);
+  pulls_.at(pull).text = bytes;
 }
 
 void ModelForge::comment(std::uint64_t pull, std::uint64_t author, const std::string& body) {
@@ -185,7 +190,8 @@ IncomingResponse ModelForge::list_pulls(const Headers& query, const Headers& hea
   for (auto [minus, number] : order) {
     const Pull& pull = pulls_.at(number);
     auto at = to_string(Instant::from_seconds(1'700'000'000 + pull.updated));
-    json::object one{{"title", kTitle}, {"body", kTitle}, {"updated_at", at}};
+    json::object one{{"title", kTitle}, {"body", std::string(pull.text, 'x')}, {"updated_at", at}};
+    one[github() ? "user" : "author"] = json::object{{"id", kStranger + number}};
     if (github()) {
       one["number"] = number;
       one["head"] = json::object{{"sha", pull.head}, {"repo", nullptr}};
@@ -198,7 +204,7 @@ IncomingResponse ModelForge::list_pulls(const Headers& query, const Headers& hea
     elements.push_back(json::serialize(one));
   }
   auto out = paged(elements, query);
-  auto tag = "W/\"" + to_hex(sha256(out.body)).substr(0, 32) + "\"";
+  auto tag = "W/\"" + std::to_string(std::hash<std::string>()(out.body)) + "\"";
   if (value(headers, "if-none-match") == tag) return {304, {}, ""};
   out.headers.emplace_back("etag", tag);
   return out;

@@ -36,6 +36,8 @@ class ModelForge {
   /// Opens it, or changes its head; it was updated last then.
   void push(std::uint64_t pull, const std::string& head, const std::string& base = "main");
   void close(std::uint64_t pull);
+  /// Gives it a text of so many bytes.
+  void describe(std::uint64_t pull, std::size_t bytes);
   void comment(std::uint64_t pull, std::uint64_t author, const std::string& body);
   std::vector<Comment> comments(std::uint64_t pull) const;
   std::vector<Told> statuses() const;
@@ -63,6 +65,7 @@ class ModelForge {
   struct Pull {
     std::string head, base;
     std::int64_t updated = 0;
+    std::size_t text = 0;
   };
   net::IncomingResponse handle(const std::string& method, const std::string& path,
                                const std::map<std::string, std::string>& query,

@@ -523,10 +523,50 @@ TEST_P(EachForge, AskedForSilenceItIsSilentAndTriesAgain) {
   EXPECT_THAT(lines_.text(), Not(HasSubstr("notify.failed")));
 }
 
+/// GitLab's notes of 1,000,000 characters: together, and one that nothing would take.
+TEST_P(EachForge, OursIsFoundBetweenWhatIsTooLarge) {
+  for (int i = 0; i < 3; ++i) model_.comment(7, ModelForge::kStranger, std::string(6'000'000, 'x'));
+  model_.comment(7, ModelForge::kStranger, std::string(17u << 20, 'x'));
+  EXPECT_TRUE(post(plan_of(7)));
+  ASSERT_EQ(model_.comments(7).size(), 5u);
+  restart();
+  EXPECT_TRUE(post(plan_of(7, "# another\n")));
+  ASSERT_EQ(model_.comments(7).size(), 5u) << "no second one";
+  EXPECT_THAT(model_.comments(7)[4].body, HasSubstr("# another"));
+  EXPECT_THAT(lines_.text(), Not(HasSubstr("notify.failed")));
+}
+
+/// However many plans strangers cause, what is in force is said first.
+TEST_P(EachForge, WhatIsInForceIsSaidBeforePlans) {
+  std::promise<void> begun, go_on;
+  auto may_go_on = go_on.get_future().share();
+  std::atomic<bool> first = true;
+  TinyServer slow([&](const std::string& request) {
+    if (first.exchange(false)) {
+      begun.set_value();
+      may_go_on.wait();
+    }
+    return model_.answer_bytes(request);
+  });
+  tell_forge(slow, GetParam(), true);
+  notifier().planned(plan_of(7));
+  begun.get_future().wait();
+  auto other = plan_of(8);
+  other.commit = std::string(40, 'd');
+  notifier().planned(other);
+  notifier().tell(notice());
+  go_on.set_value();
+  EXPECT_EQ(outcomes(5).size(), 5u);
+  auto statuses = model_.statuses();
+  ASSERT_EQ(statuses.size(), 3u);
+  EXPECT_EQ(statuses[1].context, "knock/policy");
+  restart();
+}
+
 TEST_P(EachForge, HostileListsOfCommentsAreRefused) {
   std::string list =
       GetParam() == ForgeSettings::Type::github ? "GET /issues/" : "GET /merge_requests/";
-  for (int i = 0; i < 2; ++i) model_.answer_next(list, {200, {}, R"([{"id":-1}])"});
+  model_.answer_next(list, {200, {}, R"([{"id":-1}])"});
   EXPECT_FALSE(post(plan_of(7)));
   EXPECT_EQ(model_.count(add()), 0u) << "who cannot look does not write a second one";
   EXPECT_THAT(lines_.text(), HasSubstr("plan of pull request 7"));
