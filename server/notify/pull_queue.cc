@@ -2,6 +2,7 @@
 #include "server/notify/pull_queue.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -16,18 +17,53 @@ Duration back_off(Duration first, Duration longest, int tries, std::uint64_t dic
   return Duration{least + std::int64_t(dice % std::uint64_t(most - least + 1))};
 }
 
-void PullQueue::listed(std::vector<OpenPull> open) {
-  std::map<std::uint64_t, Entry> now;
+PullQueue::Author PullQueue::author_of(const OpenPull& pull) {
+  return pull.author != 0 ? Author(true, pull.author) : Author(false, pull.number);
+}
+
+void PullQueue::listed(std::vector<OpenPull> open, MonotonicTime now) {
+  std::map<std::uint64_t, Entry> listed;
   for (OpenPull& pull : open) {
-    if (now.size() >= kMost) break;
+    if (listed.size() >= kMost) break;
+    if (listed.contains(pull.number)) continue;
+    turns_.try_emplace(author_of(pull), now);
+    auto tried = known_of(pull.number, now);
     auto number = pull.number;
-    auto before = open_.find(number);
-    now.try_emplace(
-        number,
-        Entry{std::move(pull), before == open_.end() ? Tried{} : std::move(before->second.tried)});
-    if (before != open_.end()) open_.erase(before);
+    listed.emplace(number, Entry{std::move(pull), std::move(tried)});
   }
-  open_ = std::move(now);
+  for (auto& [number, entry] : open_) close(std::move(entry), now);
+  open_ = std::move(listed);
+  forget(now);
+}
+
+/// Takes what is known of it.
+PullQueue::Tried PullQueue::known_of(std::uint64_t number, MonotonicTime now) {
+  Tried out{{}, {}, {}, 0, {}, now};
+  if (auto at = open_.find(number); at != open_.end()) {
+    out = std::move(at->second.tried);
+    open_.erase(at);
+  } else if (auto gone = closed_.find(number); gone != closed_.end()) {
+    out = std::move(gone->second.entry.tried);
+    closed_.erase(gone);
+  }
+  return out;
+}
+
+void PullQueue::close(Entry entry, MonotonicTime now) {
+  auto number = entry.pull.number;
+  closed_.insert_or_assign(number, Closed{std::move(entry), now});
+}
+
+void PullQueue::forget(MonotonicTime now) {
+  std::erase_if(closed_,
+                [&](const auto& one) { return now - one.second.since > kKeepsClosed.chrono(); });
+  while (closed_.size() > kMostClosed)
+    closed_.erase(
+        std::ranges::min_element(closed_, {}, [](const auto& one) { return one.second.since; }));
+  std::set<Author> known;
+  for (const auto& [number, entry] : open_) known.insert(author_of(entry.pull));
+  for (const auto& [number, closed] : closed_) known.insert(author_of(closed.entry.pull));
+  std::erase_if(turns_, [&](const auto& turn) { return !known.contains(turn.first); });
 }
 
 bool PullQueue::is_answered(const Entry& entry, const std::string& base) {
@@ -43,9 +79,10 @@ MonotonicTime PullQueue::due(const Entry& entry, const std::string& base) {
 
 std::optional<OpenPull> PullQueue::next(const std::string& base, MonotonicTime now) const {
   const Entry* found = nullptr;
-  auto order = [](const Entry& entry) {
-    return std::tuple(entry.tried.last.value_or(MonotonicTime::min()), entry.pull.updated,
-                      entry.pull.number);
+  auto order = [&](const Entry& entry) {
+    bool had_a_turn = !entry.tried.head.empty();
+    return std::tuple(turns_.at(author_of(entry.pull)), entry.tried.last, had_a_turn,
+                      entry.pull.updated, entry.pull.number);
   };
   for (const auto& [number, entry] : open_)
     if (!is_answered(entry, base) && due(entry, base) <= now &&
@@ -70,6 +107,7 @@ PullQueue::Tried* PullQueue::try_of(const OpenPull& pull, const std::string& bas
   Tried& tried = at->second.tried;
   if (tried.head != pull.head || tried.base != base) tried = Tried{pull.head, base, {}, 0, {}, {}};
   tried.last = now;
+  turns_[author_of(at->second.pull)] = now;
   return &tried;
 }
 

@@ -2,15 +2,17 @@
 // Which open pull request is planned next. Pure: it is given the list, what is in force, what became
 // of each, and the time. Not thread-safe.
 //
-// Fair to everybody who waits: whoever was tried least recently is next, of several that never were
-// the one that was updated longest ago. So neither somebody who pushes every second nor a change that
-// cannot be planned comes before the others a second time.
+// Fair to everybody who waits: turns go from author to author, and the author who had none for the
+// longest is next, with the change of theirs that had none for the longest. Being seen for the first
+// time counts as a turn: otherwise whoever closes changes, and opens them or others again, would
+// always come before people who had one turn. So what is forgotten only ever comes later.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/notify/forge_replies.h"
@@ -24,6 +26,9 @@ Duration back_off(Duration first, Duration longest, int tries, std::uint64_t dic
 class PullQueue {
  public:
   static constexpr std::size_t kMost = 200;  // of those that were updated last
+  /// What became of those that are not open, in case they are opened again.
+  static constexpr std::size_t kMostClosed = 1000;
+  static constexpr Duration kKeepsClosed = Duration::hours(24);
   static constexpr Duration kFirstPause = Duration::seconds(10),
                             kLongestPause = Duration::minutes(10);
 
@@ -32,8 +37,8 @@ class PullQueue {
     std::size_t open = 0, planned = 0, refused = 0;  // the rest waits
   };
 
-  /// All that are open now; what is not there any more is forgotten.
-  void listed(std::vector<OpenPull> open);
+  /// All that are open now.
+  void listed(std::vector<OpenPull> open, MonotonicTime now);
   /// To be planned against `base` now.
   std::optional<OpenPull> next(const std::string& base, MonotonicTime now) const;
   /// When next() says something, if nothing else happens before; nothing: never.
@@ -56,18 +61,30 @@ class PullQueue {
     std::string head, base;
     std::optional<Answer> answer;
     int failures = 0;
-    MonotonicTime again{};                // of no answer
-    std::optional<MonotonicTime> last{};  // of any head
+    MonotonicTime again{};  // of no answer
+    MonotonicTime last{};   // of any head; at first when it was seen
   };
   struct Entry {
     OpenPull pull;
     Tried tried;
   };
+  struct Closed {
+    Entry entry;
+    MonotonicTime since;
+  };
+  /// One of nobody is of an author of its own: by number, and the others by account.
+  using Author = std::pair<bool, std::uint64_t>;
+  static Author author_of(const OpenPull& pull);
+  Tried known_of(std::uint64_t number, MonotonicTime now);
+  void close(Entry entry, MonotonicTime now);
+  void forget(MonotonicTime now);
   static bool is_answered(const Entry& entry, const std::string& base);
   static MonotonicTime due(const Entry& entry, const std::string& base);
   Tried* try_of(const OpenPull& pull, const std::string& base, MonotonicTime now);
 
-  std::map<std::uint64_t, Entry> open_;  // by number
+  std::map<std::uint64_t, Entry> open_;     // by number
+  std::map<std::uint64_t, Closed> closed_;  // the same
+  std::map<Author, MonotonicTime> turns_;   // the last of each author of those
 };
 
 }  // namespace knock::notify

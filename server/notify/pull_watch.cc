@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "base/log.h"
@@ -50,16 +51,50 @@ ProposedChanges PullWatch::status() const {
   return status_;
 }
 
+/// What throws (no memory above all) ends one try, and not the thread, which would end the process.
 Duration PullWatch::step() {
+  try {
+    auto pause = step_once();
+    thrown_ = 0;
+    return pause;
+  } catch (const std::exception& thrown) {
+    auto first = thrown_++ == 0;
+    thrown_ = std::min(thrown_, 1000);
+    look_at_ = parts_.clock.monotonic() +
+               back_off(kFirstPause, kLongestPause, thrown_, parts_.random.next_u64()).chrono();
+    auto why = printable(thrown.what());
+    if (first)
+      log(LogLevel::error, "pull.watch-failed",
+          "A look at the open pull requests failed; it is tried again.",
+          {{"destination", parts_.destination}, {"problem", why}});
+    of_list_ = Problem{"the open pull requests cannot be looked at: " + why, parts_.clock.now()};
+    tell_problem();
+    return kBusy;
+  }
+}
+
+Duration PullWatch::step_once() {
   take_posted();
   auto base = parts_.base();
-  if (!base || base->empty()) return kNothingInForce;
+  if (!base) {
+    of_base_ = Problem{"what is in force cannot be read: " + base.error().text(),
+                       of_base_ ? of_base_->since : parts_.clock.now()};
+    tell_problem();
+    return kNothingInForce;
+  }
+  of_base_.reset();
+  if (base->empty()) {
+    tell_problem();
+    return kNothingInForce;
+  }
   auto now = parts_.clock.monotonic();
   bool moved = failures_ == 0 && listed_for_ != *base;
   if (now >= look_at_ || moved) look(*base);
   bool fresh = listed_for_ == *base;
   auto pull = fresh && now >= plan_at_ ? queue_.next(*base, now) : std::nullopt;
-  if (pull && limit_.take(IpAddress(), now)) plan(*pull, *base);
+  // A plan may take long, and who asks meanwhile is told what is true.
+  tell(*base);
+  if (pull && limit_.take(IpAddress(), now) && hourly_.take(IpAddress(), now)) plan(*pull, *base);
   tell(*base);
   return until_next(*base);
 }
@@ -92,7 +127,8 @@ void PullWatch::looked(PullList::Pulls pulls) {
                 return pull.number == of_pull_->pull;
               });
   if (gone) of_pull_.reset();
-  queue_.listed(std::move(pulls.open));
+  left_out(pulls.left_out);
+  queue_.listed(std::move(pulls.open), parts_.clock.monotonic());
   std::lock_guard lock(mutex_);
   status_.last_look = parts_.clock.now();
   if (pulls.more && !status_.more)
@@ -104,10 +140,23 @@ void PullWatch::looked(PullList::Pulls pulls) {
   status_.more = pulls.more;
 }
 
+void PullWatch::left_out(std::size_t count) {
+  if (count == 0) return of_size_.reset();
+  auto text = fmt::format("{} too large to be read, each alone larger than {} MiB, and not planned",
+                          counted(count, "open pull request is", "open pull requests are"),
+                          kLargestElement >> 20);
+  if (!of_size_)
+    log(LogLevel::warning, "pull.too-large",
+        "A pull request's texts are larger than what is read of one; it is not planned.",
+        {{"destination", parts_.destination}, {"count", std::to_string(count)}});
+  of_size_ = Problem{std::move(text), of_size_ ? of_size_->since : parts_.clock.now()};
+}
+
 void PullWatch::not_looked(const Error& error) {
   auto wait = back_off(kFirstPause, kLongestPause, ++failures_, parts_.random.next_u64());
   // Not less than it asks for, and not everybody at that moment.
-  if (error.retry_after) wait = *error.retry_after + jittered(Duration::seconds(5), parts_.random);
+  if (error.retry_after)
+    wait = std::max(wait, *error.retry_after + jittered(Duration::seconds(5), parts_.random));
   look_at_ = parts_.clock.monotonic() + wait.chrono();
   auto text = "the open pull requests cannot be listed: " + error.text();
   // Once, however long it lasts.
@@ -123,6 +172,14 @@ void PullWatch::not_looked(const Error& error) {
 // ---- one of them ----
 
 void PullWatch::plan(const OpenPull& pull, const std::string& base) {
+  try {
+    plan_and_post(pull, base);
+  } catch (const std::exception& thrown) {
+    not_planned(pull, base, Error{ErrorKind::internal, printable(thrown.what()), {}, {}});
+  }
+}
+
+void PullWatch::plan_and_post(const OpenPull& pull, const std::string& base) {
   auto change = parts_.plan({pull.number, "", pull.head});
   if (!change) return not_planned(pull, base, change.error());
   answered(pull, base, *change);
@@ -179,11 +236,20 @@ void PullWatch::say(const OpenPull& pull, const std::string& problem) {
 
 void PullWatch::tell(const std::string& base) {
   auto counts = queue_.counts(base);
-  const auto& problem = of_list_ ? of_list_ : of_pull_;
+  {
+    std::lock_guard lock(mutex_);
+    status_.open = counts.open;
+    status_.planned = counts.planned;
+    status_.refused = counts.refused;
+  }
+  tell_problem();
+}
+
+void PullWatch::tell_problem() {
+  const Problem* problem = nullptr;
+  for (const auto* one : {&of_base_, &of_list_, &of_size_, &of_pull_})
+    if (problem == nullptr && *one) problem = &**one;
   std::lock_guard lock(mutex_);
-  status_.open = counts.open;
-  status_.planned = counts.planned;
-  status_.refused = counts.refused;
   status_.problem = problem ? problem->text : "";
   status_.problem_since = problem ? std::optional(problem->since) : std::nullopt;
 }

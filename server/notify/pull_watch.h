@@ -48,6 +48,9 @@ class PullWatch {
   static constexpr Duration kEvery = Duration::seconds(60), kLongestPause = Duration::minutes(10);
   /// Fewer than Candidates lets through, so that some are left for whoever asks.
   static constexpr double kBurst = 5, kPerSecond = 1.0 / 6;
+  /// And no more than 200 plans in any hour, each with two writes (status and comment): GitHub
+  /// documents 500 requests an hour that make content as the most of one user, and people write too.
+  static constexpr double kHourlyBurst = 50, kHourly = 150;
 
   explicit PullWatch(PullWatchParts parts);
   ~PullWatch() { stop(); }
@@ -71,30 +74,35 @@ class PullWatch {
     std::mutex mutex;
     std::vector<Posted> posted;
   };
+  Duration step_once();
   void take_posted();
   void look(const std::string& base);
   void looked(PullList::Pulls pulls);
   void not_looked(const Error& error);
+  void left_out(std::size_t count);
   void plan(const OpenPull& pull, const std::string& base);
+  void plan_and_post(const OpenPull& pull, const std::string& base);
   void answered(const OpenPull& pull, const std::string& base, const PlannedChange& change);
   void not_planned(const OpenPull& pull, const std::string& base, const Error& error);
   /// A change's own problem, until that is over or the change gone.
   void say(const OpenPull& pull, const std::string& problem);
   void tell(const std::string& base);
+  void tell_problem();
   Duration until_next(const std::string& base) const;
 
   PullWatchParts parts_;
   PullQueue queue_;
-  RateLimit limit_{kBurst, kPerSecond, 1};
+  RateLimit limit_{kBurst, kPerSecond, 1}, hourly_{kHourlyBurst, kHourly / 3600, 1};
   std::optional<std::string> listed_for_;  // base
   MonotonicTime look_at_{}, plan_at_{};    // not before
   int failures_ = 0;                       // of the list, in a row
+  int thrown_ = 0;                         // in a row
   struct Problem {
     std::string text;
     Instant since;
     std::uint64_t pull = 0;  // 0: of the list
   };
-  std::optional<Problem> of_list_, of_pull_;
+  std::optional<Problem> of_base_, of_list_, of_size_, of_pull_;  // most important first
   std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
 
   mutable std::mutex mutex_;

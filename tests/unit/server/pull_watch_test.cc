@@ -67,7 +67,10 @@ class PullWatchTest : public ::testing::TestWithParam<Type> {
     });
     watch_ = std::make_unique<PullWatch>(PullWatchParts{
         std::move(list), clock_, random_, "forge forge.example",
-        [this]() -> Result<std::string> { return base_; },
+        [this]() -> Result<std::string> {
+          if (base_error_) return fail(base_error_());
+          return base_;
+        },
         [this](const CandidateName& name) { return plan(name); },
         [this](const PlannedChange& change, std::function<void(bool)> then) {
           posted_.push_back(change.commit.substr(0, 1) + change.description);
@@ -124,6 +127,7 @@ class PullWatchTest : public ::testing::TestWithParam<Type> {
   std::map<std::uint64_t, Error> errors_;
   std::map<std::uint64_t, bool> refused_;
   std::function<void()> meanwhile_;
+  std::function<Error()> base_error_;
   bool arrives_ = true, holds_ = false;
   std::function<void(bool)> then_;
   int arrived_ = 0, lost_ = 0;
@@ -197,7 +201,7 @@ TEST_P(PullWatchTest, ManyAreTakenSlowlyAndNoMoreThanSoMany) {
   EXPECT_GE(planned_.size(), 13u);
   EXPECT_LE(planned_.size(), 17u) << "five at once, and one in six seconds";
   EXPECT_EQ(planned_[0].substr(0, 3), "102") << "of the 200 that were updated last, the oldest";
-  pass(Duration::minutes(21));
+  pass(Duration::minutes(70));
   auto all = taken();
   EXPECT_EQ(all.size(), 200u);
   EXPECT_EQ(std::set(all.begin(), all.end()).size(), 200u);
@@ -335,9 +339,8 @@ TEST_P(PullWatchTest, HostileAnswersAreRefusedAndWhatWasKnownStays) {
   for (std::string body :
        {std::string("[") + std::string(50'000, '['), std::string("{}"),
         "[" + std::string(200'000, ' ') + "0" + std::string(",0").append(2000, ' ') + "]",
-        std::string(9u << 20, ' '), std::string(R"([{"number":-7,"iid":-7}])")}) {
-    // Asked in smaller pieces when it may only have been too large.
-    for (int i = 0; i < 2; ++i) forge_.answer_next(list(), {200, {{"etag", "x\r\ny"}}, body});
+        std::string(R"([{"number":-7,"iid":-7}])")}) {
+    forge_.answer_next(list(), {200, {{"etag", "x\r\ny"}}, body});
     EXPECT_TRUE(comes(Duration::seconds(70), [&] { return has_problem(); })) << body.substr(0, 40);
     EXPECT_EQ(watch_->status().open, 1u) << "no list is no empty list";
     EXPECT_TRUE(comes(Duration::minutes(10), [&] { return !has_problem(); }));
@@ -346,12 +349,143 @@ TEST_P(PullWatchTest, HostileAnswersAreRefusedAndWhatWasKnownStays) {
   EXPECT_THAT(lines_.text, Not(HasSubstr("[[[[")));
 }
 
+/// Each alone fits, and no two of them do.
 TEST_P(PullWatchTest, APageThatIsTooLargeIsAskedForInPieces) {
-  for (std::uint64_t i = 1; i <= 50; ++i) forge_.push(i, commit('a'));
-  forge_.answer_next(list(), {200, {}, std::string(9u << 20, ' ')});
+  for (std::uint64_t i = 1; i <= 60; ++i) forge_.push(i, commit('a'));
+  for (std::uint64_t i = 31; i <= 39; ++i) forge_.describe(i, 6u << 20);
   pass(Duration::seconds(2));
-  EXPECT_EQ(watch_->status().open, 50u);
+  EXPECT_EQ(watch_->status().open, 60u);
   EXPECT_EQ(watch_->status().problem, "");
+  EXPECT_FALSE(watch_->status().more);
+  auto asked = forge_.count(list());
+  pass(Duration::seconds(70));
+  EXPECT_LE(forge_.count(list()), asked + 20) << "not what was too large the last time";
+  auto all = forge_.requests();
+  for (auto i = asked; i < all.size(); ++i) EXPECT_THAT(all[i], HasSubstr("304"));
+}
+
+TEST_P(PullWatchTest, WhatIsTooLargeAloneIsLeftOutAndSaid) {
+  for (std::uint64_t i = 1; i <= 40; ++i) forge_.push(i, commit('a'));
+  forge_.describe(33, 17u << 20);
+  forge_.describe(1, 17u << 20);  // the last of the list
+  pass(Duration::seconds(2));
+  EXPECT_EQ(watch_->status().open, 38u);
+  EXPECT_THAT(watch_->status().problem, HasSubstr("2 open pull requests are too large"));
+  EXPECT_THAT(watch_->status().problem, Not(HasSubstr("certificate")));
+  EXPECT_EQ(lines_.count("pull.too-large"), 1u) << lines_.text;
+  EXPECT_EQ(lost_, 0);
+  forge_.describe(33, 0);
+  forge_.describe(1, 0);
+  pass(Duration::minutes(12));
+  EXPECT_EQ(watch_->status().open, 40u);
+  EXPECT_EQ(watch_->status().problem, "");
+  EXPECT_EQ(forge_.requests().back(), list() + " page=1 304") << "in one piece again";
+}
+
+TEST(Pages, EndAndAreBounded) {
+  // The worst: each element alone is as large as is taken, or larger.
+  for (bool too_large : {false, true}) {
+    Pages walk(200);
+    std::size_t requests = 0, bytes = 0;
+    for (; auto page = walk.next(); ++requests) {
+      ASSERT_LT(requests, 1000u);
+      if (page->elements > 1 || too_large) {
+        walk.too_large();
+      } else {
+        walk.read(kLargestElement, true);
+      }
+      bytes += largest_page(page->elements);
+    }
+    EXPECT_TRUE(walk.more());
+    EXPECT_LE(bytes, Pages::kMostBytes + kLargestElement);
+  }
+  // Nothing is asked for twice, and nothing is passed over.
+  for (std::size_t large = 0; large < 200; ++large) {
+    Pages walk(200);
+    std::vector<int> seen(200);
+    while (auto page = walk.next()) {
+      auto first = (page->number - 1) * page->elements;
+      if (page->elements > 1 && large >= first && large < first + page->elements) {
+        walk.too_large();
+        continue;
+      }
+      for (std::size_t i = 0; i < page->elements; ++i) ++seen.at(first + i);
+      walk.read(1, first + page->elements < 200);
+    }
+    EXPECT_EQ(seen, std::vector<int>(200, 1)) << large;
+  }
+}
+
+TEST_P(PullWatchTest, WhatThrowsIsATryThatFailed) {
+  forge_.push(7, commit('a'));
+  forge_.push(8, commit('b'));
+  meanwhile_ = [this] {
+    if (planned_.back() == "7a") throw std::bad_alloc();
+  };
+  watch_->start();
+  for (auto end = Deadline::in(Duration::seconds(30));
+       (watch_->status().planned == 0 || watch_->status().problem.empty()) && !end.passed();)
+    std::this_thread::yield();
+  watch_->stop();
+  EXPECT_EQ(watch_->status().planned, 1u) << "the other one";
+  EXPECT_THAT(watch_->status().problem, HasSubstr("pull request 7: it cannot be planned"));
+  EXPECT_EQ(lines_.count("pull.not-planned"), 1u) << lines_.text;
+  taken();
+  clock_.advance(Duration::minutes(1));
+  meanwhile_ = [] { throw std::runtime_error("anything\n"); };
+  pass(Duration::minutes(30));
+  EXPECT_LE(planned_.size(), 40u) << "later and later";
+  EXPECT_THAT(posted_, ElementsAre("b planned"));
+  meanwhile_ = {};
+  pass(Duration::minutes(11));
+  EXPECT_EQ(watch_->status().planned, 2u);
+  EXPECT_EQ(watch_->status().problem, "");
+}
+
+TEST_P(PullWatchTest, WhatThrowsElsewhereEndsNothing) {
+  base_error_ = []() -> Error { throw std::bad_alloc(); };
+  for (int i = 0; i < 3; ++i) EXPECT_GE(watch_->step(), Duration::seconds(1));
+  EXPECT_THAT(watch_->status().problem, HasSubstr("cannot be looked at"));
+  EXPECT_EQ(lines_.count("pull.watch-failed"), 1u) << lines_.text;
+  base_error_ = {};
+  forge_.push(7, commit('a'));
+  pass(Duration::minutes(11));
+  EXPECT_THAT(taken(), ElementsAre("7a"));
+  EXPECT_EQ(watch_->status().problem, "");
+}
+
+TEST_P(PullWatchTest, WhatCannotBeReadOfWhatIsInForceIsSaid) {
+  forge_.push(7, commit('a'));
+  base_error_ = [] { return Error{ErrorKind::unavailable, "the store is locked", {}, {}}; };
+  pass(Duration::seconds(10));
+  EXPECT_EQ(watch_->status().problem, "what is in force cannot be read: the store is locked");
+  EXPECT_TRUE(watch_->status().problem_since);
+  base_error_ = {};
+  pass(Duration::seconds(10));
+  EXPECT_EQ(watch_->status().problem, "");
+  EXPECT_THAT(taken(), ElementsAre("7a"));
+}
+
+TEST_P(PullWatchTest, StatusIsTrueWhileAPlanIsMade) {
+  forge_.push(7, commit('a'));
+  std::size_t open = 0;
+  meanwhile_ = [&] { open = watch_->status().open; };
+  pass(Duration::seconds(5));
+  EXPECT_EQ(open, 1u);
+}
+
+/// With everything stale all the time, as when many push or much comes into force.
+TEST_P(PullWatchTest, NoHourHasMorePlansThanForgesTakeWrites) {
+  for (std::uint64_t i = 1; i <= 150; ++i) forge_.push(i, commit('a'));
+  for (int half = 0; half < 6; ++half) {
+    std::size_t before = planned_.size();
+    for (int k = 0; k < 6; ++k) {
+      base_ += "x";
+      pass(Duration::minutes(10));
+    }
+    EXPECT_LE(planned_.size() - before, 200u);
+    EXPECT_GE(planned_.size() - before, 140u);
+  }
 }
 
 TEST_P(PullWatchTest, TheTokenIsReadAnewAndNeverSaid) {
