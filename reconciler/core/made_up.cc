@@ -53,11 +53,18 @@ Sources::Sources(const Policy& policy) : policy_(policy) {
   while (named.contains(unnamed)) unnamed.value += "-";
   all_.push_back(unnamed);
   while (subjects.contains(nobody_)) nobody_ += "-";
-  one_says_all_ = words_.size() == policy.groups.size() &&
-                  std::any_of(all_.begin(), all_.end(), [&](const SignInName& source) {
-                    return std::all_of(policy.groups.begin(), policy.groups.end(),
-                                       [&](const Group& group) { return says(source, group); });
-                  });
+  std::map<SignInName, std::size_t> says_how_many;
+  std::size_t restricted = 0;
+  for (const Group& group : policy.groups) {
+    restricted += group.from.empty() ? 0 : 1;
+    for (const SignInName& name : std::set(group.from.begin(), group.from.end()))
+      ++says_how_many[name];
+  }
+  says_how_many.erase(grant());
+  one_says_all_ =
+      words_.size() == policy.groups.size() &&
+      (restricted == 0 || std::any_of(says_how_many.begin(), says_how_many.end(),
+                                      [&](const auto& one) { return one.second == restricted; }));
 }
 
 bool Sources::hears(const SignInName& source, const std::vector<GroupName>& groups) const {

@@ -2,13 +2,32 @@
 #include "reconciler/core/policy_cells.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
+
+#include "schemas/policy/schedule_edges.h"
 
 namespace knock {
 namespace {
 
-using Signature = std::vector<bool>;  // by set
+using Signature = std::vector<std::uint32_t>;  // the sets it is in, sorted
+
+/// As rows of yes and no for each set: those in no set first.
+struct BySets {
+  bool operator()(const std::pair<Signature, Family>& a,
+                  const std::pair<Signature, Family>& b) const {
+    auto [x, y] = std::ranges::mismatch(a.first, b.first);
+    if (x == a.first.end() && y == b.first.end()) return a.second < b.second;
+    if (x == a.first.end() || y == b.first.end()) return x == a.first.end();
+    return *y < *x;
+  }
+};
+
+void join(Signature& in, std::uint32_t set) {
+  auto at = std::ranges::lower_bound(in, set);
+  if (at == in.end() || *at != set) in.insert(at, set);
+}
 
 /// A prefix and the first of its addresses that no prefix inside it has.
 struct Node {
@@ -39,26 +58,26 @@ struct Node {
 
 struct Cut {
   Prefix prefix;
-  std::size_t set = 0;
+  std::uint32_t set = 0;
   friend auto operator<=>(const Cut&, const Cut&) = default;
 };
 
 class Cells {
  public:
-  explicit Cells(std::span<const std::vector<Prefix>> sets) : sets_(sets.size()) {
-    for (std::size_t i = 0; i < sets.size(); ++i)
+  Cells(std::span<const std::vector<Prefix>> sets, std::size_t& left) : left_(left) {
+    for (std::uint32_t i = 0; i < sets.size(); ++i)
       for (const Prefix& prefix : sets[i]) cuts_.push_back({prefix, i});
     std::sort(cuts_.begin(), cuts_.end());
   }
 
   void add(const Prefix& root, std::span<const char* const> examples) {
-    Node top(root, Signature(sets_, false));
+    Node top(root, {});
     for (const Cut& cut : cuts_)
-      if (cut.prefix.contains(root)) top.in[cut.set] = true;
+      if (cut.prefix.contains(root)) join(top.in, cut.set);
     open_.assign(1, std::move(top));
     outermost_.clear();
     for (const Cut& cut : cuts_)
-      if (root.contains(cut.prefix) && cut.prefix != root) enter(cut);
+      if (root.contains(cut.prefix) && cut.prefix != root && left_ > 0) enter(cut);
     // An address that people know as an example says more than the first one of all.
     for (const char* text : examples) {
       auto known = IpAddress::parse(text);
@@ -66,6 +85,9 @@ class Cells {
     }
     while (!open_.empty()) leave();
   }
+
+  /// All that was allowed is used up, and cells are missing.
+  bool used_up() const { return left_ == 0; }
 
   std::vector<IpAddress> result() && {
     std::vector<IpAddress> out;
@@ -75,9 +97,10 @@ class Cells {
 
  private:
   void enter(const Cut& cut) {
+    left_ -= std::min(left_, open_.back().in.size() / 8 + 8);
     while (!open_.back().prefix.contains(cut.prefix)) leave();
     if (open_.back().prefix == cut.prefix) {
-      open_.back().in[cut.set] = true;
+      join(open_.back().in, cut.set);
       return;
     }
     if (open_.size() == 1)
@@ -85,7 +108,7 @@ class Cells {
     else
       open_.back().take(cut.prefix);
     Node node(cut.prefix, open_.back().in);
-    node.in[cut.set] = true;
+    join(node.in, cut.set);
     open_.push_back(std::move(node));
   }
   void leave() {
@@ -103,22 +126,12 @@ class Cells {
                         [&](const Prefix& p) { return p.contains(address); });
   }
 
-  std::size_t sets_;
+  std::size_t& left_;
   std::vector<Cut> cuts_;
   std::vector<Node> open_;
   std::vector<Prefix> outermost_;
-  std::map<std::pair<Signature, Family>, IpAddress> found_;  // in no set: first
+  std::map<std::pair<Signature, Family>, IpAddress, BySets> found_;  // in no set: first
 };
-
-void add_edges(const std::vector<Window>& schedule, const Zones& zones, Instant from, Instant to,
-               std::set<Instant>& out) {
-  for (Instant at = from; at < to;) {
-    auto end = open_until(schedule, zones, at);
-    auto next = end ? end : next_opening(schedule, zones, at);
-    if (!next || *next >= to || *next <= at) return;
-    out.insert(at = *next);
-  }
-}
 
 /// `from`, and the moments up to the horizon after which the weeks are others than before.
 std::set<Instant> turns(std::span<const std::vector<Window>* const> schedules, const Zones& zones,
@@ -136,19 +149,27 @@ std::set<Instant> turns(std::span<const std::vector<Window>* const> schedules, c
 
 }  // namespace
 
-std::vector<IpAddress> address_cells(std::span<const std::vector<Prefix>> sets,
-                                     const std::optional<Prefix>& within) {
+std::optional<std::vector<IpAddress>> address_cells_within(
+    std::span<const std::vector<Prefix>> sets, const std::optional<Prefix>& within,
+    std::size_t& left) {
   static constexpr const char* kV4[] = {"203.0.113.1", "198.51.100.1", "192.0.2.1"};
   static constexpr const char* kV6[] = {"2001:db8::1"};
-  if (within && within->is_host()) return {within->first()};
-  Cells cells(sets);
+  if (within && within->is_host()) return std::vector{within->first()};
+  Cells cells(sets, left);
   if (within) {
     cells.add(*within, {});
   } else {
     cells.add(Prefix::of(IpAddress::v4(0), 0), kV4);
     cells.add(*Prefix::parse("::/0"), kV6);
   }
+  if (cells.used_up()) return std::nullopt;
   return std::move(cells).result();
+}
+
+std::vector<IpAddress> address_cells(std::span<const std::vector<Prefix>> sets,
+                                     const std::optional<Prefix>& within) {
+  std::size_t left = std::numeric_limits<std::size_t>::max();
+  return *address_cells_within(sets, within, left);
 }
 
 std::vector<Instant> schedule_moments(std::span<const std::vector<Window>* const> schedules,
@@ -160,7 +181,7 @@ std::vector<Instant> schedule_moments(std::span<const std::vector<Window>* const
   for (Instant turn : turns(schedules, zones, from)) {
     out.insert(turn);
     Instant end = std::min(turn + kStretch, from + kScheduleHorizon);
-    for (const auto* schedule : schedules) add_edges(*schedule, zones, turn, end, out);
+    for (const auto* schedule : schedules) add_schedule_edges(*schedule, zones, turn, end, out);
   }
   return {out.begin(), out.end()};
 }

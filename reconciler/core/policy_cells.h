@@ -19,6 +19,10 @@ namespace knock {
 /// O(n log n) in prefixes.
 std::vector<IpAddress> address_cells(std::span<const std::vector<Prefix>> sets,
                                      const std::optional<Prefix>& within);
+/// The same, and counts what it costs down from `left`; nothing when that is not enough.
+std::optional<std::vector<IpAddress>> address_cells_within(
+    std::span<const std::vector<Prefix>> sets, const std::optional<Prefix>& within,
+    std::size_t& left);
 
 /// How far ahead schedules are looked at.
 inline constexpr Duration kScheduleHorizon = Duration::hours(366 * 24);

@@ -34,10 +34,12 @@
 #include "reconciler/core/policy_check.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "reconciler/core/policy_cells.h"
 #include "reconciler/core/service_view.h"
+#include "schemas/policy/schedule_edges.h"
 
 namespace knock {
 namespace {
@@ -69,23 +71,46 @@ bool smaller(const Counterexample& a, const Counterexample& b) {
 
 class Checker {
  public:
-  Checker(const Policy& policy, Instant now, std::size_t most_cells)
-      : policy_(policy), now_(now), most_cells_(most_cells), sources_(policy), views_(policy) {}
+  Checker(const Policy& policy, Instant now, std::size_t most_cells, std::size_t most_work)
+      : policy_(policy),
+        now_(now),
+        most_cells_(most_cells),
+        work_(most_work),
+        sources_(policy),
+        views_(policy) {
+    for (const Group& group : policy.groups)
+      longest_from_ = std::max(longest_from_, group.from.size());
+    for (const AllowRule& rule : policy.allow) users_ += 1 + rule.users.size();
+  }
 
   PolicyCheck run() {
     check_.results.resize(policy_.tests.size());
     prepared_.resize(policy_.tests.size());
     for (std::size_t i = 0; i < policy_.tests.size(); ++i) prepare(i);
     for (std::size_t i = 0; i < views_.size(); ++i) {
-      view_ = views_.view(i);
+      if (views_.tests(i).empty()) continue;
+      if (work_.spend(8 * views_.size_of(i))) view_ = views_.view(i);
       moments_.clear();
       openings_.clear();
-      for (std::size_t test : view_.tests) check(test);
+      for (std::size_t test : views_.tests(i)) {
+        if (!work_.used_up()) check(test);
+        if (work_.used_up()) leave(check_.results[test]);
+      }
     }
     return std::move(check_);
   }
 
  private:
+  /// What there is left to do is not done; what was found stays found.
+  static void leave(TestResult& result) {
+    if (result.verdict != TestVerdict::pass) return;
+    result.verdict = TestVerdict::not_proven;
+    result.together = true;
+    result.reason =
+        "the tests of this policy together take more work than is done for one policy, and this "
+        "one was not looked at to its end";
+  }
+
   // ---- what a test speaks of ----
 
   void prepare(std::size_t index) {
@@ -97,6 +122,9 @@ class Checker {
     p.test = &test;
     p.personal = as.user || as.groups || !as.claims.empty() || as.acr || as.mfa_age || as.approved;
     p.statics = test.kind == PolicyTest::Kind::example || as.ip || !p.personal;
+    std::size_t groups = as.groups ? as.groups->size() : 0;
+    std::size_t hearing = 16 + (4 + longest_from_ / 4) * (1 + groups);
+    if (!work_.spend(32 + sources_.all().size() * hearing + users_)) return leave(result);
     choose_sources(p);
     if (test.kind == PolicyTest::Kind::example)
       p.address = as.ip ? as.ip->first() : address_outside();
@@ -155,6 +183,15 @@ class Checker {
     };
     for (const Network& network : policy_.networks) add(network.prefixes);
     for (const StaticRule& rule : policy_.statics) add(rule.cidr);
+    std::size_t prefixes = 0;
+    for (const auto& set : sets) prefixes += 1 + set.size();
+    std::size_t left = work_.left();
+    auto cells =
+        work_.spend(16 * prefixes) ? address_cells_within(sets, std::nullopt, left) : std::nullopt;
+    if (!cells) {  // nothing is looked at then
+      work_.spend(work_.left() + 1);
+      return IpAddress::v4(0);
+    }
     auto named_by = [&](const IpAddress& address) {
       return std::count_if(sets.begin(), sets.end(), [&](const std::vector<Prefix>& set) {
         return std::any_of(set.begin(), set.end(),
@@ -162,8 +199,9 @@ class Checker {
       });
     };
     auto fewest = std::ptrdiff_t(sets.size()) + 1;
-    for (const IpAddress& address : address_cells(sets, std::nullopt)) {
+    for (const IpAddress& address : *cells) {
       if (address.family() != Family::v4) continue;
+      if (!work_.spend(prefixes) && outside_) break;
       auto count = named_by(address);
       if (count < fewest) {
         fewest = count;
@@ -216,7 +254,8 @@ class Checker {
     return false;
   }
 
-  void found(TestResult& result, const MadeUp& person, const std::optional<Way>& way) const {
+  void found(TestResult& result, const MadeUp& person, const std::optional<Way>& way) {
+    work_.spend(32 + 4 * person.shown.groups.size());
     Counterexample example = person.shown;
     example.service = view_.service;
     example.can = way.has_value();
@@ -227,7 +266,7 @@ class Checker {
     bool better = !result.counterexample || smaller(example, *result.counterexample);
     if (!better) return;
     if (!way)
-      example.reason = view_.why_not(person);
+      example.reason = may_ask_evaluator() ? view_.why_not(person) : "no rule lets them in";
     else if (way->fixed)
       example.reason = "static entry " + way->rule.value + " (" + way->origin.to_string() +
                        ") is open to " + person.session.address.to_string() + ", whoever is there";
@@ -240,10 +279,28 @@ class Checker {
     result.counterexample = std::move(example);
   }
 
-  std::optional<Way> way(const Prepared& p, const MadeUp& person) const {
-    auto out = view_.way_in(person);
-    if (!out && p.statics) out = view_.standing(person.session.address, as_of(p));
-    return out;
+  /// Who lets this person in, at the first place.
+  std::optional<Way> way(const Prepared& p, const MadeUp& person) {
+    for (std::size_t rule = 0; rule < view_.policy.allow.size(); ++rule) {
+      if (!ask(rule, person)) return std::nullopt;
+      if (view_.let_in_by(rule, person).empty()) continue;
+      if (may_ask_evaluator()) return view_.way_in(person);
+      return Way{view_.policy.allow[rule].name, false, view_.policy.allow[rule].origin};
+    }
+    if (!p.statics || !work_.spend(view_.cost_of_standing())) return std::nullopt;
+    return view_.standing(0, as_of(p));
+  }
+
+  /// For words alone: where that is too dear, fewer words must do.
+  bool may_ask_evaluator() {
+    std::size_t cost = view_.cost_of_evaluator();
+    return cost <= work_.left() / 16 && work_.spend(cost);
+  }
+
+  /// False when there is no work left for let_in_by().
+  bool ask(std::size_t rule, const MadeUp& person) {
+    return work_.spend(view_.cost_of_rule(rule) + person.approvals.size() / 8 +
+                       person.session.groups.size() / 4);
   }
 
   /// Of static entries counts what stands now; that they end is no part of a week.
@@ -251,21 +308,41 @@ class Checker {
 
   void example(const Prepared& p, TestResult& result) {
     const PolicyTest& test = *p.test;
-    view_.look_at(views_.places(view_, false, Prefix::host(p.address)));
+    const auto* places = look(p, Prefix::host(p.address));
+    if (places == nullptr) return;
     auto names = [&](const std::vector<ServiceName>& list) {
       return std::binary_search(list.begin(), list.end(), view_.service);
     };
+    if (!work_.spend(4 + test.can.size() / 64 + test.cannot.size() / 64)) return;
     bool can = names(test.can), cannot = names(test.cannot);
     auto moments = moments_of(p);
     if (!spend(result, moments.size() * p.sources.size())) return;
     for (const SignInName& source : p.sources)
       for (Instant at : moments) {
+        if (!make(p)) return;
         auto person = sources_.person(traits_of(p, source), p.address, at);
         if (test.as.approved.value_or(false))
           for (const AllowRule& rule : view_.policy.allow) sources_.approve(person, rule);
         auto open = way(p, person);
+        if (work_.used_up() && !open) return;
         if ((can && !open) || (cannot && open)) found(result, person, open);
       }
+  }
+
+  /// The places at which a test is looked at; null when there is no work left for that.
+  const Places* look(const Prepared& p, const std::optional<Prefix>& within) {
+    const auto* places = views_.places(view_, p.statics, within, work_);
+    return places != nullptr && view_.look_at(*places, p.statics, work_) ? places : nullptr;
+  }
+
+  /// Before a person is made up: false when there is no work left.
+  bool make(const Prepared& p) {
+    const TestPerson& as = p.test->as;
+    std::size_t approvals = as.approved.value_or(false) ? view_.policy.allow.size() : 0;
+    std::size_t groups = as.groups ? as.groups->size() : 0;
+    for (std::size_t i = 0; i < approvals; ++i)
+      if (const auto& approval = view_.policy.allow[i].approval) groups += 16 * approval->count;
+    return work_.spend(40 + 8 * groups + 4 * approvals);
   }
 
   // ---- time ----
@@ -273,10 +350,19 @@ class Checker {
   /// Every moment that matters to this service; the test's own when it names one.
   std::vector<Instant> moments_of(const Prepared& p) {
     if (p.test->at) return {*p.test->at};
-    if (!moments_.empty()) return moments_;
+    if (!moments_.empty()) return work_.spend(moments_.size()) ? moments_ : std::vector<Instant>();
     std::vector<const std::vector<Window>*> schedules;
-    for (const AllowRule& rule : view_.policy.allow)
-      if (!rule.schedule.empty()) schedules.push_back(&rule.schedule);
+    std::set<std::string_view> zones;
+    std::size_t windows = 0;
+    for (const AllowRule& rule : view_.policy.allow) {
+      if (rule.schedule.empty()) continue;
+      schedules.push_back(&rule.schedule);
+      windows += rule.schedule.size();
+      if (!work_.spend(4 * rule.schedule.size())) return {};
+      for (const Window& window : rule.schedule) zones.insert(window.tz);
+    }
+    // Offsets change a few times a year, and the days after each change are looked at.
+    if (!work_.spend(windows * (20 + 100 * (1 + 4 * zones.size())))) return {};
     return moments_ = schedule_moments(schedules, policy_.zones, now_);
   }
 
@@ -285,8 +371,8 @@ class Checker {
     if (p.test->at) return p.test->at;
     if (rule.schedule.empty()) return now_;
     auto [at, fresh] = openings_.try_emplace(rule.name);
-    if (fresh)
-      at->second = open_until(rule.schedule, policy_.zones, now_)
+    if (fresh && work_.spend(40 * rule.schedule.size()))
+      at->second = is_open(rule.schedule, policy_.zones, now_)
                        ? std::optional(now_)
                        : next_opening(rule.schedule, policy_.zones, now_);
     return at->second;
@@ -295,15 +381,22 @@ class Checker {
   // ---- never ----
 
   void never(const Prepared& p, TestResult& result) {
-    const auto& places = views_.places(view_, p.statics, p.test->as.ip);
-    view_.look_at(places);
-    if (p.statics && !standing_never(p, places, result)) return;
-    for (const AllowRule& rule : view_.policy.allow) {
+    const auto* places = look(p, p.test->as.ip);
+    if (places == nullptr) return;
+    if (p.statics && !standing_never(p, *places, result)) return;
+    std::size_t groups = p.test->as.groups ? p.test->as.groups->size() : 0;
+    for (std::size_t i = 0; i < view_.policy.allow.size(); ++i) {
+      const AllowRule& rule = view_.policy.allow[i];
+      if (!work_.spend(4)) return;
       auto at = opening(p, rule);
       if (!at) continue;
-      for (const SignInName& source : p.sources)
+      for (const SignInName& source : p.sources) {
+        std::size_t ways = 1 + rule.who.size();
+        if (!work_.spend(8 + rule.users.size() + ways * (8 + 2 * groups + longest_from_ / 4)))
+          return;
         for (const Traits& witness : witnesses(p, rule, source))
-          if (!let_in(p, rule, witness, *at, places, result)) return;
+          if (!let_in(p, i, witness, *at, *places, result)) return;
+      }
     }
   }
 
@@ -311,9 +404,14 @@ class Checker {
     if (view_.policy.statics.empty()) return true;
     if (!spend(result, places.addresses.size())) return false;
     Instant at = as_of(p);
-    for (const IpAddress& address : places.addresses)
-      if (auto open = view_.standing(address, at))
-        found(result, sources_.person(traits_of(p, p.sources.front()), address, at), open);
+    for (std::size_t i = 0; i < places.addresses.size(); ++i) {
+      if (!work_.spend(view_.cost_of_standing())) return false;
+      auto open = view_.standing(i, at);
+      if (!open) continue;
+      if (!make(p)) return false;
+      found(result, sources_.person(traits_of(p, p.sources.front()), places.addresses[i], at),
+            open);
+    }
     return true;
   }
 
@@ -364,21 +462,25 @@ class Checker {
     });
   }
 
-  bool let_in(const Prepared& p, const AllowRule& rule, const Traits& witness, Instant at,
+  bool let_in(const Prepared& p, std::size_t index, const Traits& witness, Instant at,
               const Places& places, TestResult& result) {
-    if (!spend(result, places.addresses.size())) return false;
+    if (!spend(result, places.addresses.size()) || !make(p)) return false;
+    const AllowRule& rule = view_.policy.allow[index];
     auto person = sources_.person(witness, places.addresses.front(), at);
     if (p.test->as.approved.value_or(true)) sources_.approve(person, rule);
-    auto open = view_.let_in_by(rule, person, places.addresses);
+    if (!ask(index, person)) return false;
+    auto open = view_.let_in_by(index, person);
     if (open.empty()) return true;
-    person.move_to(*std::min_element(open.begin(), open.end()));  // the smallest of them
+    IpAddress least = places.addresses[open.front()];
+    for (std::size_t i : open) least = std::min(least, places.addresses[i]);
+    person.move_to(least);
     found(result, person, Way{rule.name, false, rule.origin});
     return true;
   }
 
   /// Static entries that a test about people does not count.
-  void note_left_out(const Prepared& p, TestResult& result) const {
-    if (p.statics || !result.remark.empty()) return;
+  void note_left_out(const Prepared& p, TestResult& result) {
+    if (p.statics || !result.remark.empty() || !work_.spend(view_.policy.statics.size())) return;
     for (const StaticRule& rule : view_.policy.statics)
       if (rule.until > as_of(p)) {
         result.remark = "not counted: static entries are for whoever is there, like " +
@@ -391,44 +493,64 @@ class Checker {
   // ---- always ----
 
   void always(const Prepared& p, TestResult& result) {
-    const auto& places = views_.places(view_, p.statics, p.test->as.ip);
-    view_.look_at(places);
+    const auto* places = look(p, p.test->as.ip);
+    if (places == nullptr) return;
     auto moments = moments_of(p);
+    std::size_t groups = p.test->as.groups ? p.test->as.groups->size() : 0;
     for (const SignInName& source : p.sources) {
+      if (!work_.spend(8 + 2 * groups) || moments.empty()) return;
       Traits traits = traits_of(p, source);
-      if (!spend(result, places.addresses.size() * moments.size())) return;
-      for (Instant at : moments) kept_in(p, traits, at, places, result);
+      if (!spend(result, places->addresses.size() * moments.size())) return;
+      for (Instant at : moments)
+        if (!kept_in(p, traits, at, *places, result)) return;
       for (const DenyRule& rule : view_.policy.deny)
         for (const GroupName& name : rule.who) {
+          if (!work_.spend(4 + longest_from_ / 4)) return;
           if (!sources_.hears(source, name)) continue;
-          if (!spend(result, places.addresses.size())) return;
+          if (!spend(result, places->addresses.size()) || !work_.spend(8 + 2 * groups)) return;
           Traits denied = traits;
           if (std::find(denied.groups.begin(), denied.groups.end(), name) == denied.groups.end())
             denied.groups.push_back(name);
           std::sort(denied.groups.begin(), denied.groups.end());
-          kept_in(p, denied, moments.front(), places, result);
+          if (!kept_in(p, denied, moments.front(), *places, result)) return;
         }
     }
   }
 
-  void kept_in(const Prepared& p, const Traits& traits, Instant at, const Places& places,
+  /// False when there is no work left.
+  bool kept_in(const Prepared& p, const Traits& traits, Instant at, const Places& places,
                TestResult& result) {
+    if (!make(p)) return false;
     auto person = sources_.person(traits, places.addresses.front(), at);
     if (p.test->as.approved.value_or(false))
       for (const AllowRule& rule : view_.policy.allow) sources_.approve(person, rule);
-    for (const IpAddress& address : places.addresses) {
-      person.move_to(address);
-      if (!way(p, person)) found(result, person, std::nullopt);
+    std::vector<bool> in(places.addresses.size(), false);
+    for (std::size_t rule = 0; rule < view_.policy.allow.size(); ++rule) {
+      if (!ask(rule, person)) return false;
+      for (std::size_t i : view_.let_in_by(rule, person)) in[i] = true;
     }
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      if (in[i]) continue;
+      if (p.statics) {
+        if (!work_.spend(view_.cost_of_standing())) return false;
+        if (view_.standing(i, as_of(p))) continue;
+      }
+      person.move_to(places.addresses[i]);
+      found(result, person, std::nullopt);
+      if (work_.used_up()) return false;
+    }
+    return true;
   }
 
   const Policy& policy_;
   const Instant now_;
   const std::size_t most_cells_;
+  Work work_;  // of all tests
   Sources sources_;
   ServiceViews views_;
   std::vector<Prepared> prepared_;
   std::optional<IpAddress> outside_;
+  std::size_t longest_from_ = 0, users_ = 0;  // what questions to `sources_` cost
   // Of the service at hand.
   ServiceView view_;
   std::vector<Instant> moments_;
@@ -438,8 +560,9 @@ class Checker {
 
 }  // namespace
 
-PolicyCheck check_policy(const Policy& policy, Instant now, std::size_t most_cells) {
-  return Checker(policy, now.floor_to_second(), most_cells).run();
+PolicyCheck check_policy(const Policy& policy, Instant now, std::size_t most_cells,
+                         std::size_t most_work) {
+  return Checker(policy, now.floor_to_second(), most_cells, most_work).run();
 }
 
 bool PolicyCheck::ok() const { return count(TestVerdict::pass) == results.size(); }

@@ -26,7 +26,7 @@ namespace knock {
 enum class TestVerdict {
   pass,
   fail,
-  not_proven,  // more cells than the limit; nothing is claimed, and it counts as a failure
+  not_proven,  // beyond a limit; nothing is claimed, and it counts as a failure
 };
 /// "PASS", "FAIL", "not proven".
 std::string_view to_string(TestVerdict verdict);
@@ -55,6 +55,7 @@ struct TestResult {
   std::size_t test = 0;  // index in Policy::tests
   TestVerdict verdict = TestVerdict::pass;
   std::size_t cells = 0;  // combinations of person, address and moment that were looked at
+  bool together = false;  // not proven: the tests of the policy together take too much work
   std::string reason;     // one sentence; empty when it passed
   std::string remark;     // what the verdict leaves out; may be empty
   std::optional<Counterexample> counterexample;
@@ -67,10 +68,13 @@ struct PolicyCheck {
 };
 
 inline constexpr std::size_t kMostCells = 5'000'000;  // of one test
+/// Of all tests of a policy, in steps of some 10 ns: what cells cost, and what is prepared for them.
+inline constexpr std::size_t kMostWork = 400'000'000;
 
 /// `now`: where the year begins at whose moments tests without `at` are judged, and when static
 /// entries must still stand.
-PolicyCheck check_policy(const Policy& policy, Instant now, std::size_t most_cells = kMostCells);
+PolicyCheck check_policy(const Policy& policy, Instant now, std::size_t most_cells = kMostCells,
+                         std::size_t most_work = kMostWork);
 
 /// "bob in dba from 198.51.100.9 cannot reach db-ssh", or the test's own name.
 std::string title_of(const PolicyTest& test);

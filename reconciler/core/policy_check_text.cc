@@ -125,7 +125,10 @@ Diagnostics diagnostics_of(const Policy& policy, const PolicyCheck& check) {
         fmt::format("{} \"{}\": {}", failed ? "test fails:" : "test is not proven:", title_of(test),
                     result.reason);
     one.suggestion = failed ? "change the rule, or the test when it no longer says what is meant"
-                            : "split the test into smaller ones";
+                     : result.together
+                         ? "write fewer tests, or name an ip, a service or a group in those that "
+                           "look at most"
+                         : "split the test into smaller ones";
     out.push_back(std::move(one));
   }
   sort_diagnostics(out);

@@ -8,6 +8,7 @@
 #include "reconciler/core/evaluate.h"
 #include "reconciler/core/explain.h"
 #include "reconciler/core/policy_cells.h"
+#include "schemas/policy/schedule_edges.h"
 
 namespace knock {
 namespace {
@@ -50,13 +51,86 @@ bool holds_one(const Prefix& prefix, const std::vector<IpAddress>& sorted) {
   return at != sorted.end() && prefix.contains(*at);
 }
 
+std::size_t size_of(const AllowRule& rule) {
+  std::size_t size = 4 + rule.who.size() + rule.users.size() + rule.acr.size() +
+                     rule.from.in.size() + rule.from.not_in.size() + 2 * rule.schedule.size();
+  for (const ClaimCondition& claim : rule.claims) size += 1 + claim.any_of.size();
+  if (rule.approval) size += rule.approval->from.size() + rule.approval->count;
+  return size;
+}
+std::size_t size_of(const DenyRule& rule) {
+  return 4 + rule.who.size() + rule.from.in.size() + rule.from.not_in.size();
+}
+std::size_t size_of(const StaticRule& rule) { return 4 + rule.cidr.size(); }
+
+/// Of each address: does one of these hold it?
+std::vector<bool> held(std::vector<Prefix> prefixes, const std::vector<IpAddress>& addresses) {
+  prefixes = without_nested(std::move(prefixes));
+  std::vector<bool> out;
+  out.reserve(addresses.size());
+  for (const IpAddress& address : addresses) {
+    auto after = std::ranges::upper_bound(prefixes, address, {}, &Prefix::network);
+    out.push_back(after != prefixes.begin() && std::prev(after)->contains(address));
+  }
+  return out;
+}
+
+std::vector<Prefix> prefixes_in(const Policy& policy, const std::vector<NetworkName>& names) {
+  std::vector<Prefix> out;
+  for (const NetworkName& name : names)
+    if (const Network* network = policy.network(name))
+      for (const NetworkPrefix& p : network->prefixes) out.push_back(p.prefix);
+  return out;
+}
+
 }  // namespace
 
 // ---- one service ----
 
-void ServiceView::look_at(const Places& places) {
+bool ServiceView::look_at(const Places& places, bool statics, Work& work) {
+  if (places_ == &places && with_statics_ == statics) return true;
+  std::size_t rules = policy.allow.size() + policy.deny.size() + policy.statics.size();
+  std::size_t kept = places.networks.size();
+  for (const Network& network : places.networks) kept += network.prefixes.size();
+  if (!work.spend(4 * kept + 2 * size_)) return false;
   policy.networks = places.networks;
-  closed_ = denied_networks(policy, service);
+  prefixes_ = 0;
+  for (const AllowRule& rule : policy.allow) prefixes_ += prefixes_of(rule.from);
+  for (const DenyRule& rule : policy.deny) prefixes_ += prefixes_of(rule.from);
+  if (!work.spend(8 * prefixes_ + 2 * size_ + 3 * rules * places.addresses.size())) return false;
+  places_ = &places;
+  with_statics_ = statics;
+  allow_here_.clear();
+  deny_here_.clear();
+  statics_here_.clear();
+  for (const AllowRule& rule : policy.allow) allow_here_.push_back(here(rule.from));
+  for (const DenyRule& rule : policy.deny) deny_here_.push_back(here(rule.from));
+  if (!statics) return true;
+  for (const StaticRule& rule : policy.statics) {
+    std::vector<Prefix> prefixes;
+    for (const NetworkPrefix& p : rule.cidr) prefixes.push_back(p.prefix);
+    statics_here_.push_back(held(std::move(prefixes), places.addresses));
+  }
+  return true;
+}
+
+ServiceView::Here ServiceView::here(const SourceCondition& from) const {
+  const auto& addresses = places_->addresses;
+  Here out(addresses.size(), true);
+  if (!from.in.empty()) out = held(prefixes_in(policy, from.in), addresses);
+  if (from.not_in.empty()) return out;
+  Here except = held(prefixes_in(policy, from.not_in), addresses);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (except[i]) out[i] = false;
+  return out;
+}
+
+std::size_t ServiceView::prefixes_of(const SourceCondition& from) const {
+  std::size_t out = 0;
+  for (const auto* names : {&from.in, &from.not_in})
+    for (const NetworkName& name : *names)
+      if (const Network* network = policy.network(name)) out += network->prefixes.size();
+  return out;
 }
 
 std::optional<Way> ServiceView::way_in(const MadeUp& person) const {
@@ -66,43 +140,57 @@ std::optional<Way> ServiceView::way_in(const MadeUp& person) const {
   return std::nullopt;
 }
 
-std::vector<IpAddress> ServiceView::let_in_by(const AllowRule& rule, MadeUp person,
-                                              const std::vector<IpAddress>& addresses) const {
-  // What does not look at the address is asked once: which deny rules concern these groups.
-  std::vector<const DenyRule*> denying;
+std::vector<std::size_t> ServiceView::let_in_by(std::size_t rule, const MadeUp& person) const {
+  const Here& allowed = allow_here_[rule];
+  const auto& schedule = policy.allow[rule].schedule;
+  if (!schedule.empty() && !is_open(schedule, policy.zones, person.session.created)) return {};
+  // Nothing else of a rule looks at the address, where nobody else is.
+  auto circumstances = circumstances_of(person);
+  if (Conditions(policy, circumstances).judge(asked_[rule], person.session).missing) return {};
+  std::vector<const Here*> denying;
   for (std::size_t i = 0; i < policy.deny.size(); ++i) {
-    const DenyRule& deny = policy.deny[i];
     const auto& groups = denied_groups_[i];
-    bool concerned =
-        deny.who.empty() || std::any_of(groups.begin(), groups.end(), [&](std::size_t group) {
-          return is_member(policy.groups[group], person.session);
-        });
+    bool concerned = policy.deny[i].who.empty() ||
+                     std::any_of(groups.begin(), groups.end(), [&](std::size_t group) {
+                       return is_member(policy.groups[group], person.session);
+                     });
     if (!concerned) continue;
-    if (deny.from.empty()) return {};
-    denying.push_back(&deny);
+    if (policy.deny[i].from.empty()) return {};
+    denying.push_back(&deny_here_[i]);
   }
-  std::vector<IpAddress> out;
-  for (const IpAddress& address : addresses) {
-    auto concerns = [&](const DenyRule* deny) { return comes_from(policy, deny->from, address); };
-    if (!comes_from(policy, rule.from, address) ||
-        std::any_of(denying.begin(), denying.end(), concerns))
-      continue;
-    person.move_to(address);
-    auto circumstances = circumstances_of(person);
-    if (!Conditions(policy, circumstances).judge(rule, person.session).missing)
-      out.push_back(address);
-  }
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < allowed.size(); ++i)
+    if (allowed[i] &&
+        std::none_of(denying.begin(), denying.end(), [&](const Here* deny) { return (*deny)[i]; }))
+      out.push_back(i);
   return out;
 }
 
-std::optional<Way> ServiceView::standing(const IpAddress& address, Instant at) const {
-  auto holds = [&](const Prefix& prefix) { return prefix.contains(address); };
-  if (std::any_of(closed_.begin(), closed_.end(), holds)) return std::nullopt;
-  for (const StaticRule& rule : policy.statics)
-    if (rule.until > at && std::any_of(rule.cidr.begin(), rule.cidr.end(),
-                                       [&](const NetworkPrefix& p) { return holds(p.prefix); }))
-      return Way{rule.name, true, rule.origin};
+std::optional<Way> ServiceView::standing(std::size_t place, Instant at) const {
+  for (std::size_t i = 0; i < policy.deny.size(); ++i)
+    if (policy.deny[i].who.empty() && deny_here_[i][place]) return std::nullopt;
+  for (std::size_t i = 0; i < policy.statics.size(); ++i) {
+    const StaticRule& rule = policy.statics[i];
+    if (rule.until > at && statics_here_[i][place]) return Way{rule.name, true, rule.origin};
+  }
   return std::nullopt;
+}
+
+std::size_t ServiceView::cost_of_rule(std::size_t rule) const {
+  return 2 * size_of(policy.allow[rule]) + 12 * policy.allow[rule].schedule.size() + 2 * denied_ +
+         policy.deny.size() + places_->addresses.size() * (1 + policy.deny.size() / 4);
+}
+
+std::size_t ServiceView::cost_of_standing() const {
+  return 1 + (policy.deny.size() + policy.statics.size()) / 4;
+}
+
+std::size_t ServiceView::cost_of_evaluator() const {
+  // Until when a schedule is open is found window by window, for a year at most.
+  std::size_t cost = 64 + 8 * size_ + 4 * prefixes_;
+  for (const AllowRule& rule : policy.allow)
+    cost += 2000 * rule.schedule.size() * rule.schedule.size();
+  return cost;
 }
 
 std::string ServiceView::why_not(const MadeUp& person) const {
@@ -137,6 +225,15 @@ ServiceViews::ServiceViews(const Policy& policy)
   }
 }
 
+std::size_t ServiceViews::size_of(std::size_t service) const {
+  const Rules& rules = by_service_[service];
+  std::size_t size = policy_.zones.size() + rules.tests.size();
+  for (std::size_t i : rules.allow) size += knock::size_of(allow_[i]);
+  for (std::size_t i : rules.deny) size += knock::size_of(deny_[i]);
+  for (std::size_t i : rules.statics) size += knock::size_of(statics_[i]);
+  return size;
+}
+
 ServiceView ServiceViews::view(std::size_t service) const {
   const Rules& rules = by_service_[service];
   ServiceView out;
@@ -151,6 +248,12 @@ ServiceView ServiceViews::view(std::size_t service) const {
   policy.allow = those(allow_, rules.allow, out.service);
   policy.statics = those(statics_, rules.statics, out.service);
   policy.deny = those(deny_, rules.deny, out.service);
+  out.size_ = size_of(service);
+  for (AllowRule rule : policy.allow) {
+    rule.from = {};
+    rule.schedule.clear();
+    out.asked_.push_back(std::move(rule));
+  }
   std::set<GroupName> groups;
   std::set<NetworkName> networks;
   for (const AllowRule& rule : policy.allow) {
@@ -165,6 +268,7 @@ ServiceView ServiceViews::view(std::size_t service) const {
   for (const GroupName& name : groups)
     if (const Group* group = policy_.group(name)) policy.groups.push_back(*group);
   for (const DenyRule& rule : policy.deny) {
+    out.denied_ += rule.who.size();
     auto& indices = out.denied_groups_.emplace_back();
     for (const GroupName& name : rule.who)
       if (const Group* group = policy.group(name))
@@ -174,43 +278,61 @@ ServiceView ServiceViews::view(std::size_t service) const {
   return out;
 }
 
-const Places& ServiceViews::places(const ServiceView& view, bool statics,
-                                   const std::optional<Prefix>& within) {
+const Places* ServiceViews::places(ServiceView& view, bool statics,
+                                   const std::optional<Prefix>& within, Work& work) {
+  auto known = view.known_.find({statics, within});
+  if (known != view.known_.end()) return known->second;
+  std::size_t names = view.networks.size() + (statics ? view.policy.statics.size() : 0);
+  if (!work.spend(16 + 8 * names)) return nullptr;
   Key key{view.networks, {}, within};
   if (statics)
     for (const StaticRule& rule : view.policy.statics) std::get<1>(key).push_back(rule.name);
   auto at = places_.find(key);
   if (at == places_.end()) {
-    auto made = places_of(key, view);
-    at = places_.emplace(std::move(key), std::move(made)).first;
+    auto made = places_of(key, view, work);
+    if (!made) return nullptr;
+    at = places_.emplace(std::move(key), std::move(*made)).first;
   }
-  return at->second;
+  view.known_.emplace(std::pair(statics, within), &at->second);
+  return &at->second;
 }
 
-Places ServiceViews::places_of(const Key& key, const ServiceView& view) const {
+std::optional<Places> ServiceViews::places_of(const Key& key, const ServiceView& view,
+                                              Work& work) const {
   const auto& [names, static_names, within] = key;
-  std::vector<std::vector<Prefix>> sets;
-  auto add = [&](const std::vector<NetworkPrefix>& prefixes) {
-    auto& set = sets.emplace_back();
-    for (const NetworkPrefix& p : prefixes) set.push_back(p.prefix);
-  };
   std::vector<const Network*> networks;
+  std::size_t prefixes = 0;
   for (const NetworkName& name : names)
     if (const Network* network = policy_.network(name)) {
       networks.push_back(network);
-      add(network->prefixes);
+      prefixes += network->prefixes.size();
     }
   if (!static_names.empty())
+    for (const StaticRule& rule : view.policy.statics) prefixes += rule.cidr.size();
+  if (!work.spend(16 * prefixes)) return std::nullopt;
+  std::vector<std::vector<Prefix>> sets;
+  auto add = [&](const std::vector<NetworkPrefix>& list) {
+    auto& set = sets.emplace_back();
+    for (const NetworkPrefix& p : list) set.push_back(p.prefix);
+  };
+  for (const Network* network : networks) add(network->prefixes);
+  if (!static_names.empty())
     for (const StaticRule& rule : view.policy.statics) add(rule.cidr);
+  std::size_t left = work.left();
+  auto cells = address_cells_within(sets, within, left);
+  if (!cells || !work.spend(work.left() - left + 4 * cells->size())) {
+    work.spend(work.left() + 1);  // what it would take is not known, but it is more than this
+    return std::nullopt;
+  }
   Places out;
-  out.addresses = address_cells(sets, within);
+  out.addresses = std::move(*cells);
   auto sorted = out.addresses;
   std::sort(sorted.begin(), sorted.end());
   for (const Network* network : networks) {
     Network cut{network->name, {}, network->origin};
     for (const NetworkPrefix& p : network->prefixes)
       if (holds_one(p.prefix, sorted)) cut.prefixes.push_back(p);
-    out.networks.push_back(std::move(cut));
+    if (!cut.prefixes.empty()) out.networks.push_back(std::move(cut));
   }
   return out;
 }

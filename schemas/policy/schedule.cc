@@ -8,6 +8,7 @@
 #include <bit>
 
 #include "base/text.h"
+#include "schemas/policy/schedule_edges.h"
 
 namespace knock {
 namespace {
@@ -137,6 +138,37 @@ std::optional<Instant> open_until(const std::vector<Window>& schedule, const Zon
     end = further;
   }
   return Instant::from_seconds(*end);
+}
+
+bool is_open(const std::vector<Window>& schedule, const Zones& zones, Instant at) {
+  return reach(schedule, zones, at.seconds()).has_value();
+}
+
+void add_schedule_edges(const std::vector<Window>& schedule, const Zones& zones, Instant from,
+                        Instant to, std::set<Instant>& out) {
+  std::vector<Stretch> stretches;
+  for (const auto& window : schedule) {
+    const auto* zone = zone_of(window, zones);
+    if (zone == nullptr) continue;
+    auto last = local_day(*zone, to.seconds()) + 1;
+    for (auto day = local_day(*zone, from.seconds()) - 2; day <= last; ++day) {
+      if (!begins_on(window, day)) continue;
+      auto stretch = stretch_of(window, *zone, day);
+      if (stretch.end > stretch.begin) stretches.push_back(stretch);
+    }
+  }
+  std::ranges::sort(stretches, {}, &Stretch::begin);
+  auto add = [&](std::int64_t second) {
+    auto at = Instant::from_seconds(second);
+    if (at > from && at < to) out.insert(at);
+  };
+  for (std::size_t i = 0; i < stretches.size();) {
+    Stretch all = stretches[i];
+    while (++i < stretches.size() && stretches[i].begin <= all.end)
+      all.end = std::max(all.end, stretches[i].end);
+    add(all.begin);
+    add(all.end);
+  }
 }
 
 std::optional<Instant> next_opening(const std::vector<Window>& schedule, const Zones& zones,

@@ -365,6 +365,24 @@ TEST(PolicyCheck, FewPeopleStandForEverybody) {
   EXPECT_GE(never * 5, cases);
 }
 
+/// Less work claims less, and never something else.
+TEST(PolicyCheck, ALimitOfWorkChangesNoResultThatItLeaves) {
+  std::size_t left = 0, whole = 0;
+  EXPECT_TRUE(rc::check([&] {
+    Policy policy = any_policy();
+    auto all = check_policy(policy, kNow);
+    auto some = check_policy(policy, kNow, kMostCells, std::size_t(1) << below(20));
+    RC_LOG() << to_yaml(policy) << to_text(policy, all) << to_text(policy, some);
+    TestVerdict a = all.results[0].verdict, b = some.results[0].verdict;
+    RC_ASSERT(b == a || b == TestVerdict::not_proven);
+    RC_ASSERT(some.results[0].together == (b == TestVerdict::not_proven));
+    if (b == TestVerdict::pass) RC_ASSERT(to_text(policy, some) == to_text(policy, all));
+    (b == TestVerdict::not_proven ? left : whole) += 1;
+  }));
+  EXPECT_GT(left, 0u);
+  EXPECT_GT(whole, 0u);
+}
+
 /// The smallest counterexample is the smallest in any order.
 TEST(PolicyCheck, OrderOfRulesAndGroupsMeansNothing) {
   EXPECT_TRUE(rc::check([&] {

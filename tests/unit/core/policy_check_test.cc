@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reconciler/core/policy_check.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "reconciler/core/evaluate.h"
@@ -368,6 +369,68 @@ TEST_F(PolicyCheckTest, BeyondTheLimitNothingIsClaimed) {
   auto found = never(Person{nullptr, {"dba"}}, {"db", "photos"});
   most_ = check(found).cells == 0 ? 1 : 2;
   EXPECT_NE(check(found).verdict, TestVerdict::pass);
+}
+
+TEST_F(PolicyCheckTest, AllTestsTogetherHaveALimit) {
+  policy_.tests.assign(20, never(Person{nullptr, {"leavers"}}, {"db"}));
+  policy_.tests.push_back(example(Person{"bob", {"dba"}}, {"db"}));
+  auto whole = check_policy(policy_, kNow);
+  ASSERT_TRUE(whole.ok());
+  std::size_t most = 1, before = 0;
+  for (; !check_policy(policy_, kNow, kMostCells, most).ok(); most *= 2) {
+    ASSERT_LT(most, kMostWork);
+    auto out = check_policy(policy_, kNow, kMostCells, most);
+    auto passed = out.count(TestVerdict::pass);
+    EXPECT_GE(passed, before) << most;
+    EXPECT_EQ(passed + out.count(TestVerdict::not_proven), out.results.size()) << most;
+    before = passed;
+    for (const TestResult& one : out.results) {
+      bool left = one.verdict == TestVerdict::not_proven;
+      EXPECT_EQ(one.together, left);
+      EXPECT_EQ(one.reason.find("the tests of this policy together") == 0, left) << one.reason;
+    }
+    auto diagnostics = diagnostics_of(policy_, out);
+    ASSERT_EQ(diagnostics.size(), out.count(TestVerdict::not_proven));
+    EXPECT_EQ(diagnostics.front().id, "policy.test-not-proven");
+    EXPECT_NE(diagnostics.front().suggestion.find("write fewer tests"), std::string::npos);
+  }
+  EXPECT_GT(before, 0u) << "some work is enough for some tests";
+  auto enough = check_policy(policy_, kNow, kMostCells, most);
+  EXPECT_EQ(to_text(policy_, enough), to_text(policy_, whole)) << "unchanged below the limit";
+}
+
+TEST_F(PolicyCheckTest, WhatWasFoundBeforeTheLimitStaysFound) {
+  policy_.tests.assign(50, never(Person{nullptr, {"dba"}}, {"db"}));
+  std::size_t seen = 0;
+  for (std::size_t most = 1; most < 100'000; most *= 2) {
+    auto out = check_policy(policy_, kNow, kMostCells, most);
+    EXPECT_EQ(out.count(TestVerdict::pass), 0u) << most;
+    auto failed = out.count(TestVerdict::fail);
+    seen += failed > 0 && failed < 50 ? 1 : 0;
+  }
+  EXPECT_GT(seen, 0u);
+}
+
+/// 3,000 tests over 1,500 networks and a schedule of 60 windows: the cost is that of their cells.
+TEST_F(PolicyCheckTest, ManyTestsOverManyNetworksAreLinear) {
+  office_hours("ssh");
+  rule("ssh").schedule.assign(60, rule("ssh").schedule.front());
+  rule("ssh").from.in.clear();
+  policy_.networks.clear();
+  for (std::uint32_t i = 0; i < 1500; ++i) {
+    NetworkName name(fmt::format("n{:04}", i));
+    policy_.networks.push_back(
+        {name, {{Prefix::of(IpAddress::v4(0x0b000000 + 256 * i), 24), true}}, {}});
+    rule("ssh").from.in.push_back(name);
+  }
+  policy_.deny.clear();
+  auto steps = [&](std::size_t tests) {
+    policy_.tests.assign(tests, never(Person{"ana@elsewhere", {}}, {"ssh"}));
+    for (std::size_t most = 10'000;; most += most / 4)
+      if (check_policy(policy_, kNow, kMostCells, most).ok()) return most;
+  };
+  EXPECT_LT(steps(3000), kMostWork);
+  EXPECT_LT(steps(300), 20 * steps(30));
 }
 
 TEST_F(PolicyCheckTest, APolicyWithoutTestsIsFine) {
