@@ -112,6 +112,36 @@ if command -v jq >/dev/null; then
   said='[{"user": {"login": "knock-bot"}, "body": "the plan"}, {"user": {"login": "mallory"}, "body": "another"}]'
   expect 0 '^the plan$' env KNOCK_PLAN_USER=knock-bot jq -r "$wanted" <<<"$said"
   [ "$(wc -l <"$folder/out")" = 1 ] || say_failed 'a plan of somebody else counts too'
+
+  # The whole job of GitLab, against a forge of files: the plan is the last of ours, on the second page of notes.
+  mkdir "$folder/gitlab" "$folder/gitlab/bin"
+  sed -n '/^apply:/,$s/^      //p' "$tests/../../examples/ci/gitlab.yml" | sed -n '/^ask() {/,$p' >"$folder/gitlab/job.sh"
+  cat >"$folder/gitlab/bin/curl" <<'SH'
+#!/bin/sh
+for last; do :; done
+case $last in
+  */repository/commits/*) echo '[{"iid": 7}]' ;;
+  *per_page=100*page=[0-9]) cat "$FORGE/page-${last##*page=}" ;;
+  *) exit 22 ;;
+esac
+SH
+  printf '#!/bin/sh\necho "$*"\n' >"$folder/gitlab/bin/knock"
+  chmod +x "$folder/gitlab/bin/curl" "$folder/gitlab/bin/knock"
+  notes() { jq -nc --arg by "$1" --arg hash "$2" --argjson n "$3" \
+    '[range($n) | {author: {username: $by}, body: ("# plan\n<!-- knock-review: " + $hash + " -->")}]'; }
+  ours=$(printf '1%.0s' {1..64})
+  theirs=$(printf '2%.0s' {1..64})
+  notes mallory "$theirs" 100 >"$folder/gitlab/page-1"
+  notes knock-bot "$ours" 1 >"$folder/gitlab/page-2"
+  echo '[]' >"$folder/gitlab/page-3"
+  gitlab_job() { env -C "$folder/gitlab" PATH="$folder/gitlab/bin:$PATH" FORGE="$folder/gitlab" CI_API_V4_URL=https://forge.example CI_PROJECT_ID=1 \
+    CI_COMMIT_SHA=1 KNOCK_NOTE_TOKEN=t KNOCK_APPLY_TOKEN=t KNOCK_PLAN_USER=knock-bot KNOCK_SERVER=https://knock.example sh job.sh; }
+  expect 0 "--reviewed $ours\$" gitlab_job
+  # What cannot be read is not the end.
+  rm "$folder/gitlab/page-2"
+  expect 1 'cannot be read' gitlab_job
+  echo '[]' >"$folder/gitlab/page-2"
+  expect 1 'nothing was reviewed' gitlab_job
 fi
 
 # ---- merged, and applied by the same script ----
