@@ -5,20 +5,14 @@
 #include <set>
 #include <tuple>
 
+#include "schemas/policy/network_prefixes.h"
+
 namespace knock {
 namespace {
 
 template <class Names, class Name>
 bool lists(const Names& names, const Name& name) {
   return std::binary_search(names.begin(), names.end(), name);
-}
-
-std::vector<Prefix> prefixes_of(const Policy& policy, const std::vector<NetworkName>& names) {
-  std::vector<Prefix> out;
-  for (const NetworkName& name : names)
-    if (const Network* network = policy.network(name))
-      for (const NetworkPrefix& p : network->prefixes) out.push_back(p.prefix);
-  return out;
 }
 
 /// As wide as the rule opens around an address, within the network of its `from.in` that is widest

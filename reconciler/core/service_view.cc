@@ -8,6 +8,7 @@
 #include "reconciler/core/evaluate.h"
 #include "reconciler/core/explain.h"
 #include "reconciler/core/policy_cells.h"
+#include "schemas/policy/network_prefixes.h"
 #include "schemas/policy/schedule_edges.h"
 
 namespace knock {
@@ -75,14 +76,6 @@ std::vector<bool> held(std::vector<Prefix> prefixes, const std::vector<IpAddress
   return out;
 }
 
-std::vector<Prefix> prefixes_in(const Policy& policy, const std::vector<NetworkName>& names) {
-  std::vector<Prefix> out;
-  for (const NetworkName& name : names)
-    if (const Network* network = policy.network(name))
-      for (const NetworkPrefix& p : network->prefixes) out.push_back(p.prefix);
-  return out;
-}
-
 }  // namespace
 
 // ---- one service ----
@@ -117,9 +110,9 @@ bool ServiceView::look_at(const Places& places, bool statics, Work& work) {
 ServiceView::Here ServiceView::here(const SourceCondition& from) const {
   const auto& addresses = places_->addresses;
   Here out(addresses.size(), true);
-  if (!from.in.empty()) out = held(prefixes_in(policy, from.in), addresses);
+  if (!from.in.empty()) out = held(knock::prefixes_of(policy, from.in), addresses);
   if (from.not_in.empty()) return out;
-  Here except = held(prefixes_in(policy, from.not_in), addresses);
+  Here except = held(knock::prefixes_of(policy, from.not_in), addresses);
   for (std::size_t i = 0; i < out.size(); ++i)
     if (except[i]) out[i] = false;
   return out;

@@ -4,16 +4,10 @@
 #include <algorithm>
 #include <map>
 
+#include "schemas/policy/network_prefixes.h"
+
 namespace knock {
 namespace {
-
-std::vector<Prefix> prefixes_of(const Policy& policy, const std::vector<NetworkName>& names) {
-  std::vector<Prefix> out;
-  for (const auto& name : names)
-    if (const auto* network = policy.network(name))
-      for (const auto& entry : network->prefixes) out.push_back(entry.prefix);
-  return out;
-}
 
 /// Where a rule closes whoever comes.
 std::vector<Prefix> holes_of(const Policy& policy, const DenyRule& rule) {
