@@ -43,6 +43,13 @@ class SavedPlans : public ::testing::Test {
     ASSERT_NE(at, text.npos);
     write_file(yaml, text.replace(at, 8, "poll: 1h"));
   }
+  /// A controller that protects, and one person who may pass.
+  void serve_with_alice_in() {
+    knock().start();
+    ASSERT_TRUE(world_->closes(kStranger, kSsh, Duration::seconds(10)));
+    world_->grant("alice", kAlice, "1h", "admins");
+    ASSERT_TRUE(world_->opens(kAlice, kSsh));
+  }
   void TearDown() override {
     if (world_ && HasFailure())
       std::fprintf(stderr, "%s\n%s\n", knock().log().c_str(), world_->records().c_str());
@@ -106,10 +113,7 @@ TEST_F(SavedPlans, WithoutAControllerAreAppliedOnceAndAsShown) {
 
 TEST_F(SavedPlans, ThroughAControllerAreSignedAndFollowSessions) {
   auto& w = *world_;
-  knock().start();
-  ASSERT_TRUE(w.closes(kStranger, kSsh, Duration::seconds(10)));
-  w.grant("alice", kAlice, "1h", "admins");
-  ASSERT_TRUE(w.opens(kAlice, kSsh));
+  ASSERT_NO_FATAL_FAILURE(serve_with_alice_in());
 
   auto commit = knock().change_policy(without_ssh(), "no more ssh");
   expect(0, "1 to remove", {"plan", "--out", file("plan"), "--good-for", "2h"});
@@ -166,10 +170,7 @@ TEST_F(SavedPlans, ThroughAControllerAreSignedAndFollowSessions) {
 /// By tokens, from the other side of the network: one that sees, one that asks, one that does.
 TEST_F(SavedPlans, FromElsewhereATokenDoesWhatTheFileShowsAndNoMore) {
   auto& w = *world_;
-  knock().start();
-  ASSERT_TRUE(w.closes(kStranger, kSsh, Duration::seconds(10)));
-  w.grant("alice", kAlice, "1h", "admins");
-  ASSERT_TRUE(w.opens(kAlice, kSsh));
+  ASSERT_NO_FATAL_FAILURE(serve_with_alice_in());
   auto token = [&](const std::string& scope) {
     auto made = knock().knock({"-q", "key", "add", "key-" + scope.substr(0, 4), "--scope", scope});
     return std::string(trim(made.out));
@@ -221,10 +222,7 @@ TEST_F(SavedPlans, FromElsewhereATokenDoesWhatTheFileShowsAndNoMore) {
 
 TEST_F(SavedPlans, AGuardStopsThemBeforeAnythingIsDone) {
   auto& w = *world_;
-  knock().start();
-  ASSERT_TRUE(w.closes(kStranger, kSsh, Duration::seconds(10)));
-  w.grant("alice", kAlice, "1h", "admins");
-  ASSERT_TRUE(w.opens(kAlice, kSsh));
+  ASSERT_NO_FATAL_FAILURE(serve_with_alice_in());
   std::string open(kOpen);
   auto at = open.find("protect: true");
   auto commit = knock().change_policy(open.replace(at, 13, "protect: false"), "open to everybody");
