@@ -62,7 +62,7 @@ EndedId ended_id(std::string_view record) {
   out.end.at.ms = std::int64_t(ms);
   // An end of a later version's making is an end all the same.
   auto cause = std::uint8_t(record[kIdSize + 8]);
-  out.end.cause = cause <= std::uint8_t(EndCause::replaced) ? EndCause(cause) : EndCause::revoked;
+  out.end.cause = cause <= std::uint8_t(EndCause::restored) ? EndCause(cause) : EndCause::revoked;
   return out;
 }
 

@@ -436,7 +436,7 @@ class Differ {
         else
           return Reason::policy;
       } else {
-        revoked = revoked || *end == EndCause::revoked;
+        revoked = revoked || *end == EndCause::revoked || *end == EndCause::restored;
         signed_out = signed_out || *end == EndCause::signed_out || *end == EndCause::replaced;
       }
     }

@@ -104,6 +104,13 @@ struct UnwrittenEnd {
   std::string problem;  // why not
 };
 
+/// Nothing is granted since, and until somebody says `knock recover`.
+struct RestoredStore {
+  Instant since;
+  Instant taken;              // when its newest record of before was written
+  std::string how, evidence;  // as in StoreRestored
+};
+
 class FactStore {
  public:
   virtual ~FactStore() = default;
@@ -181,6 +188,9 @@ class FactStore {
   virtual Status remove_key(const Actor& actor, Instant at, const std::string& name) = 0;
   /// No fact: a use is not worth a record. Unknown names are not an error.
   virtual Status note_key_used(const std::string& name, Instant at) = 0;
+
+  /// What the newest StoreRestored says, unless a StoreRecovered came after it. May walk the log.
+  virtual Result<std::optional<RestoredStore>> restored() const { return std::nullopt; }
 
   virtual Result<bool> plan_used(const std::string& nonce) const = 0;
 };

@@ -57,6 +57,11 @@ constexpr std::string_view kKind<KeyRefused> = "key.refused";
 template <>
 constexpr std::string_view kKind<PolicyAdvanced> = "policy.advanced";
 
+template <>
+constexpr std::string_view kKind<StoreRestored> = "store.restored";
+template <>
+constexpr std::string_view kKind<StoreRecovered> = "store.recovered";
+
 // ---- words of enums ----
 
 std::string_view word(Lasts lasts) { return to_string(lasts); }
@@ -361,6 +366,10 @@ std::string holder_of(const GuardAcknowledged&) { return ""; }
 std::string holder_of(const KeyChanged& f) { return "key " + f.key; }
 std::string holder_of(const PolicyAdvanced& f) {
   return f.reason.empty() ? "" : "reason for policy " + f.revision.value;
+}
+std::string holder_of(const StoreRestored&) { return ""; }
+std::string holder_of(const StoreRecovered& f) {
+  return f.reason.empty() ? "" : "reason for going on after a restore";
 }
 std::string holder_of(const KeyRefused& f) { return address_holder(f.address); }
 

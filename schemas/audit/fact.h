@@ -132,11 +132,25 @@ struct GuardAcknowledged {
   std::string plan;
   TargetName target;
 };
+/// The store is an older one than the targets were changed from: it says nothing of what came after
+/// `taken`. From here to StoreRecovered nobody is granted anything.
+struct StoreRestored {
+  Instant taken;           // of the newest record it held then
+  std::uint64_t head = 0;  // and that record's number
+  std::string how;         // "restore", "older-than-targets"
+  std::string evidence;    // older-than-targets: what shows it; no names and no addresses
+};
+/// Somebody said that work goes on.
+struct StoreRecovered {
+  std::uint64_t sessions = 0;  // that were ended
+  std::string reason;
+};
 
 using Fact = std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened,
                           SessionExtended, SessionEnded, SignInRefused, ChangeIntended,
                           ChangeApplied, ChangeRejected, EntryExpired, DriftFound, AccountChanged,
-                          PlanUsed, GuardAcknowledged, KeyChanged, KeyRefused, PolicyAdvanced>;
+                          PlanUsed, GuardAcknowledged, KeyChanged, KeyRefused, PolicyAdvanced,
+                          StoreRestored, StoreRecovered>;
 
 /// The stable id of a fact's kind, as docs/events.md lists it: "session.opened".
 std::string_view kind_of(const Fact& fact);

@@ -193,4 +193,18 @@ void members(C& c, For<C, KeyRefused>& f) {
   c.personal("address", f.address);
 }
 
+template <class C>
+void members(C& c, For<C, StoreRestored>& f) {
+  c.shown("taken", f.taken);
+  c.shown("head", f.head);
+  c.shown("how", f.how);
+  c.shown("evidence", f.evidence);
+}
+
+template <class C>
+void members(C& c, For<C, StoreRecovered>& f) {
+  c.shown("sessions", f.sessions);
+  c.personal("reason", f.reason);
+}
+
 }  // namespace knock::fact_fields

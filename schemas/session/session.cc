@@ -31,13 +31,15 @@ std::string_view to_string(EndCause cause) {
       return "revoked";
     case EndCause::replaced:
       return "replaced";
+    case EndCause::restored:
+      return "restored";
   }
   return "";
 }
 
 std::optional<EndCause> end_cause_from(std::string_view text) {
-  for (auto cause :
-       {EndCause::expired, EndCause::signed_out, EndCause::revoked, EndCause::replaced})
+  for (auto cause : {EndCause::expired, EndCause::signed_out, EndCause::revoked, EndCause::replaced,
+                     EndCause::restored})
     if (to_string(cause) == text) return cause;
   return std::nullopt;
 }

@@ -36,7 +36,8 @@ enum class Proof { oidc, local, grant };
 std::string_view to_string(Proof proof);
 std::optional<Proof> proof_from(std::string_view text);
 
-enum class EndCause { expired, signed_out, revoked, replaced };
+/// `restored`: the store came from an old backup, and nobody knows whether it had ended since.
+enum class EndCause { expired, signed_out, revoked, replaced, restored };
 std::string_view to_string(EndCause cause);
 std::optional<EndCause> end_cause_from(std::string_view text);
 

@@ -436,6 +436,23 @@ Result<std::optional<PolicyHold>> read_policy_hold(Database& database) {
   return std::optional(PolicyHold{advanced->revision, record.at, record.actor, advanced->reason});
 }
 
+Result<std::optional<RestoredStore>> read_restored(Database& database) {
+  auto row = database.query(
+      "SELECT seq FROM events WHERE kind IN ('store.restored', 'store.recovered')"
+      " ORDER BY seq DESC LIMIT 1");
+  KNOCK_ASSIGN(bool any, row.next());
+  if (!any) return std::optional<RestoredStore>();
+  KNOCK_ASSIGN(auto records, read_records(database, row.number(0) - 1, 1));
+  if (records.empty())
+    return fail(ErrorKind::internal,
+                fmt::format("record {} is missing from the log", row.number(0)));
+  KNOCK_ASSIGN(auto fact, decode(records.front().fact));
+  const auto* restored = std::get_if<StoreRestored>(&fact);
+  if (restored == nullptr) return std::optional<RestoredStore>();
+  return std::optional(
+      RestoredStore{records.front().at, restored->taken, restored->how, restored->evidence});
+}
+
 Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database) {
   auto adopted = database.query("SELECT revision FROM adoptions ORDER BY seq DESC LIMIT 1");
   KNOCK_ASSIGN(bool any, adopted.next());

@@ -45,6 +45,7 @@ Result<std::optional<Adoption>> read_adoption_of(Database& database,
                                                  const PolicyRevision& revision);
 
 Result<std::optional<PolicyHold>> read_policy_hold(Database& database);
+Result<std::optional<RestoredStore>> read_restored(Database& database);
 Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database);
 Status write_policy(Database& database, const AdoptedPolicy& policy);
 

@@ -85,6 +85,7 @@ class SqliteFactStore final : public FactStore {
   Result<std::optional<Adoption>> adoption_at(Instant at) const override;
   Result<std::optional<Adoption>> adoption_of(const PolicyRevision& revision) const override;
   Result<std::optional<PolicyHold>> policy_hold() const override;
+  Result<std::optional<RestoredStore>> restored() const override;
   Result<std::optional<AdoptedPolicy>> adopted_policy() const override;
   Status save_policy(const AdoptedPolicy& policy) override;
   Result<std::vector<Account>> accounts() const override;
@@ -590,6 +591,10 @@ Result<std::optional<Adoption>> SqliteFactStore::adoption_of(const PolicyRevisio
 
 Result<std::optional<PolicyHold>> SqliteFactStore::policy_hold() const {
   return ask([](Database& db) { return sqlite::read_policy_hold(db); });
+}
+
+Result<std::optional<RestoredStore>> SqliteFactStore::restored() const {
+  return ask([](Database& db) { return sqlite::read_restored(db); });
 }
 
 Result<std::optional<AdoptedPolicy>> SqliteFactStore::adopted_policy() const {

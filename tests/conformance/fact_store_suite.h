@@ -1057,6 +1057,24 @@ TEST_P(FactStoreSuite, ASecondWriterIsRefusedAndTheHolderNamed) {
   EXPECT_TRUE(third);
 }
 
+TEST_P(FactStoreSuite, IsRestoredUntilSomebodySaysThatWorkGoesOn) {
+  EXPECT_EQ(store_->restored()->has_value(), false);
+  write(kNoon, {StoreRestored{after(-60), 41, "restore", ""}});
+  write(after(1), {ControllerStarted{"1", ""}});
+  reopen();
+  auto restored = store_->restored();
+  ASSERT_TRUE(restored && *restored);
+  EXPECT_EQ((*restored)->since, kNoon);
+  EXPECT_EQ((*restored)->taken, after(-60));
+  EXPECT_EQ((*restored)->how, "restore");
+  write(after(2), {StoreRecovered{3, "the disk was replaced"}});
+  EXPECT_FALSE(*store_->restored());
+  write(after(3), {StoreRestored{after(2), 44, "older-than-targets", "edge-fw: 2 entries"}});
+  ASSERT_TRUE(*store_->restored());
+  EXPECT_EQ((*store_->restored())->evidence, "edge-fw: 2 entries");
+  expect_good_chain(4);
+}
+
 TEST_P(FactStoreSuite, AReaderSeesTheWriterAndCannotWrite) {
   write(kNoon, {ControllerStarted{"1", ""}});
   auto reader = GetParam().open(folder_.path(), Opening::reader);

@@ -100,6 +100,8 @@ inline std::vector<Fact> every_fact() {
                  {*Prefix::parse("198.51.100.0/24")}},
       KeyRefused{"ci-plan", "key.network", "203.0.113.7"},
       PolicyAdvanced{PolicyRevision("8d01b7e"), PolicyRevision("9a3cb70"), true, "back", "night"},
+      StoreRestored{after(-60), 41, "older-than-targets", "edge-fw: 2 entries end later"},
+      StoreRecovered{3, "the disk was replaced"},
   };
 }
 

@@ -347,9 +347,10 @@ std::vector<Session> any_sessions(Instant now, int most) {
     session.expires = (now + Duration::minutes(below(600) - 60)).floor_to_second();
     session.authenticated = session.created;
     if (chance(15))
-      session.end = SessionEnd{now - Duration::minutes(below(30)),
-                               pick(std::vector{EndCause::signed_out, EndCause::revoked,
-                                                EndCause::replaced, EndCause::expired})};
+      session.end =
+          SessionEnd{now - Duration::minutes(below(30)),
+                     pick(std::vector{EndCause::signed_out, EndCause::revoked, EndCause::replaced,
+                                      EndCause::restored, EndCause::expired})};
     out.push_back(std::move(session));
   }
   return out;

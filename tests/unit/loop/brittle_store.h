@@ -42,6 +42,7 @@ class BrittleStore final : public FactStore {
     return real_->adoption_at(at);
   }
   Result<std::optional<PolicyHold>> policy_hold() const override { return real_->policy_hold(); }
+  Result<std::optional<RestoredStore>> restored() const override { return real_->restored(); }
   Result<std::optional<Adoption>> adoption_of(const PolicyRevision& revision) const override {
     return real_->adoption_of(revision);
   }
