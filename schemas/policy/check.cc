@@ -151,6 +151,8 @@ std::string_view name_of(Check check) {
       return "path-too-short";
     case Check::path_twice:
       return "path-twice";
+    case Check::reserve_too_large:
+      return "reserve-too-large";
     case Check::reserved_table:
       return "reserved-table";
     case Check::no_surface:

@@ -88,6 +88,7 @@ enum class Check : std::uint8_t {
   path_too_short,
   path_twice,
   reserved_table,
+  reserve_too_large,
   no_surface,
   ttl_too_long,
   static_too_long,

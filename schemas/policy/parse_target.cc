@@ -97,7 +97,30 @@ void read_capacity(Findings& findings, const YamlNode& node, Target& target) {
   if (const auto* entries = fields.need("entries"))
     if (auto number = read_number(findings, *entries, "entries", 1, kMostEntries))
       target.capacity = std::size_t(*number);
+  if (const auto* reserve = fields.take("reserve"))
+    if (auto number = read_number(findings, *reserve, "reserve", 0, kMostEntries)) {
+      target.capacity_reserve = std::size_t(*number);
+      if (target.capacity && *number >= *target.capacity)
+        findings.error(Check::reserve_too_large, reserve->place,
+                       fmt::format("a reserve of {} leaves no room of {} for anybody who signs in",
+                                   *number, *target.capacity),
+                       fmt::format("write less than {}, or raise `entries`", *target.capacity));
+    }
   fields.finish();
+}
+
+/// What may be written and what may be taken away there.
+void read_stewardship(Findings& findings, Fields& fields, Target& target) {
+  if (const auto* node = fields.take("ownership"))
+    if (auto choice = read_choice(findings, *node, "ownership", {"shared", "exclusive", "observe"}))
+      target.ownership = Ownership(*choice);
+  if (const auto* node = fields.take("on_remove"))
+    if (auto choice = read_choice(findings, *node, "on_remove", {"drain", "orphan"}))
+      target.on_remove = OnRemove(*choice);
+  // `on` and `off` are words here, whatever other readers of YAML take them for.
+  if (const auto* node = fields.take("heal"))
+    if (auto choice = read_choice(findings, *node, "heal", {"on", "warn", "off"}))
+      target.heal = Heal(*choice);
 }
 
 }  // namespace
@@ -121,7 +144,8 @@ void read_target(Findings& findings, const YamlNode& body, Declared<Target>& tar
     target.value.max_ttl = read_duration(findings, *ttl, "max_ttl");
   if (const auto* capacity = fields.take("capacity"))
     read_capacity(findings, *capacity, target.value);
-  fields.refuse({"ownership", "on_remove", "heal", "credentials"});
+  read_stewardship(findings, fields, target.value);
+  fields.refuse({"credentials"});
   fields.finish();
 }
 

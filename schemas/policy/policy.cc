@@ -17,7 +17,10 @@ auto meaning(const NftablesSettings& s) { return std::tie(s.table, s.netns, s.pr
 auto meaning(const Group& g) { return std::tie(g.name, g.idp, g.from); }
 auto meaning(const Network& n) { return std::tie(n.name, n.prefixes); }
 auto meaning(const Service& s) { return std::tie(s.name, s.ports, s.targets, s.path); }
-auto meaning(const Target& t) { return std::tie(t.name, t.type, t.max_ttl, t.capacity); }
+auto meaning(const Target& t) {
+  return std::tie(t.name, t.type, t.max_ttl, t.capacity, t.capacity_reserve, t.ownership,
+                  t.on_remove, t.heal);
+}
 auto meaning(const AllowRule& r) {
   return std::tie(r.name, r.who, r.users, r.claims, r.acr, r.mfa_max_age, r.from, r.schedule,
                   r.max_ips_per_user, r.max_users_per_ip, r.approval, r.lasts, r.v6_prefix, r.to,
@@ -64,6 +67,40 @@ bool same_tests(const std::vector<PolicyTest>& a, const std::vector<PolicyTest>&
 }
 
 }  // namespace
+
+std::string_view to_string(Ownership ownership) {
+  switch (ownership) {
+    case Ownership::shared:
+      return "shared";
+    case Ownership::exclusive:
+      return "exclusive";
+    case Ownership::observe:
+      return "observe";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(OnRemove on_remove) {
+  switch (on_remove) {
+    case OnRemove::drain:
+      return "drain";
+    case OnRemove::orphan:
+      return "orphan";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(Heal heal) {
+  switch (heal) {
+    case Heal::on:
+      return "on";
+    case Heal::warn:
+      return "warn";
+    case Heal::off:
+      return "off";
+  }
+  return "unknown";
+}
 
 const Group* Policy::group(const GroupName& name) const { return find(groups, name); }
 const Network* Policy::network(const NetworkName& name) const { return find(networks, name); }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -67,12 +68,34 @@ struct NftablesSettings {
 /// One alternative per target type that has settings of its own; grows with providers.
 using TargetSettings = std::variant<NftablesSettings>;
 
+/// Which entries of a target's container are ours.
+enum class Ownership : std::uint8_t {
+  shared,     // those with our marker; others are left alone
+  exclusive,  // all, once somebody has adopted it or nothing foreign is in it
+  observe,    // none: it is read and reported, and nothing is written
+};
+/// What becomes of our entries when the target leaves the policy.
+enum class OnRemove : std::uint8_t {
+  drain,   // they are removed
+  orphan,  // they stay until the target itself closes them
+};
+/// What is done about a change made by somebody else.
+enum class Heal : std::uint8_t { on, warn, off };
+std::string_view to_string(Ownership ownership);
+std::string_view to_string(OnRemove on_remove);
+std::string_view to_string(Heal heal);
+
 struct Target {
   TargetName name;
   std::string type;  // "nftables"
   TargetSettings settings;
   std::optional<Duration> max_ttl;
   std::optional<std::size_t> capacity;  // entries; a limit below the provider's own
+  /// Of these, so many are kept free of what sessions cause. Below `capacity`; 0 without one.
+  std::size_t capacity_reserve = 0;
+  Ownership ownership = Ownership::shared;
+  OnRemove on_remove = OnRemove::drain;
+  Heal heal = Heal::on;
   SourceRange origin;
 };
 

@@ -86,7 +86,17 @@ std::string body(const Target& target) {
   Parts parts{"type: " + target.type};
   std::visit([&](const auto& settings) { add_settings(parts, settings); }, target.settings);
   if (target.max_ttl) parts.push_back("max_ttl: " + to_string(*target.max_ttl));
-  if (target.capacity) parts.push_back(fmt::format("capacity: {{entries: {}}}", *target.capacity));
+  if (target.capacity && target.capacity_reserve == 0)
+    parts.push_back(fmt::format("capacity: {{entries: {}}}", *target.capacity));
+  else if (target.capacity)
+    parts.push_back(fmt::format("capacity: {{entries: {}, reserve: {}}}", *target.capacity,
+                                target.capacity_reserve));
+  auto unlike = [&](std::string_view key, auto value, auto usual) {
+    if (value != usual) parts.push_back(fmt::format("{}: {}", key, to_string(value)));
+  };
+  unlike("ownership", target.ownership, Ownership::shared);
+  unlike("on_remove", target.on_remove, OnRemove::drain);
+  unlike("heal", target.heal, Heal::on);
   return map(parts);
 }
 

@@ -25,8 +25,8 @@ services:
   web: {ports: [tcp/444, tcp/443, udp/60000-61000], targets: [edge]}
   ssh: {ports: [tcp/22], targets: [inner, edge]}
 targets:
-  edge: {type: nftables, table: knock2, netns: gate, protect: false, hooks: [forward, input], max_ttl: 12h, capacity: {entries: 1000}}
-  inner: {type: nftables, hooks: [input]}
+  edge: {type: nftables, table: knock2, netns: gate, protect: false, hooks: [forward, input], max_ttl: 12h, capacity: {entries: 1000, reserve: 10}, ownership: exclusive, on_remove: orphan, heal: off}
+  inner: {type: nftables, hooks: [input], heal: on}
 allow:
   web: {who: [web-admins, dba, dba], to: [web], ttl: 8h, from: {in: [office], not_in: [blocked]}}
   all: {who: [no], to: ["*"], ttl: 90m}
@@ -85,6 +85,12 @@ TEST(PolicyLoad, ReadsEveryKey) {
   EXPECT_EQ(settings.hooks, (std::vector{Hook::input, Hook::forward}));
   EXPECT_EQ(edge->max_ttl, Duration::hours(12));
   EXPECT_EQ(edge->capacity, 1000u);
+  EXPECT_EQ(edge->capacity_reserve, 10u);
+  EXPECT_EQ(edge->ownership, Ownership::exclusive);
+  EXPECT_EQ(edge->on_remove, OnRemove::orphan);
+  EXPECT_EQ(edge->heal, Heal::off);
+  EXPECT_EQ(policy.target(TargetName("inner"))->ownership, Ownership::shared);
+  EXPECT_EQ(policy.target(TargetName("inner"))->heal, Heal::on);
   const auto& inner = std::get<NftablesSettings>(policy.target(TargetName("inner"))->settings);
   EXPECT_EQ(inner.table, "knock");
   EXPECT_TRUE(inner.protect);
@@ -139,6 +145,10 @@ TEST(PolicyLoad, SameMeaningSeesEveryField) {
       [](Policy& p) { std::get<NftablesSettings>(p.targets[0].settings).hooks.pop_back(); },
       [](Policy& p) { p.targets[0].max_ttl.reset(); },
       [](Policy& p) { p.targets[0].capacity = 1; },
+      [](Policy& p) { p.targets[0].capacity_reserve = 1; },
+      [](Policy& p) { p.targets[0].ownership = Ownership::observe; },
+      [](Policy& p) { p.targets[0].on_remove = OnRemove::drain; },
+      [](Policy& p) { p.targets[0].heal = Heal::warn; },
       [](Policy& p) { p.allow[0].ttl = Duration::hours(1); },
       [](Policy& p) { p.allow[0].to_all = false; },
       [](Policy& p) { p.allow[1].from.not_in.clear(); },

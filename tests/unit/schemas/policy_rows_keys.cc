@@ -197,9 +197,18 @@ std::vector<Row> key_rows() {
       {"a target of another kind",
        one("knock: 1\ntargets: {t: {type: nftable, zzz: 1}}\n"),
        {"policy.unknown-type", "2:21"}},
-      {"ownership of a target",
-       one("knock: 1\ntargets: {t: {type: nftables, ownership: shared}}\n"),
+      {"credentials of a target",
+       one("knock: 1\ntargets: {t: {type: nftables, credentials: aws}}\n"),
        {"policy.not-supported", "2:31"}},
+      {"an ownership that is none",
+       one("knock: 1\ntargets: {t: {type: nftables, ownership: mine}}\n"),
+       {"policy.bad-choice", "2:42"}},
+      {"an end of a target that is none",
+       one("knock: 1\ntargets: {t: {type: nftables, on_remove: keep}}\n"),
+       {"policy.bad-choice", "2:42"}},
+      {"healing that is yes",
+       one("knock: 1\ntargets: {t: {type: nftables, heal: yes}}\n"),
+       {"policy.bad-choice", "2:37"}},
   };
 }
 

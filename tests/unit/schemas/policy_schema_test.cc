@@ -84,7 +84,8 @@ constexpr std::string_view kPolicy =
     "services: {ssh: {ports: [tcp/22, udp/1-65535], targets: [edge]}}\n"
     "targets: {edge: {type: nftables, table: k-1, netns: /proc/1/ns/net, protect: false, hooks: "
     "[forward], "
-    "max_ttl: 8h, capacity: {entries: 10}}}\n"
+    "max_ttl: 8h, capacity: {entries: 10, reserve: 2}, ownership: observe, on_remove: orphan, "
+    "heal: on}}\n"
     "allow: {a: {who: [dba, no], to: [\"*\"], ttl: 1h, from: {not_in: [office]}}}\n"
     "static: {s: {cidr: [{cidr: 10.0.0.0/8, any: true}], to: [ssh], owner: o, reason: r, until: "
     "2027-01-31}}\n"
@@ -194,6 +195,10 @@ TEST(PolicySchema, RefusesTheShapesThatTheLoaderRefuses) {
            "targets: {t: {type: nftables, protect: 'true'}}",
            "targets: {t: {type: nftables, capacity: {entries: 0}}}",
            "targets: {t: {type: nftables, capacity: 5}}",
+           "targets: {t: {type: nftables, capacity: {entries: 5, reserve: -1}}}",
+           "targets: {t: {type: nftables, ownership: mine}}",
+           "targets: {t: {type: nftables, on_remove: keep}}",
+           "targets: {t: {type: nftables, heal: \"yes\"}}",
            "allow: {a: {who: [a], to: [s], ttl: 8}}",
            "allow: {a: {who: [a], to: [s]}}",
            "allow: {a: {who: [], to: [s], ttl: 8h}}",
