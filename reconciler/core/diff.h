@@ -14,6 +14,9 @@
 //      -      ours      -      nothing explains it      remove (orphan)
 //      -      ours      y      crash after the call     nothing but the record
 //     any    foreign   any     not ours                 report, leave alone
+//     any    foreign    -      …, in a container that   remove (drift: added out of band)
+//                              is ours as a whole
+//     any    foreign    y      …, or adopted by name    add: our mark is put on it
 //      y     closes    y      lasts in another way      extend where it opens more, else shorten
 //            otherwise
 //      y     other      y      other deadline           extend or shorten, by what changed it
@@ -40,7 +43,10 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "reconciler/interfaces/fact_store.h"
@@ -75,6 +81,11 @@ struct DiffInput {
   std::function<bool(const std::string& slot, const Prefix&, const SessionId&)> had_ticket = {};
   /// Ports that by our own records we protected here last; canonical. Empty: none, or not known.
   std::span<const PortRange> protected_before = {};
+  /// The whole container is ours: what is not ours in it was added out of band. Marks of a version
+  /// we do not know are left alone all the same.
+  bool owns_container = false;
+  /// Foreign entries that somebody said are ours from now on, where policy wants them: slot, prefix.
+  const std::set<std::pair<std::string, Prefix>>* adopted = nullptr;
 };
 
 /// In no particular order of safety (see order.h), but deterministic.

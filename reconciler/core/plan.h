@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,14 @@
 namespace knock {
 
 class LiveSessions;
+
+/// What people said about a target besides its `ownership` in the policy.
+struct Stewardship {
+  bool exclusive = false;  // its container is ours as a whole, if policy still says exclusive
+  bool released = false;   // nothing is written to it, whatever policy says
+  /// DiffInput::adopted.
+  const std::set<std::pair<std::string, Prefix>>* adopted = nullptr;
+};
 
 struct TargetPlanInput {
   const Target& target;
@@ -44,6 +53,7 @@ struct TargetPlanInput {
   std::function<bool(const std::string& slot, const Prefix&, const SessionId&)> had_ticket = {};
   /// Of this policy and these sessions, where several targets share it. Null: one of its own.
   LiveSessions* live = nullptr;
+  Stewardship stewardship = {};
 };
 
 struct PlannedTarget {

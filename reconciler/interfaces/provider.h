@@ -91,7 +91,11 @@ struct ObservedItem {
   std::optional<Duration>
       left;  // native expiry as the target counts it; nothing: it never ends there
   std::string handle;
-  std::string comment;                  // foreign: as found, for people
+  std::string comment;  // foreign: as found, for people
+  /// What a foreign one carries: no mark; another installation's; one of a version we do not know,
+  /// which is never touched.
+  enum class Mark : std::uint8_t { none, other_owner, unknown };
+  Mark mark = Mark::none;
   Lasts lasts = Lasts::until_deadline;  // ours: as it was made
   /// first_connection: what is left of its ticket. `lost`: somebody took it away, used or not.
   enum class Ticket : std::uint8_t { whole, used, lost };
@@ -109,6 +113,9 @@ struct Observed {
   std::vector<ObservedSlot> slots;  // sorted by name
   Structure structure;              // empty when the container is not there yet
   bool exists = false;              // our container is there
+  /// The container is another installation's: nothing of it is ours, and apply() refuses to write
+  /// until TargetPlan::take_over names this one. Its entries are told, as foreign ones.
+  std::optional<OwnerId> other_owner;
   /// The container differs from what was built in a way that `structure` cannot tell: changed by
   /// hand, or made with other settings. Healed by a reshape without a slot.
   bool structure_differs = false;

@@ -58,6 +58,9 @@ template <>
 constexpr std::string_view kKind<PolicyAdvanced> = "policy.advanced";
 
 template <>
+constexpr std::string_view kKind<OwnershipChanged> = "target.ownership";
+
+template <>
 constexpr std::string_view kKind<StoreRestored> = "store.restored";
 template <>
 constexpr std::string_view kKind<StoreRecovered> = "store.recovered";
@@ -91,6 +94,7 @@ std::string render(const Prefix& prefix) { return quoted(prefix.to_string()); }
 std::string render(const IpAddress& address) { return quoted(address.to_string()); }
 std::string render(const PortRange& range) { return quoted(range.to_string()); }
 std::string render(EntryId id) { return quoted(id.to_string()); }
+std::string render(OwnerId id) { return quoted(id.to_string()); }
 template <class Enum>
   requires std::is_enum_v<Enum>
 std::string render(Enum value) {
@@ -204,6 +208,9 @@ void read(ObjectReader& in, std::string_view key, Prefix& out) {
 }
 void read(ObjectReader& in, std::string_view key, IpAddress& out) {
   out = in.parsed(key, "an IP address", IpAddress::parse);
+}
+void read(ObjectReader& in, std::string_view key, OwnerId& out) {
+  out = in.parsed(key, "16 hex digits", OwnerId::parse);
 }
 void read(ObjectReader& in, std::string_view key, EntryId& out) {
   out = in.parsed(key, "16 hex digits", EntryId::parse);
@@ -367,6 +374,7 @@ std::string holder_of(const KeyChanged& f) { return "key " + f.key; }
 std::string holder_of(const PolicyAdvanced& f) {
   return f.reason.empty() ? "" : "reason for policy " + f.revision.value;
 }
+std::string holder_of(const OwnershipChanged&) { return ""; }
 std::string holder_of(const StoreRestored&) { return ""; }
 std::string holder_of(const StoreRecovered& f) {
   return f.reason.empty() ? "" : "reason for going on after a restore";

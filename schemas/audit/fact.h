@@ -145,12 +145,22 @@ struct StoreRecovered {
   std::uint64_t sessions = 0;  // that were ended
   std::string reason;
 };
+/// What knock may do with a target's container changed, by somebody's word or because nothing stood
+/// against it.
+struct OwnershipChanged {
+  TargetName target;
+  std::string what;           // a word of docs/events.md: "exclusive", "released"
+  std::string place;          // which container: another one at the same name is not meant
+  OwnerId former;             // taken-over: whose it was
+  std::string plan;           // what was shown before; "" where nobody was asked
+  std::uint64_t entries = 0;  // that it concerns: foreign ones that go, or ours that stay
+};
 
-using Fact = std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened,
-                          SessionExtended, SessionEnded, SignInRefused, ChangeIntended,
-                          ChangeApplied, ChangeRejected, EntryExpired, DriftFound, AccountChanged,
-                          PlanUsed, GuardAcknowledged, KeyChanged, KeyRefused, PolicyAdvanced,
-                          StoreRestored, StoreRecovered>;
+using Fact =
+    std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened, SessionExtended,
+                 SessionEnded, SignInRefused, ChangeIntended, ChangeApplied, ChangeRejected,
+                 EntryExpired, DriftFound, AccountChanged, PlanUsed, GuardAcknowledged, KeyChanged,
+                 KeyRefused, PolicyAdvanced, StoreRestored, StoreRecovered, OwnershipChanged>;
 
 /// The stable id of a fact's kind, as docs/events.md lists it: "session.opened".
 std::string_view kind_of(const Fact& fact);

@@ -110,6 +110,7 @@ void members(C& c, For<C, Change>& f) {
   c.shown_unless_default("lasts", f.lasts);
   c.shown_unless_default("come_by", f.come_by);
   c.shown_unless_default("ticket", f.ticket);
+  c.shown_unless_default("released", f.released);
   c.causes(f.causes);
   c.personal("prefix", f.prefix);
   c.personal("keep", f.keep);
@@ -175,6 +176,16 @@ template <class C>
 void members(C& c, For<C, GuardAcknowledged>& f) {
   c.shown("plan", f.plan);
   c.shown("target", f.target);
+}
+
+template <class C>
+void members(C& c, For<C, OwnershipChanged>& f) {
+  c.shown("target", f.target);
+  c.shown("what", f.what);
+  c.shown("place", f.place);
+  c.shown_unless_default("former", f.former);
+  c.shown("plan", f.plan);
+  c.shown("entries", f.entries);
 }
 
 template <class C>

@@ -152,6 +152,7 @@ void write_change(JsonWriter& out, const Change& change, View view) {
   write_lasts(out, change.lasts);
   if (change.lasts == Lasts::disconnect) out.time("come_by", change.come_by);
   if (change.ticket) out.flag("ticket", true);
+  if (change.released) out.flag("released", true);
   if (full && change.entry != EntryId()) out.text("entry", change.entry.to_string());
   if (full && !change.handle.empty()) out.text("handle", change.handle);
   if (!change.causes.empty()) {
@@ -188,6 +189,10 @@ Result<Change> read_change(const boost::json::value& value, const std::string& w
     change.ticket = in.flag("ticket");
   else
     in.member("ticket");
+  if (in.has("released"))
+    change.released = in.flag("released");
+  else
+    in.member("released");
   change.handle = in.text_or("handle", "");
   read_causes(in, where, others, change.causes);
   change.detail = in.text_or("detail", "");

@@ -89,6 +89,9 @@ struct Change {
   Lasts lasts = Lasts::until_deadline;  // add extend shorten
   /// lasts first_connection: a new ticket for one connection; else what is left of the old one.
   bool ticket = false;
+  /// remove: only our mark goes. What the entry lets in stays until `until`, and is ours no more. A
+  /// target that cannot do that removes it.
+  bool released = false;
   Prefix prefix;                     // add extend shorten remove report
   std::optional<Instant> until;      // add extend shorten: new deadline
   std::optional<Instant> was_until;  // extend shorten remove
@@ -136,6 +139,9 @@ struct TargetPlan {
   /// Of what stood there and no session moves: structure and foreign entries (state_of in
   /// reconciler/core/plan.h). Nothing: it was not read as a whole.
   std::optional<Digest> state;
+  /// Somebody said that the container of this installation is ours from now on; apply() makes it so
+  /// first. Of the moment: in no file.
+  std::optional<OwnerId> take_over;
 };
 
 /// How somebody's groups are known.

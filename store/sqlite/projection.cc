@@ -248,6 +248,7 @@ Status project_one(Context&, const AccountChanged&) { return {}; }
 Status project_one(Context&, const GuardAcknowledged&) { return {}; }
 Status project_one(Context&, const KeyChanged&) { return {}; }
 Status project_one(Context&, const KeyRefused&) { return {}; }
+Status project_one(Context&, const OwnershipChanged&) { return {}; }
 Status project_one(Context&, const StoreRestored&) { return {}; }
 Status project_one(Context&, const StoreRecovered&) { return {}; }
 

@@ -58,6 +58,7 @@ inline Change full_change() {
   change.lasts = Lasts::disconnect;
   change.come_by = after(20);
   change.ticket = true;
+  change.released = true;
   change.handle = "handle \n7";
   change.detail = "Dora's \xE2\x80\xAE second\u00e9 laptop";
   change.causes.edit([](auto& causes) {
@@ -100,6 +101,8 @@ inline std::vector<Fact> every_fact() {
                  {*Prefix::parse("198.51.100.0/24")}},
       KeyRefused{"ci-plan", "key.network", "203.0.113.7"},
       PolicyAdvanced{PolicyRevision("8d01b7e"), PolicyRevision("9a3cb70"), true, "back", "night"},
+      OwnershipChanged{TargetName("edge-fw"), "taken-over", "nftables knock", OwnerId{0x1234},
+                       "5be1", 12},
       StoreRestored{after(-60), 41, "older-than-targets", "edge-fw: 2 entries end later"},
       StoreRecovered{3, "the disk was replaced"},
   };

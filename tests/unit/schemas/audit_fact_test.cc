@@ -61,6 +61,7 @@ TEST(Fact, MembersComeBackExactly) {
   EXPECT_EQ(intended.change.lasts, want.lasts);
   EXPECT_EQ(intended.change.come_by, want.come_by);
   EXPECT_EQ(intended.change.ticket, want.ticket);
+  EXPECT_EQ(intended.change.released, want.released);
   EXPECT_EQ(intended.change.entry, want.entry);
   EXPECT_EQ(intended.change.handle, want.handle);
   EXPECT_EQ(intended.change.detail, want.detail);

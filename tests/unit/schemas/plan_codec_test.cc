@@ -336,6 +336,8 @@ std::vector<Row> all_rows() {
       {"step", with_change("\"open\"", "\"ajar\""), "saved-plan.value"},
       {"a way to last", with_change("\"until\":", "\"lasts\":\"for-ever\",\"until\":"),
        "saved-plan.value"},
+      {"released no boolean", with_change("\"until\":", "\"released\":1,\"until\":"),
+       "saved-plan.type"},
       {"ticket no boolean", with_change("\"until\":", "\"ticket\":1,\"until\":"),
        "saved-plan.type"},
       {"come_by no time", with_change("\"until\":", "\"come_by\":\"soon\",\"until\":"),
