@@ -36,8 +36,11 @@ struct Capabilities {
   bool compare_and_swap = false;  // apply fails when the fence moved
   bool closes_by_default =
       false;  // `protect`: the target can default-drop a port, and keep prefixes are its exception
-  std::size_t batch = 1;     // entries in one call
-  int calls_per_second = 0;  // 0: no limit
+  std::size_t batch = 1;      // entries in one call
+  int calls_per_second = 0;   // 0: no limit
+  int burst = 0;              // calls at once after a pause; 0: one second's
+  std::size_t read_page = 0;  // entries that one call reads; 0: all of them
+  Duration gather{0};         // what opens waits so long for more of it; closing never does
   CutsEstablished cuts_established = CutsEstablished::never;
   MarkerDeadline marker_deadline = MarkerDeadline::entry;
 };

@@ -48,12 +48,13 @@ void Reconciler::let_outer_close_first(const TargetState& state, const Run& run,
     if (auto name = closes_after(*run.policy, state.name, change))
       outer.push_back({*name, {change.slot, change.prefix}});
   if (outer.empty()) return;
+  if (alone()) return;  // nobody else could
   Lock lock(mutex_);
   auto closed = [&](const auto& one) {
     auto at = targets_.find(one.first);
     if (at == targets_.end() || !at->second->applied.contains(one.second)) return true;
     const TargetState& there = *at->second;
-    return there.failures > 0 || !(there.busy || there.waits());
+    return there.failures > 0 || !(busy(there) || waits(there));
   };
   settled_.wait_until(lock, Deadline::in(kOuterFirst).at,
                       [&] { return stopping_ || std::all_of(outer.begin(), outer.end(), closed); });
@@ -68,9 +69,9 @@ void Reconciler::wake_outer(const TargetState& state, const Change& change) {
   if (outer == targets_.end() || outer->second->applied.contains({change.slot, change.prefix}))
     return;
   if (change.prefix.is_host())
-    mark(*outer->second, change.prefix.first());
+    mark(*outer->second, change.prefix.first(), Urgency::sign_in);
   else
-    mark(*outer->second, std::nullopt);
+    mark(*outer->second, std::nullopt, Urgency::sign_in);
 }
 
 /// For the person who waits. With the mutex.
@@ -94,7 +95,6 @@ Finding half_open(const TargetName& target, std::string sentence) {
 std::vector<Finding> Reconciler::half_open_at(const TargetState& state) const {
   std::vector<Finding> out;
   if (policy_ == nullptr || state.leaving) return out;
-  auto still = [](const TargetState& s) { return !s.busy && (!s.waits() || s.not_before); };
   auto only_on = [&](const TargetState& one, const TargetName& other, const std::string& slot) {
     std::size_t n = 0;
     for (auto at = one.applied.lower_bound({slot, Prefix::of(IpAddress::v4(0), 0)});

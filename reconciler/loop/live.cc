@@ -81,13 +81,12 @@ void Reconciler::mark_touched(const Session& session, bool closing) {
       all = all || !row.is_host();
     }
   }
+  auto urgency = closing ? Urgency::close : Urgency::sign_in;
   for (auto& [name, state] : targets_) {
-    state->closing = state->closing || closing;
     if (all)
-      mark(*state, std::nullopt);
+      mark(*state, std::nullopt, urgency);
     else
-      for (const IpAddress& host : hosts) mark(*state, host);
-    if (closing) hurry(*state, kClosingWaits);
+      for (const IpAddress& host : hosts) mark(*state, host, urgency);
   }
 }
 
@@ -105,7 +104,8 @@ void Reconciler::open_what_is_due() {
         targets.insert(service->targets.begin(), service->targets.end());
   }
   for (const TargetName& name : targets)
-    if (auto at = targets_.find(name); at != targets_.end()) mark(*at->second, std::nullopt);
+    if (auto at = targets_.find(name); at != targets_.end())
+      mark_at_once(*at->second, Urgency::policy);
 }
 
 }  // namespace knock

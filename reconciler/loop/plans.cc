@@ -35,8 +35,8 @@ struct Reconciler::Borrowed {
 
 void Reconciler::give_back(TargetState& state) {
   Lock lock(mutex_);
-  state.busy = false;
-  work_ready_.notify_one();
+  queue_.release(state.key);
+  keep_up();
   settled_.notify_all();
 }
 
@@ -61,15 +61,16 @@ Result<Observed> Reconciler::observe_for_plan(const Target& target, Borrowed& bo
   }
   // A run is four verbs at most.
   bool free =
+      (alone() && !busy(*at->second)) ||
       settled_.wait_until(lock, Deadline::in(Duration{4 * settings_.verb_deadline.ms}).at, [&] {
         at = targets_.find(target.name);
-        return stopping_ || at == targets_.end() || !at->second->busy;
+        return stopping_ || at == targets_.end() || !busy(*at->second);
       });
   if (!free) return fail(ErrorKind::unavailable, "the target is busy; try again");
   if (stopping_ || at == targets_.end() || at->second->provider == nullptr)
     return fail(ErrorKind::unavailable, "the target is going away");
   TargetState& state = *at->second;
-  state.busy = true;
+  (void)queue_.claim(state.key);  // it was free just now
   borrowed.taken[target.name] = &state;
   lock.unlock();
   return state.provider->observe(Deadline::in(settings_.verb_deadline));
@@ -192,7 +193,7 @@ Status Reconciler::acknowledge(const Actor& actor, std::string_view plan_id) {
     if (target.held.empty() || at == targets_.end()) continue;
     at->second->acknowledged_for = in_force;
     for (const Change& change : target.held) at->second->acknowledged.insert(held_line(change));
-    mark(*at->second, std::nullopt);
+    mark_at_once(*at->second, Urgency::policy);
   }
   return {};
 }

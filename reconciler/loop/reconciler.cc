@@ -18,7 +18,9 @@ Reconciler::Reconciler(FactStore& store, const Clock& clock, Random& random,
       clock_(clock),
       random_(random),
       factory_(std::move(factory)),
-      settings_(std::move(settings)) {}
+      settings_(std::move(settings)),
+      queue_({settings_.workers > 0 ? settings_.workers : WorkQueue::Settings().workers,
+              settings_.workers_aside}) {}
 
 Reconciler::~Reconciler() { stop(); }
 
@@ -39,7 +41,7 @@ Status Reconciler::start() {
   }
   for (std::size_t i = 0; i < settings_.workers; ++i)
     threads_.emplace_back([this](std::stop_token stop) { work(stop); });
-  threads_.emplace_back([this](std::stop_token stop) { keep_time(stop); });
+  if (!alone()) threads_.emplace_back([this](std::stop_token stop) { keep_time(stop); });
   return {};
 }
 
@@ -52,14 +54,14 @@ void Reconciler::stop() {
     time_changed_.notify_all();
     settled_.notify_all();
   }
-  threads_.clear();  // joins
+  threads_.clear();  // joins; nobody adds one from now on
   std::map<TargetName, std::unique_ptr<TargetState>> targets;
   {
     Lock lock(mutex_);
     // A plan may still be reading.
     settled_.wait(lock, [&] {
-      return std::none_of(targets_.begin(), targets_.end(),
-                          [](const auto& pair) { return pair.second->busy; });
+      return alone() || std::none_of(targets_.begin(), targets_.end(),
+                                     [&](const auto& pair) { return busy(*pair.second); });
     });
     targets.swap(targets_);
   }
@@ -81,7 +83,7 @@ void Reconciler::resume(std::shared_ptr<const Policy> policy, bool run) {
   make_targets(*policy_);
   for (auto& [name, state] : targets_) {
     stays_in_force(*state, adopted);
-    if (run) mark(*state, std::nullopt);
+    if (run) mark_at_once(*state, Urgency::policy);
   }
 }
 
@@ -107,7 +109,7 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   make_targets(*policy_);
   for (auto& [name, state] : targets_) {
     if (again) stays_in_force(*state, replaced);
-    mark(*state, std::nullopt);
+    mark_at_once(*state, Urgency::policy);
   }
   return {};
 }
@@ -142,6 +144,7 @@ void Reconciler::make_targets(const Policy& policy) {
     auto& state = targets_[target.name];
     if (state == nullptr) {
       state = std::make_unique<TargetState>(target.name, target);
+      enqueue(*state);
       read_records(*state);
     }
     state->leaving = false;
@@ -302,7 +305,7 @@ std::vector<SessionOnTarget> Reconciler::where_locked(const Session& session) co
         if (row.open)
           row.until = std::min(row.until, entry->second.until);
         else
-          row.problem = row.given && !state.waits() && !state.busy
+          row.problem = row.given && !waits(state) && !busy(state)
                             ? "its one connection was given already; for another, sign in again"
                         : refused ? "closed by the firewall's administrator; to ask for it again, "
                                     "sign in again"
@@ -334,10 +337,8 @@ std::vector<SessionOnTarget> Reconciler::wait_open(const Session& session,
 bool Reconciler::wait_settled(Deadline deadline) const {
   Lock lock(mutex_);
   return settled_.wait_until(lock, deadline.at, [&] {
-    return stopping_ || std::all_of(targets_.begin(), targets_.end(), [](const auto& pair) {
-             const TargetState& state = *pair.second;
-             return !state.busy && (!state.waits() || state.not_before.has_value());
-           });
+    return stopping_ || std::all_of(targets_.begin(), targets_.end(),
+                                    [&](const auto& pair) { return still(*pair.second); });
   });
 }
 
@@ -348,10 +349,10 @@ std::vector<TargetStatus> Reconciler::targets() const {
     TargetStatus status = state->status;
     if (state->view) state->view->count(status);
     for (Finding& finding : half_open_at(*state)) status.findings.push_back(std::move(finding));
-    status.synced = status.synced && !state->waits();
-    if (state->not_before) {
-      auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(*state->not_before -
-                                                                        clock_.monotonic());
+    status.synced = status.synced && !waits(*state);
+    auto monotonic = clock_.monotonic();
+    if (auto at = queue_.waits_until(state->key, monotonic)) {
+      auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(*at - monotonic);
       status.next_try = clock_.now() + Duration{std::max<std::int64_t>(0, wait.count())};
     }
     out.push_back(std::move(status));
@@ -361,24 +362,31 @@ std::vector<TargetStatus> Reconciler::targets() const {
 
 // ---- dirt ----
 
-void Reconciler::mark(TargetState& state, const std::optional<IpAddress>& host) {
-  if (!state.waits()) state.dirty_since = clock_.monotonic();
+/// Of a target that failed, this alone does not hurry the next try; what must close does.
+void Reconciler::mark(TargetState& state, const std::optional<IpAddress>& host, Urgency urgency) {
   if (host)
     state.dirty_hosts.insert(*host);
-  else {
+  else
     state.dirty = true;
-    state.not_before.reset();
-  }
+  queue_.mark(state.key, urgency, clock_.monotonic(), state.capabilities.gather);
   state.status.generation = {++generation_};
-  work_ready_.notify_one();
+  keep_up();
 }
 
-/// A target that waits before its next try waits no longer than this from now on.
-void Reconciler::hurry(TargetState& state, Duration at_most) {
-  auto soon = clock_.monotonic() + at_most.chrono();
-  if (!state.not_before || *state.not_before <= soon) return;
-  state.not_before = soon;
-  wake_timer();
+/// All of it, and a target that failed is not waited for: what was in its way may be gone.
+void Reconciler::mark_at_once(TargetState& state, Urgency urgency) {
+  mark(state, std::nullopt, urgency);
+  queue_.at_once(state.key);
+  keep_up();
+}
+
+bool Reconciler::waits(const TargetState& state) const { return queue_.waits(state.key); }
+bool Reconciler::busy(const TargetState& state) const { return queue_.busy(state.key); }
+
+/// Nothing is about to change there. With the mutex.
+bool Reconciler::still(const TargetState& state) const {
+  return !busy(state) &&
+         (!waits(state) || queue_.waits_until(state.key, clock_.monotonic()).has_value());
 }
 
 void Reconciler::target_moved(const TargetName& name) {
@@ -386,16 +394,15 @@ void Reconciler::target_moved(const TargetName& name) {
   auto at = targets_.find(name);
   if (at == targets_.end()) return;
   // News is a reason to try sooner, but a target that fails and tells of it is not tried in a ring.
-  auto waits = at->second->not_before;
-  mark(*at->second, std::nullopt);
-  at->second->not_before = waits;
-  hurry(*at->second, kNewsWait);
+  mark(*at->second, std::nullopt, Urgency::drift);
+  queue_.no_later_than(at->second->key, clock_.monotonic() + kNewsWait.chrono());
+  keep_up();
 }
 
 void Reconciler::refresh(const TargetName& name) {
   Lock lock(mutex_);
   for (auto& [target, state] : targets_)
-    if (name.empty() || target == name) mark(*state, std::nullopt);
+    if (name.empty() || target == name) mark_at_once(*state, Urgency::policy);
 }
 
 Status Reconciler::record(const Actor& actor, const std::vector<Fact>& facts) {

@@ -15,6 +15,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -30,6 +31,7 @@
 #include "reconciler/loop/planner.h"
 #include "reconciler/loop/protection.h"
 #include "reconciler/loop/status.h"
+#include "reconciler/loop/work_queue.h"
 
 namespace knock {
 
@@ -39,7 +41,12 @@ struct ReconcilerSettings {
   Duration verb_deadline = Duration::seconds(10);
   /// A wall clock that jumps wakes nobody: it is looked at this often at least.
   Duration look_at_clock_every = Duration::seconds(30);
+  /// At the same time. 0: nothing runs by itself, see run_one().
   std::size_t workers = 16;
+  /// Beside them, for targets that fail or take long (WorkQueue::Settings).
+  std::size_t workers_aside = 48;
+  /// Whose calls share one limit and one fate; empty: each target has an account of its own.
+  std::function<std::string(const Target&)> account_of;
   std::vector<SignInName> sign_ins;  // sources that exist; empty: not known
   Meter* meter = nullptr;            // may be null; outlives the loop
 };
@@ -112,6 +119,12 @@ class Reconciler {
   /// Marks targets for a full read now; all of them when `name` is empty.
   void refresh(const TargetName& name);
 
+  // For one thread that owns the time, with `workers` 0 (the simulator).
+  /// Runs the most urgent target that may run; false when there is none.
+  bool run_one();
+  /// Does what time has brought about. To be called again at the latest then.
+  MonotonicTime tick();
+
  private:
   struct TargetState;
   struct Run;
@@ -126,8 +139,15 @@ class Reconciler {
 
   // The pool. `work` takes ready targets; one run has a target for itself (busy).
   void work(std::stop_token stop);
-  TargetState* next_ready();
-  void run(TargetState& state, Lock& lock);
+  std::optional<WorkQueue::Taken> take();
+  void keep_up();
+  void run(const WorkQueue::Taken& taken, Lock& lock);
+  bool waits(const TargetState& state) const;
+  bool busy(const TargetState& state) const;
+  bool alone() const { return settings_.workers == 0; }
+  std::string account_of(const Target& target) const;
+  void enqueue(TargetState& state);
+  void note_capabilities(TargetState& state, const Capabilities& capabilities);
   bool host_run(TargetState& state, const std::set<IpAddress>& hosts);
   Status full_run(TargetState& state);
   Run snapshot(TargetState& state, const std::set<IpAddress>* hosts);
@@ -138,7 +158,7 @@ class Reconciler {
                          const Result<Observed>& observed) const;
   void note_reading(TargetState& state, const Run& run, const Observed& observed,
                     const PlannedTarget& planned);
-  void note_failure(TargetState& state, const Error& error);
+  void note_failure(TargetState& state, const WorkQueue::Taken& taken, const Error& error);
   std::unique_ptr<TargetState> forget_if_drained(TargetState& state, bool good);
   std::unique_ptr<Provider> change_place(TargetState& state, std::vector<Fact>& facts);
   Status make_provider(TargetState& state);
@@ -178,6 +198,7 @@ class Reconciler {
 
   // The timer.
   void keep_time(std::stop_token stop);
+  MonotonicTime look_at_clock(Lock& lock);
   void end_what_is_due(Lock& lock);
   void write_what_is_left(Lock& lock);
   void due_at(Due due);
@@ -203,8 +224,9 @@ class Reconciler {
   void read_tickets(TargetState& state);
   void give_no_tickets(TargetState& state);
   void note_ended(const SessionId& id, EndCause cause);
-  void mark(TargetState& state, const std::optional<IpAddress>& host);
-  void hurry(TargetState& state, Duration at_most);
+  void mark(TargetState& state, const std::optional<IpAddress>& host, Urgency urgency);
+  void mark_at_once(TargetState& state, Urgency urgency);
+  bool still(const TargetState& state) const;
   void target_moved(const TargetName& name);
   bool stopping() const;
   std::optional<EndCause> ended(const SessionId& id) const;
@@ -240,13 +262,17 @@ class Reconciler {
   std::vector<ChangeIntended> open_intents_;       // of an earlier process
   Protection protection_;  // by the log, of targets that are not in `targets_` (yet)
   std::map<TargetName, std::unique_ptr<TargetState>> targets_;
+  WorkQueue queue_;
+  std::vector<TargetState*> by_key_;  // of the queue's keys
   std::vector<Due> due_;          // a heap, soonest first; stale ones are skipped when they come up
   std::size_t due_limit_ = 1024;  // then stale ones are thrown out
   bool sooner_ = false;           // the timer must look again
+  MonotonicTime timer_wakes_{};   // when it does so by itself
   std::uint64_t next_batch_ = 1;
   std::uint64_t generation_ = 0;
   bool stopping_ = false;
   std::vector<std::jthread> threads_;
+  std::size_t idle_ = 0;  // workers without work
 };
 
 }  // namespace knock

@@ -13,39 +13,97 @@
 
 namespace knock {
 
+std::string Reconciler::account_of(const Target& target) const {
+  return settings_.account_of ? settings_.account_of(target) : "target " + target.name.value;
+}
+
+/// Gives a target its place in the queue. With the mutex.
+void Reconciler::enqueue(TargetState& state) {
+  state.key = queue_.add(account_of(state.target), {}, clock_.monotonic());
+  if (by_key_.size() <= state.key) by_key_.resize(state.key + 1);
+  by_key_[state.key] = &state;
+}
+
+/// With the mutex.
+void Reconciler::note_capabilities(TargetState& state, const Capabilities& capabilities) {
+  state.capabilities = capabilities;
+  queue_.move(state.key, account_of(state.made_for),
+              {capabilities.calls_per_second, capabilities.burst}, clock_.monotonic());
+}
+
+std::optional<WorkQueue::Taken> Reconciler::take() {
+  if (policy_ == nullptr || stopping_) return std::nullopt;
+  return queue_.take(clock_.monotonic());
+}
+
+/// After anything that may have made a target ready: workers and timer must know. With the mutex.
+void Reconciler::keep_up() {
+  auto now = clock_.monotonic();
+  queue_.advance(now);
+  if (auto next = queue_.next_at(now); next && *next < timer_wakes_) wake_timer();
+  if (!queue_.ready(now)) return;
+  if (idle_ == 0 && !alone() && !stopping_ &&
+      threads_.size() < 1 + settings_.workers + settings_.workers_aside)
+    threads_.emplace_back([this](std::stop_token stop) { work(stop); });
+  work_ready_.notify_one();
+}
+
 void Reconciler::work(std::stop_token stop) {
   Lock lock(mutex_);
   while (!stop.stop_requested()) {
-    TargetState* state = next_ready();
-    if (state == nullptr) {
-      work_ready_.wait(lock, stop, [&] { return (state = next_ready()) != nullptr; });
-      if (state == nullptr) return;
+    auto taken = take();
+    if (!taken) {
+      ++idle_;
+      work_ready_.wait(lock, stop, [&] { return (taken = take()).has_value(); });
+      --idle_;
+      if (!taken) return;
     }
-    run(*state, lock);
+    keep_up();  // somebody else may take the next
+    run(*taken, lock);
   }
 }
 
-/// Of the targets that wait and are free: first where something must close, then where only a few
-/// addresses wait (that is a person), then the one that waits longest.
-Reconciler::TargetState* Reconciler::next_ready() {
-  if (policy_ == nullptr || stopping_) return nullptr;
-  TargetState* found = nullptr;
-  auto rank = [](const TargetState& state) {
-    return std::tuple(!state.closing, state.dirty, state.dirty_since);
-  };
-  for (auto& [name, state] : targets_) {
-    if (state->busy || !state->waits() || state->not_before) continue;
-    if (found == nullptr || rank(*state) < rank(*found)) found = state.get();
-  }
-  return found;
+bool Reconciler::run_one() {
+  Lock lock(mutex_);
+  auto taken = take();
+  if (taken) run(*taken, lock);
+  return taken.has_value();
 }
 
-void Reconciler::run(TargetState& state, Lock& lock) {
-  state.busy = true;
+namespace {
+
+/// The account's doing rather than this target's.
+WorkQueue::End end_of(const Status& result) {
+  if (result) return {};
+  WorkQueue::End end{false, false, {}};
+  switch (result.error().kind) {
+    case ErrorKind::unauthorized:
+    case ErrorKind::unavailable:
+    case ErrorKind::timeout:
+      end.of_account = true;
+      break;
+    case ErrorKind::rate_limited:
+      end.of_account = true;
+      if (result.error().retry_after)
+        end.retry_after = std::min(*result.error().retry_after, kLongestRetryAfter);
+      break;
+    case ErrorKind::invalid:
+    case ErrorKind::not_found:
+    case ErrorKind::conflict:
+    case ErrorKind::unsupported:
+    case ErrorKind::internal:
+      break;
+  }
+  return end;
+}
+
+}  // namespace
+
+void Reconciler::run(const WorkQueue::Taken& taken, Lock& lock) {
+  TargetState& state = *by_key_[taken.key];
   auto generation = state.status.generation;
-  state.run_since = state.dirty_since;
+  state.run_since = taken.since;
   bool full = std::exchange(state.dirty, false);
-  bool closing = std::exchange(state.closing, false);
   auto hosts = std::exchange(state.dirty_hosts, {});
   std::vector<Fact> moved;
   auto old_provider = change_place(state, moved);
@@ -67,12 +125,11 @@ void Reconciler::run(TargetState& state, Lock& lock) {
     state.status.observed_generation = generation;
     state.status.problem.clear();
   } else {
-    state.closing = state.closing || closing;
-    note_failure(state, result.error());
+    note_failure(state, taken, result.error());
   }
-  state.busy = false;
+  queue_.done(taken.key, end_of(result), clock_.monotonic(), random_);
   auto gone = forget_if_drained(state, result.has_value());
-  if (!gone && state.waits() && !state.not_before) work_ready_.notify_one();
+  keep_up();
   settled_.notify_all();
   if (!gone) return;
   lock.unlock();
@@ -93,6 +150,7 @@ std::unique_ptr<Reconciler::TargetState> Reconciler::forget_if_drained(TargetSta
   bool never = state.provider == nullptr && state.applied.empty() && state.unanswered.empty();
   if (!drained && !never) return nullptr;
   protection_[state.name] = state.protected_before;
+  queue_.remove(state.key);
   return std::move(targets_.extract(TargetName(state.name)).mapped());
 }
 
@@ -120,7 +178,8 @@ std::unique_ptr<Provider> Reconciler::change_place(TargetState& state, std::vect
   auto former = std::make_unique<TargetState>(name, before);
   former->leaving = true;
   former->provider = std::move(state.provider);
-  former->capabilities = state.capabilities;
+  enqueue(*former);
+  note_capabilities(*former, state.capabilities);
   former->in_force = in_force;
   former->tickets = std::exchange(state.tickets, {});
   for (auto& [key, entry] : std::exchange(state.applied, {})) {
@@ -145,28 +204,29 @@ std::unique_ptr<Provider> Reconciler::change_place(TargetState& state, std::vect
   log(LogLevel::warning, "target.place-changed",
       "A target stands elsewhere from now on; what it has at its former place is drained.",
       {{"target", state.name.value}, {"former", name.value}});
-  mark(*targets_.emplace(name, std::move(former)).first->second, std::nullopt);
+  mark(*targets_.emplace(name, std::move(former)).first->second, std::nullopt, Urgency::policy);
   return nullptr;
 }
 
-void Reconciler::note_failure(TargetState& state, const Error& error) {
+void Reconciler::note_failure(TargetState& state, const WorkQueue::Taken& taken,
+                              const Error& error) {
+  // What was to be closed has not been.
+  bool closes = taken.closing || queue_.closing(state.key);
   if (!state.capabilities.native_expiry)
-    state.closing = state.closing ||
-                    std::any_of(state.applied.begin(), state.applied.end(), [&](const auto& pair) {
-                      return pair.second.until <= clock_.now();
-                    });
+    closes =
+        closes || std::any_of(state.applied.begin(), state.applied.end(),
+                              [&](const auto& pair) { return pair.second.until <= clock_.now(); });
   ++state.failures;
   state.status.ready = state.status.synced = false;
   state.status.problem = error.text();
   if (state.view) state.view->count(state.status);
   state.view.reset();
   state.dirty = true;
-  state.dirty_since = state.run_since;
-  Duration wait = backoff(state.failures, state.closing, random_);
+  queue_.mark(state.key, closes ? Urgency::close : taken.urgency, taken.since);
+  Duration wait = backoff(state.failures, closes, random_);
   if (error.retry_after)
     wait = std::clamp(*error.retry_after, wait, std::max(wait, kLongestRetryAfter));
-  state.not_before = clock_.monotonic() + wait.chrono();
-  wake_timer();
+  queue_.not_before(state.key, clock_.monotonic() + wait.chrono());
   if (stopping_) return;
   log(LogLevel::warning, "target.failed",
       "A target could not be brought up to date; it is tried again.",
@@ -273,7 +333,7 @@ Status Reconciler::make_provider(TargetState& state) {
   auto capabilities = (*made)->capabilities();
   Lock lock(mutex_);
   state.provider = std::move(*made);
-  state.capabilities = capabilities;
+  note_capabilities(state, capabilities);
   return {};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the loop knows of one target. Private to reconciler/loop. Guarded by Reconciler's mutex.
-// `provider` and `view` are changed only by whoever set `busy`, with the mutex; so he may read them
-// without it.
+// `provider` and `view` are changed only by whoever has the target (busy in the queue), with the
+// mutex; so he may read them without it.
 #pragma once
 
 #include <map>
@@ -83,12 +83,10 @@ struct Reconciler::TargetState {
   std::unique_ptr<Provider> provider;
   Capabilities capabilities;
 
-  bool busy = false;
+  WorkQueue::Key key = 0;           // whether it waits, and for what: in the queue
   bool dirty = false;               // everything
   std::set<IpAddress> dirty_hosts;  // these only
-  bool closing = false;             // among it something that must close
-  MonotonicTime dirty_since{};      // the oldest of it
-  MonotonicTime run_since{};        // what the present run answers to
+  MonotonicTime run_since{};        // the oldest of what the present run answers to
   std::optional<TargetView> view;   // nothing: read before the next change
   std::map<Key, AppliedEntry> applied;
   std::vector<PortRange> protected_before;  // ports that we protected at this place
@@ -104,11 +102,9 @@ struct Reconciler::TargetState {
   std::set<std::string> acknowledged;  // held_line() of each held change that may go
 
   int failures = 0;
-  std::optional<MonotonicTime> not_before;
   std::optional<MonotonicTime> next_full_read;
   TargetStatus status;
 
-  bool waits() const { return dirty || !dirty_hosts.empty(); }
   /// What stands for `wanted` at this address: a target that holds no overlaps has a part of it.
   std::map<Key, AppliedEntry>::const_iterator entry_around(const std::string& slot,
                                                            const IpAddress& address,
@@ -122,7 +118,7 @@ struct Reconciler::TargetState {
   std::vector<AppliedEntry> applied_list() const {
     std::vector<AppliedEntry> out;
     out.reserve(applied.size());
-    for (const auto& [key, entry] : applied) out.push_back(entry);
+    for (const auto& one : applied) out.push_back(one.second);
     return out;
   }
 };

@@ -78,16 +78,15 @@ void Reconciler::end_what_is_due(Lock& lock) {
     auto entry = state.applied.find({due.slot, due.prefix});
     if (entry == state.applied.end() || entry->second.until > now) continue;
     if (!state.capabilities.native_expiry) {
-      state.closing = true;
-      mark(state, due.prefix.is_host() ? std::optional(due.prefix.first()) : std::nullopt);
-      hurry(state, kClosingWaits);
+      mark(state, due.prefix.is_host() ? std::optional(due.prefix.first()) : std::nullopt,
+           Urgency::close);
       continue;
     }
     facts.push_back(EntryExpired{due.target, due.slot, due.prefix, entry->second.until});
     state.applied.erase(entry);
     state.refused.erase({due.slot, due.prefix});
     if (state.view &&
-        !state.busy) {  // a run reads the view without the lock, and skips what has run out
+        !busy(state)) {  // a run reads the view without the lock, and skips what has run out
       auto slot = state.view->slots.find(due.slot);
       if (slot != state.view->slots.end()) slot->second.erase(due.prefix);
     }
@@ -100,36 +99,45 @@ void Reconciler::end_what_is_due(Lock& lock) {
   settled_.notify_all();
 }
 
+/// Returns when to look again at the latest.
+MonotonicTime Reconciler::look_at_clock(Lock& lock) {
+  end_what_is_due(lock);
+  open_what_is_due();
+  write_what_is_left(lock);
+  auto now = clock_.now();
+  auto monotonic = clock_.monotonic();
+  // In milliseconds: a deadline in the year 9999 is further away than nanoseconds can count.
+  auto sleep = settings_.look_at_clock_every;
+  if (!due_.empty()) sleep = std::clamp(due_.front().at - now, Duration{0}, sleep);
+  if (opens_at_) sleep = std::clamp(*opens_at_ - now, Duration{0}, sleep);
+  auto wake = monotonic + sleep.chrono();
+  for (auto& [name, state] : targets_) {
+    if (!state->next_full_read) continue;
+    if (*state->next_full_read <= monotonic) {
+      state->next_full_read.reset();  // until that reading is done
+      mark(*state, std::nullopt, Urgency::resync);
+    } else {
+      wake = std::min(wake, *state->next_full_read);
+    }
+  }
+  timer_wakes_ = wake;
+  keep_up();
+  sooner_ = false;
+  if (auto next = queue_.next_at(monotonic)) wake = std::min(wake, *next);
+  return timer_wakes_ = wake;
+}
+
 void Reconciler::keep_time(std::stop_token stop) {
   Lock lock(mutex_);
   while (!stop.stop_requested()) {
-    end_what_is_due(lock);
-    open_what_is_due();
-    write_what_is_left(lock);
-    auto now = clock_.now();
-    auto monotonic = clock_.monotonic();
-    // In milliseconds: a deadline in the year 9999 is further away than nanoseconds can count.
-    auto sleep = settings_.look_at_clock_every;
-    if (!due_.empty()) sleep = std::clamp(due_.front().at - now, Duration{0}, sleep);
-    if (opens_at_) sleep = std::clamp(*opens_at_ - now, Duration{0}, sleep);
-    auto wake = monotonic + sleep.chrono();
-    for (auto& [name, state] : targets_) {
-      if (state->not_before && *state->not_before <= monotonic) {
-        state->not_before.reset();
-        work_ready_.notify_one();
-      }
-      if (state->next_full_read && *state->next_full_read <= monotonic) {
-        state->next_full_read.reset();  // until that reading is done
-        if (!state->waits()) state->dirty_since = monotonic;
-        state->dirty = true;
-        work_ready_.notify_one();
-      }
-      if (state->not_before) wake = std::min(wake, *state->not_before);
-      if (state->next_full_read) wake = std::min(wake, *state->next_full_read);
-    }
+    auto wake = look_at_clock(lock);
     time_changed_.wait_until(lock, stop, wake, [&] { return sooner_; });
-    sooner_ = false;
   }
+}
+
+MonotonicTime Reconciler::tick() {
+  Lock lock(mutex_);
+  return look_at_clock(lock);
 }
 
 }  // namespace knock
