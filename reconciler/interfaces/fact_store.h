@@ -104,6 +104,18 @@ struct UnwrittenEnd {
   std::string problem;  // why not
 };
 
+/// What became of a policy's changes on a target that asks for a confirmation. None: confirmed, or
+/// never asked for.
+struct Confirmation {
+  enum class State { due, returned };
+  TargetName target;
+  PolicyRevision policy, previous;
+  Instant due;
+  std::string plan;  // hex
+  State state = State::due;
+  friend bool operator==(const Confirmation&, const Confirmation&) = default;
+};
+
 /// Nothing is granted since, and until somebody says `knock recover`.
 struct RestoredStore {
   Instant since;
@@ -191,6 +203,13 @@ class FactStore {
 
   /// What the newest StoreRestored says, unless a StoreRecovered came after it. May walk the log.
   virtual Result<std::optional<RestoredStore>> restored() const { return std::nullopt; }
+
+  /// Those that are due or returned, one for each target, by its name. That a revision came into
+  /// force again ends what was returned from any.
+  virtual Result<std::vector<Confirmation>> confirmations() const = 0;
+  /// A policy whose files are kept: the one in force, those before it for a while, and what a target
+  /// may return to. Nothing: not this one.
+  virtual Result<std::optional<AdoptedPolicy>> kept_policy(const PolicyRevision& revision) const = 0;
 
   virtual Result<bool> plan_used(const std::string& nonce) const = 0;
 };

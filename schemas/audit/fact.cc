@@ -64,6 +64,18 @@ template <>
 constexpr std::string_view kKind<StoreRestored> = "store.restored";
 template <>
 constexpr std::string_view kKind<StoreRecovered> = "store.recovered";
+template <>
+constexpr std::string_view kKind<SessionGroups> = "session.groups";
+template <>
+constexpr std::string_view kKind<SourceSuspected> = "source.suspected";
+template <>
+constexpr std::string_view kKind<SourceCleared> = "source.cleared";
+template <>
+constexpr std::string_view kKind<ConfirmationDue> = "policy.confirmation-due";
+template <>
+constexpr std::string_view kKind<PolicyConfirmed> = "policy.confirmed";
+template <>
+constexpr std::string_view kKind<PolicyReturned> = "policy.returned";
 
 // ---- words of enums ----
 
@@ -379,6 +391,12 @@ std::string holder_of(const StoreRestored&) { return ""; }
 std::string holder_of(const StoreRecovered& f) {
   return f.reason.empty() ? "" : "reason for going on after a restore";
 }
+std::string holder_of(const SessionGroups& f) { return "session " + f.session.value; }
+std::string holder_of(const SourceSuspected&) { return ""; }
+std::string holder_of(const SourceCleared&) { return ""; }
+std::string holder_of(const ConfirmationDue&) { return ""; }
+std::string holder_of(const PolicyConfirmed&) { return ""; }
+std::string holder_of(const PolicyReturned&) { return ""; }
 std::string holder_of(const KeyRefused& f) { return address_holder(f.address); }
 
 template <std::size_t I = 0>

@@ -145,6 +145,7 @@ struct StoreRecovered {
   std::uint64_t sessions = 0;  // that were ended
   std::string reason;
 };
+
 /// What knock may do with a target's container changed, by somebody's word or because nothing stood
 /// against it.
 struct OwnershipChanged {
@@ -155,12 +156,50 @@ struct OwnershipChanged {
   std::string plan;           // what was shown before; "" where nobody was asked
   std::uint64_t entries = 0;  // that it concerns: foreign ones that go, or ours that stay
 };
+/// The sign-in source says other groups of somebody who is signed in.
+struct SessionGroups {
+  SessionId session;
+  bool lost = false;  // some of those before are not among them
+  /// The source is suspect, and the groups of before hold until then; from then on these do.
+  std::optional<Instant> kept_until;
+  std::vector<std::string> groups;  // sorted
+};
+/// A source says of many at once that they have no groups any more: nobody believes it yet.
+struct SourceSuspected {
+  SignInName source;
+  std::uint64_t lost = 0, of = 0;  // sessions without groups, among those that had some
+  Instant until;                   // then it is believed
+};
+struct SourceCleared {
+  SignInName source;
+  std::string how;  // "recovered", "believed": what it said was taken for true at last
+};
+/// What policy changes on a target is about to be applied, and is taken back unless it is confirmed.
+struct ConfirmationDue {
+  TargetName target;
+  PolicyRevision policy, previous;  // previous: what is returned to
+  Instant due;
+  std::string plan;  // names it for `knock confirm`; hex
+};
+struct PolicyConfirmed {
+  TargetName target;
+  PolicyRevision policy;
+  std::string how;  // "probe", "operator"
+};
+/// It was not confirmed in time: `previous` is in force on this target, with the sessions of now,
+/// until another revision is adopted or somebody applies this one again.
+struct PolicyReturned {
+  TargetName target;
+  PolicyRevision policy, previous;
+};
 
 using Fact =
     std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened, SessionExtended,
                  SessionEnded, SignInRefused, ChangeIntended, ChangeApplied, ChangeRejected,
                  EntryExpired, DriftFound, AccountChanged, PlanUsed, GuardAcknowledged, KeyChanged,
-                 KeyRefused, PolicyAdvanced, StoreRestored, StoreRecovered, OwnershipChanged>;
+                 KeyRefused, PolicyAdvanced, StoreRestored, StoreRecovered, OwnershipChanged, SessionGroups,
+                          SourceSuspected, SourceCleared, ConfirmationDue, PolicyConfirmed,
+                          PolicyReturned>;
 
 /// The stable id of a fact's kind, as docs/events.md lists it: "session.opened".
 std::string_view kind_of(const Fact& fact);

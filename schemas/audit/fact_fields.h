@@ -218,4 +218,49 @@ void members(C& c, For<C, StoreRecovered>& f) {
   c.personal("reason", f.reason);
 }
 
+template <class C>
+void members(C& c, For<C, SessionGroups>& f) {
+  c.shown("session", f.session);
+  c.shown("lost", f.lost);
+  c.shown("kept_until", f.kept_until);
+  c.personal("groups", f.groups);
+}
+
+template <class C>
+void members(C& c, For<C, SourceSuspected>& f) {
+  c.shown("source", f.source);
+  c.shown("lost", f.lost);
+  c.shown("of", f.of);
+  c.shown("until", f.until);
+}
+
+template <class C>
+void members(C& c, For<C, SourceCleared>& f) {
+  c.shown("source", f.source);
+  c.shown("how", f.how);
+}
+
+template <class C>
+void members(C& c, For<C, ConfirmationDue>& f) {
+  c.shown("target", f.target);
+  c.shown("policy", f.policy);
+  c.shown("previous", f.previous);
+  c.shown("due", f.due);
+  c.shown("plan", f.plan);
+}
+
+template <class C>
+void members(C& c, For<C, PolicyConfirmed>& f) {
+  c.shown("target", f.target);
+  c.shown("policy", f.policy);
+  c.shown("how", f.how);
+}
+
+template <class C>
+void members(C& c, For<C, PolicyReturned>& f) {
+  c.shown("target", f.target);
+  c.shown("policy", f.policy);
+  c.shown("previous", f.previous);
+}
+
 }  // namespace knock::fact_fields

@@ -64,6 +64,10 @@ struct Session {
   std::string acr;
   std::optional<Instant> mfa_at;
   std::string reason;  // grants: why
+  /// Its source, which is suspect, says no groups of it any more: those of before hold until then.
+  std::optional<Instant> groups_until;
+  /// Groups were taken from it since it began: what they gave closes at once.
+  bool groups_lost = false;
   std::optional<SessionEnd> end;
 
   bool live_at(Instant now) const { return !end && now < expires; }

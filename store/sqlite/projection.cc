@@ -219,9 +219,41 @@ Status project_one(Context& c, const EntryExpired& fact) {
 // ---- the rest ----
 
 Status project_one(Context& c, const PolicyAdopted& fact) {
+  // A process that did not know what was in force before takes up what was: nobody asked for it.
+  if (!fact.previous.empty())
+    KNOCK_CHECK(c.database.query("DELETE FROM confirmations WHERE returned = 1").run());
   return c.database
       .query("INSERT INTO adoptions VALUES(?,?,?,?)", c.seq, c.at.ms, fact.revision.value,
              fact.previous.value)
+      .run();
+}
+
+/// The groups of before stay to be seen: a question about the past asks for those of then.
+Status project_one(Context& c, const SessionGroups& fact) {
+  auto kept = fact.kept_until ? std::optional(fact.kept_until->ms) : std::nullopt;
+  return c.database
+      .query("INSERT INTO session_groups VALUES(?,?,?,?,?,?)", c.seq, c.at.ms, fact.session.value,
+             fact.lost ? 1 : 0, kept, texts_to_json(fact.groups))
+      .run();
+}
+
+Status project_one(Context& c, const ConfirmationDue& fact) {
+  KNOCK_CHECK(
+      c.database.query("DELETE FROM confirmations WHERE target = ?", fact.target.value).run());
+  return c.database
+      .query("INSERT INTO confirmations VALUES(?,?,?,?,?,?,0)", c.seq, fact.target.value,
+             fact.policy.value, fact.previous.value, fact.due.ms, fact.plan)
+      .run();
+}
+
+Status project_one(Context& c, const PolicyConfirmed& fact) {
+  return c.database.query("DELETE FROM confirmations WHERE target = ?", fact.target.value).run();
+}
+
+Status project_one(Context& c, const PolicyReturned& fact) {
+  return c.database
+      .query("UPDATE confirmations SET policy = ?, previous = ?, returned = 1 WHERE target = ?",
+             fact.policy.value, fact.previous.value, fact.target.value)
       .run();
 }
 
@@ -248,6 +280,8 @@ Status project_one(Context&, const AccountChanged&) { return {}; }
 Status project_one(Context&, const GuardAcknowledged&) { return {}; }
 Status project_one(Context&, const KeyChanged&) { return {}; }
 Status project_one(Context&, const KeyRefused&) { return {}; }
+Status project_one(Context&, const SourceSuspected&) { return {}; }
+Status project_one(Context&, const SourceCleared&) { return {}; }
 Status project_one(Context&, const OwnershipChanged&) { return {}; }
 Status project_one(Context&, const StoreRestored&) { return {}; }
 Status project_one(Context&, const StoreRecovered&) { return {}; }

@@ -7,6 +7,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <tuple>
+#include <unordered_map>
 
 #include "base/text.h"
 #include "schemas/json/json_writer.h"
@@ -225,24 +226,64 @@ Result<std::vector<Record>> read_records(Database& database, std::uint64_t after
       record_of);
 }
 
+namespace {
+
+/// What became of their groups by `at`.
+Status follow_groups(Database& database, Instant at, std::vector<Session>& sessions) {
+  auto row = database.query(
+      "SELECT session, lost, kept_until, groups FROM session_groups WHERE at <= ? ORDER BY seq",
+      at.ms);
+  std::unordered_map<std::string, Session*> by_id;
+  for (;;) {
+    KNOCK_ASSIGN(bool more, row.next());
+    if (!more) return {};
+    if (by_id.empty())
+      for (Session& session : sessions) by_id.emplace(session.id.value, &session);
+    auto found = by_id.find(row.text(0));
+    if (found == by_id.end()) continue;
+    Session& session = *found->second;
+    session.groups_until.reset();
+    if (!row.is_null(2)) {
+      session.groups_until = Instant{row.integer(2)};
+      continue;
+    }
+    KNOCK_ASSIGN(session.groups, texts_from_json(row.text(3)));
+    session.groups_lost = session.groups_lost || row.integer(1) != 0;
+  }
+}
+
+Result<std::vector<Session>> with_groups(Database& database, Instant at,
+                                         Result<std::vector<Session>> sessions) {
+  if (sessions && !sessions->empty()) KNOCK_CHECK(follow_groups(database, at, *sessions));
+  return sessions;
+}
+
+}  // namespace
+
 Result<std::vector<Session>> read_live_sessions(Database& database, Instant now) {
-  return all<Session>(database.query("SELECT " KNOCK_SESSION_COLUMNS " FROM sessions"
-                                     " WHERE end_at IS NULL AND expires > ? ORDER BY seq",
-                                     now.ms),
-                      session_of);
+  return with_groups(
+      database, Instant::max(),
+      all<Session>(database.query("SELECT " KNOCK_SESSION_COLUMNS " FROM sessions"
+                                  " WHERE end_at IS NULL AND expires > ? ORDER BY seq",
+                                  now.ms),
+                   session_of));
 }
 
 Result<std::vector<Session>> read_newest_sessions(Database& database, std::size_t limit) {
-  return all<Session>(
-      database.query("SELECT " KNOCK_SESSION_COLUMNS " FROM sessions ORDER BY seq DESC LIMIT ?",
-                     limit_of(limit)),
-      session_of);
+  return with_groups(database, Instant::max(),
+                     all<Session>(database.query("SELECT " KNOCK_SESSION_COLUMNS
+                                                 " FROM sessions ORDER BY seq DESC LIMIT ?",
+                                                 limit_of(limit)),
+                                  session_of));
 }
 
 Result<std::optional<Session>> read_session(Database& database, const SessionId& id) {
-  return first<Session>(
-      database.query("SELECT " KNOCK_SESSION_COLUMNS " FROM sessions WHERE id = ?", id.value),
-      session_of);
+  KNOCK_ASSIGN(auto found, with_groups(database, Instant::max(),
+                                       all<Session>(database.query("SELECT " KNOCK_SESSION_COLUMNS
+                                                                   " FROM sessions WHERE id = ?",
+                                                                   id.value),
+                                                    session_of)));
+  return found.empty() ? std::nullopt : std::optional(std::move(found.front()));
 }
 
 Result<std::vector<AppliedEntry>> read_applied(Database& database, const TargetName& target) {
@@ -399,11 +440,13 @@ Result<std::vector<AppliedInterval>> read_entry_history(Database& database, cons
 }
 
 Result<std::vector<Session>> read_sessions_at(Database& database, Instant at) {
-  return all<Session>(database.query("SELECT " KNOCK_SESSION_COLUMNS " FROM sessions"
-                                     " WHERE created <= ?1 AND expires > ?1"
-                                     " AND (end_at IS NULL OR end_at > ?1) ORDER BY seq",
-                                     at.ms),
-                      session_of);
+  return with_groups(
+      database, at,
+      all<Session>(database.query("SELECT " KNOCK_SESSION_COLUMNS " FROM sessions"
+                                  " WHERE created <= ?1 AND expires > ?1"
+                                  " AND (end_at IS NULL OR end_at > ?1) ORDER BY seq",
+                                  at.ms),
+                   session_of));
 }
 
 Result<std::optional<Adoption>> read_adoption_at(Database& database, Instant at) {
@@ -453,20 +496,26 @@ Result<std::optional<RestoredStore>> read_restored(Database& database) {
       RestoredStore{records.front().at, restored->taken, restored->how, restored->evidence});
 }
 
-Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database) {
-  auto adopted = database.query("SELECT revision FROM adoptions ORDER BY seq DESC LIMIT 1");
-  KNOCK_ASSIGN(bool any, adopted.next());
-  if (!any) return std::optional<AdoptedPolicy>();
+Result<std::vector<Confirmation>> read_confirmations(Database& database) {
+  return all<Confirmation>(
+      database.query("SELECT target, policy, previous, due, plan, returned FROM confirmations"
+                     " ORDER BY target"),
+      [](const Query& row) {
+        return Result<Confirmation>(Confirmation{
+            TargetName(row.text(0)), PolicyRevision(row.text(1)), PolicyRevision(row.text(2)),
+            Instant{row.integer(3)}, row.text(4),
+            row.integer(5) != 0 ? Confirmation::State::returned : Confirmation::State::due});
+      });
+}
+
+Result<std::optional<AdoptedPolicy>> read_kept_policy(Database& database,
+                                                      const PolicyRevision& revision) {
   AdoptedPolicy policy;
-  policy.revision = PolicyRevision(adopted.text(0));
+  policy.revision = revision;
   auto row = database.query("SELECT at, author, subject FROM policies WHERE revision = ?",
                             policy.revision.value);
   KNOCK_ASSIGN(bool saved, row.next());
-  if (!saved)
-    return fail(ErrorKind::not_found,
-                fmt::format("the log says that policy {} is in force, but its files were never "
-                            "saved in this store; read them from the policy's source",
-                            policy.revision.value));
+  if (!saved) return std::optional<AdoptedPolicy>();
   policy.at = Instant{row.integer(0)};
   policy.author = row.text(1);
   policy.subject = row.text(2);
@@ -481,14 +530,32 @@ Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database) {
   return std::optional(std::move(policy));
 }
 
+Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database) {
+  auto adopted = database.query("SELECT revision FROM adoptions ORDER BY seq DESC LIMIT 1");
+  KNOCK_ASSIGN(bool any, adopted.next());
+  if (!any) return std::optional<AdoptedPolicy>();
+  PolicyRevision revision(adopted.text(0));
+  KNOCK_ASSIGN(auto policy, read_kept_policy(database, revision));
+  if (!policy)
+    return fail(ErrorKind::not_found,
+                fmt::format("the log says that policy {} is in force, but its files were never "
+                            "saved in this store; read them from the policy's source",
+                            revision.value));
+  return policy;
+}
+
+/// Adoptions whose files are kept, the newest of them being in force.
+constexpr std::int64_t kPoliciesKept = 4;
+
 Status write_policy(Database& database, const AdoptedPolicy& policy) {
-  // The one in force stays until the next is adopted; older ones live in the policy's source and in
-  // the log's ids.
+  // The one in force stays until the next is adopted, a few before it because something of theirs
+  // may still stand, and what a target may return to. Others live in the policy's source and in the
+  // log's ids.
   KNOCK_CHECK(database
-                  .query("DELETE FROM policies WHERE revision IS NOT"
-                         " (SELECT revision FROM adoptions ORDER BY seq DESC LIMIT 1)"
-                         " OR revision = ?",
-                         policy.revision.value)
+                  .query("DELETE FROM policies WHERE revision = ? OR (revision NOT IN"
+                         " (SELECT revision FROM adoptions ORDER BY seq DESC LIMIT ?)"
+                         " AND revision NOT IN (SELECT previous FROM confirmations))",
+                         policy.revision.value, kPoliciesKept)
                   .run());
   KNOCK_CHECK(database
                   .query("INSERT INTO policies VALUES(?,?,?,?)", policy.revision.value,

@@ -46,6 +46,9 @@ Result<std::optional<Adoption>> read_adoption_of(Database& database,
 
 Result<std::optional<PolicyHold>> read_policy_hold(Database& database);
 Result<std::optional<RestoredStore>> read_restored(Database& database);
+Result<std::vector<Confirmation>> read_confirmations(Database& database);
+Result<std::optional<AdoptedPolicy>> read_kept_policy(Database& database,
+                                                      const PolicyRevision& revision);
 Result<std::optional<AdoptedPolicy>> read_adopted_policy(Database& database);
 Status write_policy(Database& database, const AdoptedPolicy& policy);
 

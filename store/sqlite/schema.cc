@@ -97,9 +97,21 @@ CREATE INDEX applied_states_tickets ON applied_states(entry)
   WHERE instr(causes, '"lasts":"first-connection"') > 0;
 )sql";
 
+// Each change of a session's groups since it began, and what asks to be confirmed.
+constexpr const char* kGroupsAndConfirmations = R"sql(
+CREATE TABLE session_groups(
+  seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, session TEXT NOT NULL, lost INTEGER NOT NULL,
+  kept_until INTEGER, groups TEXT NOT NULL) STRICT;
+CREATE TABLE confirmations(
+  seq INTEGER PRIMARY KEY, target TEXT NOT NULL UNIQUE, policy TEXT NOT NULL,
+  previous TEXT NOT NULL, due INTEGER NOT NULL, plan TEXT NOT NULL, returned INTEGER NOT NULL)
+  STRICT;
+)sql";
+
 constexpr std::array kMigrations{
     Migration{"first", kFirst}, Migration{"api keys", kApiKeys}, Migration{"advances", kAdvances},
-    Migration{"said at sign-in", kSaidAtSignIn}, Migration{"tickets", kTickets}};
+    Migration{"said at sign-in", kSaidAtSignIn}, Migration{"tickets", kTickets},
+    Migration{"groups and confirmations", kGroupsAndConfirmations}};
 
 Result<std::int64_t> version_of(Database& database) {
   KNOCK_ASSIGN(auto tables, database.integer("SELECT count(*) FROM sqlite_schema"));

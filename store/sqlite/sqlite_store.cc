@@ -87,6 +87,8 @@ class SqliteFactStore final : public FactStore {
   Result<std::optional<PolicyHold>> policy_hold() const override;
   Result<std::optional<RestoredStore>> restored() const override;
   Result<std::optional<AdoptedPolicy>> adopted_policy() const override;
+  Result<std::vector<Confirmation>> confirmations() const override;
+  Result<std::optional<AdoptedPolicy>> kept_policy(const PolicyRevision& revision) const override;
   Status save_policy(const AdoptedPolicy& policy) override;
   Result<std::vector<Account>> accounts() const override;
   Result<std::optional<Account>> account(const std::string& user) const override;
@@ -624,6 +626,15 @@ Result<std::unique_ptr<FactStore>> open_sqlite(const std::string& path, SqliteMo
                                                Random& random, const SqliteOptions& options) {
   auto store = std::make_unique<SqliteFactStore>(path, options.vfs, random);
   if (auto status = store->open(mode); !status)
+Result<std::vector<Confirmation>> SqliteFactStore::confirmations() const {
+  return ask([](Database& db) { return sqlite::read_confirmations(db); });
+}
+
+Result<std::optional<AdoptedPolicy>> SqliteFactStore::kept_policy(
+    const PolicyRevision& revision) const {
+  return ask([&](Database& db) { return sqlite::read_kept_policy(db, revision); });
+}
+
     return fail(std::move(status.error()).within("store " + path));
   return std::unique_ptr<FactStore>(std::move(store));
 }

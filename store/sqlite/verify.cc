@@ -196,6 +196,8 @@ Verdict Walk::projections() {
       Table{"applied_states", "SELECT * FROM applied_states ORDER BY entry, since"},
       Table{"adoptions", "SELECT * FROM adoptions ORDER BY seq"},
       Table{"plans", "SELECT * FROM plans ORDER BY seq"},
+      Table{"session_groups", "SELECT * FROM session_groups ORDER BY seq"},
+      Table{"confirmations", "SELECT * FROM confirmations ORDER BY seq"},
   };
   for (const auto& table : kTables) {
     KNOCK_ASSIGN(auto fault, compare(table.name, table.rows));

@@ -898,6 +898,85 @@ inline AdoptedPolicy sample_policy(const std::string& revision, const std::strin
           {{"a.yaml", text, "b1"}, {"sub/b.yaml", std::string("\xff\0x", 3), ""}}};
 }
 
+TEST_P(FactStoreSuite, WhatATargetMayReturnToIsKept) {
+  auto adopt = [&](const std::string& revision, const std::string& previous) {
+    ASSERT_TRUE(store_->save_policy(sample_policy(revision, revision)));
+    write(kNoon,
+          {PolicyAdopted{PolicyRevision(revision), PolicyRevision(previous), "ana", "x", ""}});
+  };
+  auto due = [](const std::string& target, const std::string& policy, const std::string& previous) {
+    return ConfirmationDue{TargetName(target), PolicyRevision(policy), PolicyRevision(previous),
+                           after(300), "5be1"};
+  };
+  EXPECT_TRUE(store_->confirmations()->empty());
+  adopt("p0", "");
+  adopt("p1", "p0");
+  write(kNoon, {due("edge", "p1", "p0"), due("core", "p1", "p0"), due("b", "p1", "p0")});
+  write(kNoon, {PolicyConfirmed{TargetName("b"), PolicyRevision("p1"), "probe"}});
+  for (int i = 2; i < 9; ++i) {
+    adopt("p" + std::to_string(i), "p" + std::to_string(i - 1));
+  }
+  reopen();
+  auto waiting = store_->confirmations();
+  ASSERT_TRUE(waiting) << waiting.error().text();
+  ASSERT_EQ(waiting->size(), 2u);
+  EXPECT_EQ(waiting->at(0),
+            (Confirmation{TargetName("core"), PolicyRevision("p1"), PolicyRevision("p0"),
+                          after(300), "5be1", Confirmation::State::due}));
+  EXPECT_EQ(waiting->at(1).target, TargetName("edge"));
+  auto kept = store_->kept_policy(PolicyRevision("p0"));
+  ASSERT_TRUE(kept && *kept) << "two targets may return to it";
+  EXPECT_EQ((*kept)->files.at(0).content, "p0");
+  EXPECT_FALSE(*store_->kept_policy(PolicyRevision("p2"))) << "nobody asks for this one any more";
+  EXPECT_TRUE(*store_->kept_policy(PolicyRevision("p7")));
+
+  write(kNoon, {PolicyReturned{TargetName("core"), PolicyRevision("p8"), PolicyRevision("p0")}});
+  ASSERT_EQ(store_->confirmations()->size(), 2u);
+  EXPECT_EQ(store_->confirmations()->at(0).state, Confirmation::State::returned);
+  EXPECT_EQ(store_->confirmations()->at(0).policy, PolicyRevision("p8"));
+  write(kNoon, {PolicyAdopted{PolicyRevision("p8"), PolicyRevision(), "ana", "x", ""}});
+  EXPECT_EQ(store_->confirmations()->size(), 2u) << "a process took up what was in force already";
+  adopt("p9", "p8");
+  ASSERT_EQ(store_->confirmations()->size(), 1u) << "a new revision is tried everywhere";
+  EXPECT_EQ(store_->confirmations()->at(0).target, TargetName("edge"))
+      << "and that one still waits";
+  write(kNoon, {PolicyConfirmed{TargetName("edge"), PolicyRevision("p9"), "operator"}});
+  EXPECT_TRUE(store_->confirmations()->empty());
+  adopt("p10", "p9");
+  EXPECT_FALSE(*store_->kept_policy(PolicyRevision("p0")));
+}
+
+TEST_P(FactStoreSuite, ASessionsGroupsAreThoseOfTheTimeThatIsAskedFor) {
+  auto dora = sample_session("s-1", "dora", "203.0.113.7", kNoon, after(10'000));
+  auto emil = sample_session("s-2", "emil", "203.0.113.8", kNoon, after(10'000));
+  write(kNoon, {SessionOpened{dora}, SessionOpened{emil}});
+  SessionId id("s-1");
+  write(after(100), {SessionGroups{id, true, std::nullopt, {"dba"}}});
+  write(after(200), {SessionGroups{id, true, after(900), {}}});
+  reopen();
+  auto at = [&](int seconds) {
+    auto sessions = store_->sessions_at(after(seconds));
+    EXPECT_TRUE(sessions);
+    return sessions->at(0);
+  };
+  EXPECT_EQ(at(50).groups, dora.groups);
+  EXPECT_FALSE(at(50).groups_lost);
+  EXPECT_EQ(at(150).groups, std::vector<std::string>{"dba"});
+  EXPECT_TRUE(at(150).groups_lost);
+  EXPECT_EQ(at(250).groups, std::vector<std::string>{"dba"}) << "kept while the source is suspect";
+  EXPECT_EQ(at(250).groups_until, after(900));
+  write(after(300), {SessionGroups{id, false, std::nullopt, {"dba", "web"}}});
+  auto live = store_->live_sessions(after(310));
+  ASSERT_EQ(live->size(), 2u);
+  EXPECT_EQ(live->at(0).groups, (std::vector<std::string>{"dba", "web"}));
+  EXPECT_FALSE(live->at(0).groups_until);
+  EXPECT_TRUE(live->at(0).groups_lost) << "what was lost once may still stand somewhere";
+  EXPECT_EQ(live->at(1).groups, emil.groups);
+  EXPECT_FALSE(live->at(1).groups_lost);
+  EXPECT_EQ((*store_->session(id))->groups, live->at(0).groups);
+  EXPECT_EQ(store_->sessions(10)->at(1).groups, live->at(0).groups);
+}
+
 TEST_P(FactStoreSuite, TheAdoptedPolicyKeepsItsFiles) {
   auto adopt = [&](const std::string& revision, const std::string& previous) {
     write(kNoon,

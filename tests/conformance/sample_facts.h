@@ -105,6 +105,13 @@ inline std::vector<Fact> every_fact() {
                        "5be1", 12},
       StoreRestored{after(-60), 41, "older-than-targets", "edge-fw: 2 entries end later"},
       StoreRecovered{3, "the disk was replaced"},
+      SessionGroups{SessionId("s-1"), true, after(900), {"dba", "web \"admins\""}},
+      SourceSuspected{SignInName("company"), 812, 1000, after(900)},
+      SourceCleared{SignInName("company"), "recovered"},
+      ConfirmationDue{TargetName("edge-fw"), PolicyRevision("8d01b7e"), PolicyRevision("9a3cb70"),
+                      after(300), "5be1"},
+      PolicyConfirmed{TargetName("edge-fw"), PolicyRevision("8d01b7e"), "probe"},
+      PolicyReturned{TargetName("edge-fw"), PolicyRevision("8d01b7e"), PolicyRevision("9a3cb70")},
   };
 }
 

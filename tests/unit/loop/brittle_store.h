@@ -43,6 +43,12 @@ class BrittleStore final : public FactStore {
   }
   Result<std::optional<PolicyHold>> policy_hold() const override { return real_->policy_hold(); }
   Result<std::optional<RestoredStore>> restored() const override { return real_->restored(); }
+  Result<std::vector<Confirmation>> confirmations() const override {
+    return real_->confirmations();
+  }
+  Result<std::optional<AdoptedPolicy>> kept_policy(const PolicyRevision& revision) const override {
+    return real_->kept_policy(revision);
+  }
   Result<std::optional<Adoption>> adoption_of(const PolicyRevision& revision) const override {
     return real_->adoption_of(revision);
   }
