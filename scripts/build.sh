@@ -18,7 +18,8 @@ build() {
 
 configure() {
   local preset=$1 log
-  if [ -f "build/$preset/build.ninja" ]; then return; fi # ninja configures again by itself when it must
+  # ninja configures again by itself when a CMakeLists.txt changes, and knows nothing of presets.
+  if [ -f "build/$preset/build.ninja" ] && [ "build/$preset/configure.log" -nt CMakePresets.json ]; then return; fi
   progress "configuring ($preset)"
   mkdir -p "build/$preset"
   log=build/$preset/configure.log

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/owned_fd.h"
 
 namespace knock {
@@ -167,11 +168,14 @@ Result<std::unique_ptr<EndedIds>> EndedIds::make(const std::string& path, const 
     auto bytes = header(mark);
     bytes.resize(kSize, '\0');
     KNOCK_CHECK(write_all(fd.get(), path, bytes, 0));
+    KNOCK_FAILPOINT("ended-ids.before-sync");
     if (fsync(fd.get()) != 0) return cannot("make durable", path);
+    KNOCK_FAILPOINT("ended-ids.before-place");
     if (rename(next.c_str(), path.c_str()) != 0) return cannot("put in place", path);
     auto folder = std::filesystem::path(path).parent_path();
     OwnedFd in(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (in.get() < 0 || fsync(in.get()) != 0) return cannot("make durable", path);
+    KNOCK_FAILPOINT("ended-ids.after-place");
     return {};
   }();
   if (!filled) {
@@ -232,7 +236,13 @@ Status EndedIds::keep(const SessionId& id, const SessionEnd& end) {
                 fmt::format("{} is full: it holds {} ends of sessions that wait for the log", path_,
                             kMost));
   auto slot = at != slots_.end() ? at->second : free_slot();
-  if (auto written = write(slot, record_of(id, end)); !written) {
+  auto written = [&]() -> Status {
+    KNOCK_FAILPOINT("ended-ids.before-keep");
+    KNOCK_CHECK(write(slot, record_of(id, end)));
+    KNOCK_FAILPOINT("ended-ids.after-keep");
+    return {};
+  }();
+  if (!written) {
     bad_.insert(slot);
     return written;
   }
@@ -250,7 +260,9 @@ std::vector<Digest> EndedIds::held() const {
 Status EndedIds::forget(const Digest& id) {
   auto at = slots_.find(id);
   if (at == slots_.end()) return {};
+  KNOCK_FAILPOINT("ended-ids.before-forget");
   KNOCK_CHECK(write(at->second, std::string(kRecord, '\0')));
+  KNOCK_FAILPOINT("ended-ids.after-forget");
   free_.insert(at->second);
   slots_.erase(at);
   return {};

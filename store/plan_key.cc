@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/failpoint.h"
 #include "base/owned_fd.h"
 #include "base/text.h"
 
@@ -84,9 +85,11 @@ Status make_file(const std::string& folder, const Ed25519Key& key, Random& rando
       return written;
     }
   }
+  KNOCK_FAILPOINT("plan-key.before-place");
   // link(), unlike rename(), leaves alone what somebody else has made meanwhile.
   bool linked = link(fresh.c_str(), path.c_str()) == 0 || errno == EEXIST;
   auto problem = errno;
+  KNOCK_FAILPOINT("plan-key.after-place");
   unlink(fresh.c_str());
   errno = problem;
   if (!linked) return cannot("written", path);

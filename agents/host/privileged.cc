@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "agents/host/structure.h"
+#include "base/failpoint.h"
 #include "schemas/role/wire.h"
 
 namespace knock::host {
@@ -118,7 +119,9 @@ Result<Committed> Privileged::commit(Batch& batch, const std::string& table, std
     KNOCK_CHECK(check_fence(table, since));
     bool big = batch.size() > kQuietFrom;
     if (big) monitor_.pause();
+    KNOCK_FAILPOINT("apply.before-commit");
     auto committed = netlink_.commit(batch, monitor_.current());
+    KNOCK_FAILPOINT("apply.after-commit");
     if (committed.done() && !batch.empty()) monitor_.committed(table);
     committed.generation = monitor_.current();
     if (big && !monitor_.resume(netlink_)) committed.unknown = true;
@@ -144,6 +147,7 @@ Result<std::uint32_t> Privileged::ensure_once(const role::Ensure& message, bool&
     if (laid.unknown) return fail(commit_error(laid, message.table));
     // Refused: then all of it goes into one transaction, whose refusal names the change to blame.
     if (laid.done()) {
+      KNOCK_FAILPOINT("apply.after-ground");
       since = monitor_.current();
       KNOCK_ASSIGN(have, read_table(netlink_, message.table));
       changes = std::move(later);
@@ -153,15 +157,20 @@ Result<std::uint32_t> Privileged::ensure_once(const role::Ensure& message, bool&
   KNOCK_ASSIGN(auto committed, commit_with_elements(structure, message.table, since, changes));
   if (!committed.done()) return fail(commit_error(committed, message.table));
   built_once = true;
+  KNOCK_FAILPOINT("apply.before-mark");
 
-  // A kernel writes rules in its own way, so the digest comes from a second look. Until the mark
-  // stands the table counts as changed by hand, which is right: it would be built again.
-  since = monitor_.current();
-  KNOCK_ASSIGN(auto built, read_table(netlink_, message.table));
+  return put_mark(message.table, message.owner);
+}
+
+/// A kernel writes rules in its own way, so the digest comes from a second look. Until the mark
+/// stands the table counts as changed by hand, which is right: it would be built again.
+Result<std::uint32_t> Privileged::put_mark(const std::string& table, OwnerId owner) {
+  auto since = monitor_.current();
+  KNOCK_ASSIGN(auto built, read_table(netlink_, table));
   Batch mark;
-  mark.add(mark_rule(message.table, mark_of(built, message.owner)));
-  KNOCK_ASSIGN(auto marked, commit(mark, message.table, since));
-  if (!marked.done()) return fail(commit_error(marked, message.table));
+  mark.add(mark_rule(table, mark_of(built, owner)));
+  KNOCK_ASSIGN(auto marked, commit(mark, table, since));
+  if (!marked.done()) return fail(commit_error(marked, table));
   return marked.generation;
 }
 
@@ -198,8 +207,10 @@ Result<PresentKeys> Privileged::present_keys(const std::string& table,
 Result<Committed> Privileged::commit_with_elements(
     const std::function<void(Batch&)>& prepare, const std::string& table, std::uint32_t since,
     const std::vector<role::ElementChange>& changes) {
+  KNOCK_ASSIGN(auto ranges, foreign_ranges(netlink_, table, changes));
   Batch batch;
   prepare(batch);
+  remove_ranges(batch, table, ranges);
   add_elements(batch, table, changes, nullptr);
   KNOCK_ASSIGN(auto committed, commit(batch, table, since));
   bool overlap = committed.error == EEXIST || committed.error == ENOENT;
@@ -209,6 +220,7 @@ Result<Committed> Privileged::commit_with_elements(
   if (!present) return committed;
   Batch again;
   prepare(again);
+  remove_ranges(again, table, ranges);
   add_elements(again, table, changes, &*present);
   return commit(again, table, since);
 }

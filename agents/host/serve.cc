@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "agents/host/privileged.h"
+#include "base/failpoint.h"
 #include "schemas/role/wire.h"
 
 namespace knock::host {
@@ -86,6 +87,7 @@ class Server {
       frame = role::encode(role::FromApply(
           role::Failed{role::request_of(message), ErrorKind::unsupported,
                        "the table holds more entries than one message carries (16 MiB)"}));
+    KNOCK_FAILPOINT("apply.before-reply");
     return send_all(socket_, frame);
   }
 

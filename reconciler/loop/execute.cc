@@ -3,6 +3,7 @@
 // remembered until a reading tells.
 #include <algorithm>
 
+#include "base/failpoint.h"
 #include "reconciler/core/guard.h"
 #include "reconciler/loop/due.h"
 #include "reconciler/loop/reconciler.h"
@@ -59,7 +60,10 @@ Status Reconciler::execute(TargetState& state, const Run& run, const TargetPlan&
   std::erase_if(plan.changes, [](const Change& c) { return c.action == Action::report; });
   leave_out_what_waits(state, run, plan.changes);
   if (plan.changes.empty()) {
+    if (facts.empty()) return {};
+    KNOCK_FAILPOINT("loop.before-drift");
     (void)record("core", facts);
+    KNOCK_FAILPOINT("loop.after-drift");
     return {};
   }
   std::uint64_t batch;
@@ -69,7 +73,9 @@ Status Reconciler::execute(TargetState& state, const Run& run, const TargetPlan&
   }
   for (const Change& change : plan.changes)
     facts.push_back(ChangeIntended{batch, plan.target, run.policy->revision, change});
+  KNOCK_FAILPOINT("loop.before-intent");
   auto recorded = record("core", facts);
+  KNOCK_FAILPOINT("loop.after-intent");
   std::size_t left_out = 0;
   if (!recorded)  // no record, no opening; closing goes on
     left_out = std::erase_if(plan.changes, [](const Change& c) { return !only_closes(c); });
@@ -83,8 +89,13 @@ Status Reconciler::apply(TargetState& state, const Run& run, const TargetPlan& p
   let_outer_close_first(state, run, plan.changes);
   Structure structure =
       structure_after(state.view ? state.view->structure : Structure(), plan.changes);
-  auto outcome =
-      state.provider->apply(plan, structure, clock_.now(), Deadline::in(settings_.verb_deadline));
+  auto outcome = [&]() -> Result<Outcome> {
+    KNOCK_FAILPOINT("loop.before-call");
+    auto answer =
+        state.provider->apply(plan, structure, clock_.now(), Deadline::in(settings_.verb_deadline));
+    KNOCK_FAILPOINT("loop.after-call");
+    return answer;
+  }();
   if (!outcome) {
     bool unknown = effect_is_unknown(outcome.error().kind);
     std::vector<Fact> rejected;
@@ -92,7 +103,9 @@ Status Reconciler::apply(TargetState& state, const Run& run, const TargetPlan& p
       rejected.push_back(
           ChangeRejected{batch, plan.target, change, outcome.error().text(), unknown});
     if (unknown && intended) remember_unanswered(state, run, plan.changes, batch);
+    KNOCK_FAILPOINT("loop.before-rejected");
     (void)record("core", rejected);
+    KNOCK_FAILPOINT("loop.after-rejected");
     return fail_within("apply", outcome);
   }
   outcome->steps.resize(plan.changes.size(), {StepOutcome::Kind::not_tried, "no answer for it"});
@@ -202,8 +215,10 @@ void Reconciler::note_outcome(TargetState& state, const Run& run, const TargetPl
     settled_.notify_all();
   }
   remember_unanswered(state, run, unknown, batch);
+  KNOCK_FAILPOINT_SILENT("loop.before-record");
   // An answer that could not be written is found again by the next reading.
   if (!record("core", facts)) remember_unanswered(state, run, done, batch);
+  KNOCK_FAILPOINT_SILENT("loop.after-record");
 }
 
 }  // namespace knock

@@ -3,6 +3,7 @@
 // marks them.
 #include <algorithm>
 
+#include "base/failpoint.h"
 #include "reconciler/loop/reconciler.h"
 #include "reconciler/loop/target_state.h"
 
@@ -184,7 +185,9 @@ Status Reconciler::acknowledge(const Actor& actor, std::string_view plan_id) {
   std::vector<Fact> facts;
   for (const TargetPlan& target : plan.targets)
     if (!target.held.empty()) facts.push_back(GuardAcknowledged{to_hex(plan.id), target.target});
+  KNOCK_FAILPOINT("guard.before-acknowledge");
   KNOCK_CHECK(record(actor, facts));
+  KNOCK_FAILPOINT("guard.after-acknowledge");
   Lock lock(mutex_);
   if (policy_ != in_force)
     return fail(ErrorKind::conflict, "another policy was adopted meanwhile; look at its plan");

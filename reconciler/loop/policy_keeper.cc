@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 
 namespace knock {
@@ -234,7 +235,11 @@ Status PolicyKeeper::refuse(const Actor& actor, Refusal refusal) {
   // Everybody may read this part of a record, and a failed test says who must not reach what.
   auto place = place_of_first(refusal.problems);
   std::vector<Fact> facts{PolicyRefused{refusal.revision, place.empty() ? refusal.why : place}};
-  if (news) (void)store_.append(actor, clock_.now(), facts);
+  if (news) {
+    KNOCK_FAILPOINT("policy.before-refuse");
+    (void)store_.append(actor, clock_.now(), facts);
+    KNOCK_FAILPOINT("policy.after-refuse");
+  }
   return fail(ErrorKind::invalid,
               "revision " + refusal.revision.value + " is refused: " + refusal.why);
 }
@@ -315,7 +320,9 @@ Status PolicyKeeper::record_step(const Actor& actor, const Step& step, const Pol
                                  const std::string& reason) {
   std::vector<Fact> facts{PolicyAdvanced{step.revision, now, step.held, step.how, reason}};
   auto at = clock_.now();
+  KNOCK_FAILPOINT("policy.before-advance");
   KNOCK_CHECK(store_.append(actor, at, facts));
+  KNOCK_FAILPOINT("policy.after-advance");
   log(LogLevel::warning, "policy.advanced", "Somebody said which policy is to be in force.",
       {{"actor", actor}, {"revision", step.revision.value}, {"how", step.how}});
   std::lock_guard lock(mutex_);

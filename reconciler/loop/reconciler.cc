@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "reconciler/loop/backoff.h"
@@ -92,7 +93,9 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   auto before = this->policy();
   KNOCK_ASSIGN(auto stored, store_.adopted_policy());
   if (stopping()) return fail(ErrorKind::unavailable, "the controller is stopping");
+  KNOCK_FAILPOINT("policy.before-save");
   KNOCK_CHECK(store_.save_policy(adopted));
+  KNOCK_FAILPOINT("policy.after-save");
   // Adopted by an earlier process already: what that one held back is no first adoption's.
   bool again = before == nullptr && stored && stored->revision == adopted.revision;
   std::vector<Fact> facts{PolicyAdopted{adopted.revision,
@@ -103,6 +106,7 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   if (!again)
     for (Fact& fact : forget_protection(*policy)) facts.push_back(std::move(fact));
   KNOCK_CHECK(record(actor, facts));
+  KNOCK_FAILPOINT("policy.after-adopt");
   Lock lock(mutex_);
   policy_ = std::move(policy);
   policy_changed();
@@ -204,7 +208,9 @@ Result<Session> Reconciler::open_session(const Actor& actor, Session session) {
                        session.groups.end());
   if (session.expires <= session.created)
     return fail(ErrorKind::invalid, "a session must end after it begins");
+  KNOCK_FAILPOINT("session.before-open");
   KNOCK_CHECK(record(actor, {SessionOpened{session}}));
+  KNOCK_FAILPOINT_SILENT("session.after-open");
   Lock lock(mutex_);
   add_live(session);
   due_at({session.expires, session.id, {}, {}, {}});
@@ -224,7 +230,12 @@ Status Reconciler::end_session(const Actor& actor, const SessionId& id, EndCause
     mark_touched(session, true);  // closing does not wait for the record
   }
   Fact fact = SessionEnded{id, end, reason};
-  auto written = record(actor, {fact});
+  auto written = [&]() -> Status {
+    KNOCK_FAILPOINT("session.before-end");
+    KNOCK_CHECK(record(actor, {fact}));
+    KNOCK_FAILPOINT_SILENT("session.after-end");
+    return {};
+  }();
   if (written) return {};
   Lock lock(mutex_);
   unwritten_.emplace_back(actor, std::move(fact));

@@ -3,6 +3,7 @@
 // ran out or were taken away and are not wanted back, and who shares an entry by now.
 #include <algorithm>
 
+#include "base/failpoint.h"
 #include "reconciler/loop/due.h"
 #include "reconciler/loop/reconciler.h"
 #include "reconciler/loop/target_state.h"
@@ -97,7 +98,9 @@ void Reconciler::settle_unanswered(TargetState& state, Run& run, const Observed&
       facts.push_back(ChangeRejected{open.batch, open.target, open.change,
                                      "its answer was lost; a reading shows no effect", false});
   }
+  KNOCK_FAILPOINT_SILENT("loop.before-answered");
   if (!record("core", facts)) return;
+  KNOCK_FAILPOINT_SILENT("loop.after-answered");
   Lock lock(mutex_);
   for (const ChangeIntended& open : run.unanswered)
     if (happened(open, observed, stands)) note_done(state, run, open.change);
@@ -181,7 +184,10 @@ void Reconciler::settle_records(TargetState& state, const Run& run, const Canoni
 }
 
 void Reconciler::write_settled(TargetState& state, Settled settled) {
-  if (settled.facts.empty() || !record("core", settled.facts)) return;
+  if (settled.facts.empty()) return;
+  KNOCK_FAILPOINT_SILENT("loop.before-settle");
+  if (!record("core", settled.facts)) return;
+  KNOCK_FAILPOINT_SILENT("loop.after-settle");
   Lock lock(mutex_);
   for (auto& [key, entry] : settled.updates) {
     if (!entry) {

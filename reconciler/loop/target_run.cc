@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "reconciler/core/order.h"
 #include "reconciler/loop/backoff.h"
@@ -109,7 +110,11 @@ void Reconciler::run(const WorkQueue::Taken& taken, Lock& lock) {
   auto old_provider = change_place(state, moved);
   lock.unlock();
   old_provider.reset();  // before there is another one for the same place
-  (void)record("core", moved);
+  if (!moved.empty()) {
+    KNOCK_FAILPOINT_SILENT("loop.before-moved");
+    (void)record("core", moved);
+    KNOCK_FAILPOINT_SILENT("loop.after-moved");
+  }
 
   Status result;
   if (full || !host_run(state, hosts)) {
@@ -388,7 +393,12 @@ Status Reconciler::full_run(TargetState& state) {
   if (stopping()) return fail(ErrorKind::unavailable, "the controller is stopping");
   if (!state.provider) KNOCK_CHECK(make_provider(state));
   Instant asked = clock_.now();
-  auto observed = state.provider->observe(Deadline::in(settings_.verb_deadline));
+  auto observed = [&]() -> Result<Observed> {
+    KNOCK_FAILPOINT("loop.before-observe");
+    auto found = state.provider->observe(Deadline::in(settings_.verb_deadline));
+    KNOCK_FAILPOINT("loop.after-observe");
+    return found;
+  }();
   // After the reading, so that a session that ended meanwhile is not opened again.
   Run run = snapshot(state, nullptr);
   if (run.stopping) return fail(ErrorKind::unavailable, "the controller is stopping");

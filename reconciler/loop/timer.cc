@@ -3,6 +3,7 @@
 // records what ran out, wakes targets that cannot do it themselves, and sees to periodic reads.
 #include <algorithm>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "reconciler/loop/backoff.h"
 #include "reconciler/loop/due.h"
@@ -46,9 +47,11 @@ void Reconciler::write_what_is_left(Lock& lock) {
   if (unwritten_.empty() || !store_.writable()) return;
   auto left = std::exchange(unwritten_, {});
   lock.unlock();
+  KNOCK_FAILPOINT_SILENT("timer.before-late-end");
   std::vector<std::pair<Actor, Fact>> still;
   for (auto& [actor, fact] : left)
     if (!still.empty() || !record(actor, {fact})) still.emplace_back(actor, fact);
+  KNOCK_FAILPOINT_SILENT("timer.after-late-end");
   lock.lock();
   unwritten_.insert(unwritten_.begin(), still.begin(), still.end());
 }
@@ -93,8 +96,10 @@ void Reconciler::end_what_is_due(Lock& lock) {
   }
   if (facts.empty()) return;
   lock.unlock();
+  KNOCK_FAILPOINT_SILENT("timer.before-expiry");
   // A record that cannot be written changes nothing here: what time has ended stays ended.
   (void)record("core", facts);
+  KNOCK_FAILPOINT_SILENT("timer.after-expiry");
   lock.lock();
   settled_.notify_all();
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/failpoint.h"
 #include "base/text.h"
 #include "reconciler/core/plan.h"
 #include "reconciler/core/render.h"
@@ -96,7 +97,9 @@ Result<CheckedPlan> check_saved(const ApplyGround& ground, const ApplyAsk& ask) 
 
 Status use_plan(FactStore& store, const Actor& actor, Instant now, const SavedPlan& saved) {
   std::vector<Fact> used{PlanUsed{saved.nonce, to_hex(saved.plan.id)}};
+  KNOCK_FAILPOINT("plan.before-use");
   auto written = store.append(actor, now, used);
+  KNOCK_FAILPOINT("plan.after-use");
   if (written) return {};
   if (written.error().kind == ErrorKind::conflict)
     return fail(ErrorKind::conflict, "saved-plan.used: " + written.error().message);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/text.h"
 #include "store/git/git_child.h"
 #include "store/policy_refusal.h"
@@ -168,7 +169,9 @@ Status check_repository(const std::string& repository) {
 
 Status fetch(const Fetch& fetch, Deadline deadline) {
   remove_leftovers(fetch);
+  KNOCK_FAILPOINT("git.before-fetch");
   KNOCK_ASSIGN(auto finished, net::run(command(fetch), deadline));
+  KNOCK_FAILPOINT("git.after-fetch");
   if (finished.exit_code == 0) return {};
   return failed(finished.err, fetch.too_large);
 }

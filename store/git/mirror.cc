@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/failpoint.h"
 #include "base/text.h"
 #include "store/git/handles.h"
 #include "store/git/packs.h"
@@ -241,8 +242,10 @@ Status Mirror::point(const std::string& ref, const std::string& commit) const {
   Transaction move(raw);
   if (code == 0) code = git_transaction_lock_ref(raw, ref.c_str());
   if (code == 0) code = git_transaction_set_target(raw, ref.c_str(), &*id, &nobody, nullptr);
+  KNOCK_FAILPOINT("git.before-point");
   if (code == 0) code = git_transaction_commit(raw);
   if (code != 0) return git_error("note the accepted commit");
+  KNOCK_FAILPOINT("git.after-point");
   return {};
 }
 

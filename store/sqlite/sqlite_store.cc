@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "base/failpoint.h"
 #include "base/text.h"
 #include "store/sqlite/database.h"
 #include "store/sqlite/lock.h"
@@ -86,9 +87,9 @@ class SqliteFactStore final : public FactStore {
   Result<std::optional<Adoption>> adoption_of(const PolicyRevision& revision) const override;
   Result<std::optional<PolicyHold>> policy_hold() const override;
   Result<std::optional<RestoredStore>> restored() const override;
-  Result<std::optional<AdoptedPolicy>> adopted_policy() const override;
   Result<std::vector<Confirmation>> confirmations() const override;
   Result<std::optional<AdoptedPolicy>> kept_policy(const PolicyRevision& revision) const override;
+  Result<std::optional<AdoptedPolicy>> adopted_policy() const override;
   Status save_policy(const AdoptedPolicy& policy) override;
   Result<std::vector<Account>> accounts() const override;
   Result<std::optional<Account>> account(const std::string& user) const override;
@@ -119,6 +120,9 @@ class SqliteFactStore final : public FactStore {
   /// Runs `work` in one transaction: all of it is on stable storage afterwards, or nothing.
   template <class Work>
   Status transaction(Work work);
+  Status begin();
+  Status commit();
+  Status checkpoint();
   Status commit_or_undo(Status status);
   void copy_back();
   Error finish(Error cause);
@@ -188,6 +192,7 @@ Status create_file(const std::string& path) {
   int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return errno == EEXIST ? Status() : cannot("create", path);
   close(fd);
+  KNOCK_FAILPOINT("store.after-create");
   return sync_folder(path);
 }
 
@@ -207,7 +212,10 @@ Status SqliteFactStore::open_writer() {
   if (chmod(path_.c_str(), 0600) != 0) return cannot("make private", path_);
   KNOCK_CHECK(use_wal(*writer_));
   KNOCK_CHECK(writer_->execute("PRAGMA synchronous = FULL"));
-  return sqlite::migrate(*writer_);
+  KNOCK_FAILPOINT("store.before-migrate");
+  KNOCK_CHECK(sqlite::migrate(*writer_));
+  KNOCK_FAILPOINT("store.after-migrate");
+  return {};
 }
 
 Status SqliteFactStore::load_head() {
@@ -303,9 +311,16 @@ Error SqliteFactStore::finish(Error cause) {
       std::nullopt};
 }
 
+Status SqliteFactStore::commit() {
+  KNOCK_FAILPOINT("store.before-commit");
+  KNOCK_CHECK(writer_->execute("COMMIT"));
+  KNOCK_FAILPOINT("store.after-commit");
+  return {};
+}
+
 Status SqliteFactStore::commit_or_undo(Status status) {
   if (status) {
-    status = writer_->execute("COMMIT");
+    status = commit();
   } else if (status.error().kind == ErrorKind::conflict) {
     auto undone = writer_->execute("ROLLBACK");
     return undone ? status : Status(fail(finish(std::move(undone.error()))));
@@ -321,7 +336,19 @@ Status SqliteFactStore::commit_or_undo(Status status) {
 /// lost.
 void SqliteFactStore::copy_back() {
   if (writer_->wal_frames() < kCheckpointFrames) return;
-  if (auto status = writer_->checkpoint(); !status) finish(std::move(status.error()));
+  if (auto status = checkpoint(); !status) finish(std::move(status.error()));
+}
+
+Status SqliteFactStore::checkpoint() {
+  KNOCK_FAILPOINT("store.before-checkpoint");
+  KNOCK_CHECK(writer_->checkpoint());
+  KNOCK_FAILPOINT("store.after-checkpoint");
+  return {};
+}
+
+Status SqliteFactStore::begin() {
+  KNOCK_FAILPOINT("store.before-begin");
+  return writer_->execute("BEGIN IMMEDIATE");
 }
 
 template <class Work>
@@ -335,7 +362,7 @@ Status SqliteFactStore::transaction(Work work) {
                      finished_because_),
          {},
          std::nullopt});
-  if (auto begun = writer_->execute("BEGIN IMMEDIATE"); !begun) {
+  if (auto begun = begin(); !begun) {
     if (begun.error().kind != ErrorKind::conflict) return named(finish(std::move(begun.error())));
     // A foreign process that holds SQLite's own lock harms nothing.
     return named({ErrorKind::conflict,
@@ -599,6 +626,15 @@ Result<std::optional<RestoredStore>> SqliteFactStore::restored() const {
   return ask([](Database& db) { return sqlite::read_restored(db); });
 }
 
+Result<std::vector<Confirmation>> SqliteFactStore::confirmations() const {
+  return ask([](Database& db) { return sqlite::read_confirmations(db); });
+}
+
+Result<std::optional<AdoptedPolicy>> SqliteFactStore::kept_policy(
+    const PolicyRevision& revision) const {
+  return ask([&](Database& db) { return sqlite::read_kept_policy(db, revision); });
+}
+
 Result<std::optional<AdoptedPolicy>> SqliteFactStore::adopted_policy() const {
   return ask([](Database& db) { return sqlite::read_adopted_policy(db); });
 }
@@ -626,15 +662,6 @@ Result<std::unique_ptr<FactStore>> open_sqlite(const std::string& path, SqliteMo
                                                Random& random, const SqliteOptions& options) {
   auto store = std::make_unique<SqliteFactStore>(path, options.vfs, random);
   if (auto status = store->open(mode); !status)
-Result<std::vector<Confirmation>> SqliteFactStore::confirmations() const {
-  return ask([](Database& db) { return sqlite::read_confirmations(db); });
-}
-
-Result<std::optional<AdoptedPolicy>> SqliteFactStore::kept_policy(
-    const PolicyRevision& revision) const {
-  return ask([&](Database& db) { return sqlite::read_kept_policy(db, revision); });
-}
-
     return fail(std::move(status.error()).within("store " + path));
   return std::unique_ptr<FactStore>(std::move(store));
 }
