@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/ip.h"
 #include "base/time.h"
 
 namespace knock {
@@ -46,10 +47,20 @@ struct GuardLimits {
   unsigned added_percent = 100;
   std::size_t added_entries = 500;
   std::uint8_t widest_v4 = 24, widest_v6 = 48;
+  /// Ports that a service gains where it stands already are asked about.
+  bool ask_new_ports = true;
+  /// What shows that a target can still be reached after a change: it can be read, and where an
+  /// address is written, something accepts a TCP connection there from the controller.
+  struct Probe {
+    std::optional<IpAddress> address;
+    std::uint16_t port = 0;
+    friend bool operator==(const Probe&, const Probe&) = default;
+  };
+  /// What policy changes on these targets is taken back unless it is confirmed in time.
   struct Confirm {
-    std::vector<TargetName> targets;
+    std::vector<TargetName> targets;  // sorted
     Duration within;
-    std::string probe;
+    std::optional<Probe> probe;  // absent: a person confirms
     friend bool operator==(const Confirm&, const Confirm&) = default;
   };
   std::optional<Confirm> confirm;

@@ -79,6 +79,8 @@ std::string_view name_of(Check check) {
       return "too-many-problems";
     case Check::bad_time:
       return "bad-time";
+    case Check::bad_probe:
+      return "bad-probe";
     case Check::bad_port:
       return "bad-port";
     case Check::not_supported:

@@ -53,6 +53,7 @@ enum class Check : std::uint8_t {
   bad_number,
   bad_time,
   bad_port,
+  bad_probe,
   header_missing,
   header_version,
   reserved_name,

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `behaviour` and `guards`: sections that stand in one file.
+#include <fmt/format.h>
+
+#include "base/text.h"
 #include "schemas/policy/parse_parts.h"
 
 namespace knock {
@@ -23,6 +26,40 @@ void read_limit(Findings& findings, Fields& fields, std::string_view key, std::u
     if (auto number = read_number(findings, *node, key, 0, most)) out = Number(*number);
 }
 
+/// "192.0.2.1:22" or "[2001:db8::1]:22".
+std::optional<GuardLimits::Probe> endpoint_of(std::string_view text) {
+  auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  auto host = text.substr(0, colon);
+  bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  auto port = PortRange::parse("tcp/" + std::string(text.substr(colon + 1)));
+  auto address = IpAddress::parse(host);
+  if (!address || !port || port->first != port->last) return std::nullopt;
+  if ((host.find(':') != std::string_view::npos) != bracketed) return std::nullopt;
+  return GuardLimits::Probe{address, port->first};
+}
+
+std::optional<GuardLimits::Probe> read_probe(Findings& findings, const YamlNode& node) {
+  if (node.is_scalar()) {
+    if (read_choice(findings, node, "probe", {"controller-reach"})) return GuardLimits::Probe{};
+    return std::nullopt;
+  }
+  std::optional<GuardLimits::Probe> out;
+  Fields fields(findings, node, "`probe`");
+  if (const auto* tcp = fields.need("tcp"))
+    if (auto text = read_text(findings, *tcp, "tcp")) {
+      out = endpoint_of(*text);
+      if (!out)
+        findings.error(Check::bad_probe, tcp->place,
+                       fmt::format("{} is not an address with a port", shown(*text)),
+                       "write \"192.0.2.1:22\" or \"[2001:db8::1]:22\": what the controller "
+                       "connects to after a change; names are not looked up");
+    }
+  fields.finish();
+  return out;
+}
+
 void read_confirm(Findings& findings, const YamlNode& node, Single<GuardLimits>& guards) {
   GuardLimits::Confirm confirm;
   Fields fields(findings, node, "`confirm`");
@@ -31,8 +68,7 @@ void read_confirm(Findings& findings, const YamlNode& node, Single<GuardLimits>&
             guards.uses);
   if (const auto* within = fields.need("within"))
     confirm.within = read_duration(findings, *within, "within").value_or(Duration{});
-  if (const auto* probe = fields.need("probe"))
-    confirm.probe = read_name(findings, *probe, "probe").value_or("");
+  if (const auto* probe = fields.take("probe")) confirm.probe = read_probe(findings, *probe);
   fields.finish();
   guards.value.confirm = std::move(confirm);
 }
@@ -80,6 +116,9 @@ void read_guards(Findings& findings, const YamlNode& body, Single<GuardLimits>& 
     Fields additions(findings, *node, "`additions`");
     read_limit(findings, additions, "percent", kMostPercent, limits.added_percent);
     read_limit(findings, additions, "entries", kMostEntries, limits.added_entries);
+    if (const auto* ports = additions.take("new_port"))
+      limits.ask_new_ports =
+          read_choice(findings, *ports, "new_port", {"confirm", "allow"}).value_or(0) == 0;
     additions.finish();
   }
   if (const auto* node = fields.take("max_prefix")) {

@@ -231,16 +231,24 @@ std::string body(const Behaviour& behaviour) {
   return map(parts);
 }
 
+std::string written(const std::optional<GuardLimits::Probe>& probe) {
+  if (!probe) return "";
+  if (!probe->address) return ", probe: controller-reach";
+  bool v6 = probe->address->family() == Family::v6;
+  return fmt::format(", probe: {{tcp: \"{}{}{}:{}\"}}", v6 ? "[" : "", probe->address->to_string(),
+                     v6 ? "]" : "", probe->port);
+}
+
 std::string body(const GuardLimits& limits) {
   Parts parts{fmt::format("removals: {{percent: {}, entries: {}}}", limits.removed_percent,
                           limits.removed_entries),
-              fmt::format("additions: {{percent: {}, entries: {}}}", limits.added_percent,
-                          limits.added_entries),
+              fmt::format("additions: {{percent: {}, entries: {}{}}}", limits.added_percent,
+                          limits.added_entries, limits.ask_new_ports ? "" : ", new_port: allow"),
               fmt::format("max_prefix: {{v4: {}, v6: {}}}", limits.widest_v4, limits.widest_v6)};
   if (limits.confirm)
-    parts.push_back(fmt::format("confirm: {{targets: {}, within: {}, probe: {}}}",
+    parts.push_back(fmt::format("confirm: {{targets: {}, within: {}{}}}",
                                 names(limits.confirm->targets), to_string(limits.confirm->within),
-                                yaml_name(limits.confirm->probe)));
+                                written(limits.confirm->probe)));
   return map(parts);
 }
 

@@ -74,7 +74,6 @@ class Merger {
     check_ends(statics, behaviour, context_, report_);
     limit_stars(services.size(), {count_stars(allow), count_stars(statics), count_stars(deny),
                                   count_stars(break_glass), count_test_stars()});
-    if (sound()) refuse_unenforced();
     if (!sound()) return done();
 
     bool starred = first_star_ != nullptr;
@@ -267,18 +266,6 @@ class Merger {
     ++suggestions_;
     auto meant = did_you_mean(written, candidates());
     return meant ? fmt::format("did you mean {}?", shown(*meant)) : std::move(otherwise);
-  }
-
-  /// What can be read, and is not enforced yet.
-  void refuse_unenforced() {
-    for (auto i : with_single_) {
-      const auto& guards = source_of(i)->guards;
-      if (!guards || !guards->value.confirm) continue;
-      report_.error(Check::not_supported, i, guards->place,
-                    "this version does not enforce `guards.confirm`, so it is refused rather than "
-                    "ignored",
-                    "remove `confirm`; the other limits of `guards` are enforced");
-    }
   }
 
   template <class T>

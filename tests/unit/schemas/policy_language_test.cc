@@ -157,6 +157,29 @@ TEST(PolicyLanguage, PrintedAndLoadedAgainItMeansTheSame) {
   expect_printed_the_same(sound(kLanguage));
 }
 
+TEST(PolicyLanguage, AConfirmationSaysWhatShowsThatATargetIsReached) {
+  using Probe = GuardLimits::Probe;
+  auto guards = [](const std::string& written) {
+    auto policy = sound("knock: 1\ntargets: {edge: {type: nftables}, host: {type: nftables, table: k}}"
+                        "\nguards: {additions: {new_port: allow}, confirm: {targets: [host, edge], "
+                        "within: 5m" + written + "}}\n");
+    expect_printed_the_same(policy);
+    return policy.guards;
+  };
+  auto person = guards("");
+  EXPECT_FALSE(person.ask_new_ports);
+  ASSERT_TRUE(person.confirm);
+  EXPECT_EQ(person.confirm->targets, (std::vector{TargetName("edge"), TargetName("host")}));
+  EXPECT_EQ(person.confirm->within, Duration::minutes(5));
+  EXPECT_FALSE(person.confirm->probe) << "somebody confirms";
+  EXPECT_EQ(guards(", probe: controller-reach").confirm->probe, Probe());
+  EXPECT_EQ(guards(", probe: {tcp: \"192.0.2.1:22\"}").confirm->probe,
+            (Probe{IpAddress::parse("192.0.2.1"), 22}));
+  EXPECT_EQ(guards(", probe: {tcp: \"[2001:db8::1]:65535\"}").confirm->probe,
+            (Probe{IpAddress::parse("2001:db8::1"), 65535}));
+  EXPECT_TRUE(sound("knock: 1\nguards: {additions: {entries: 3}}\n").guards.ask_new_ports);
+}
+
 TEST(PolicyLanguage, SameMeaningSeesEveryField) {
   const auto base = sound(kLanguage);
   using Change = void (*)(Policy&);
@@ -185,6 +208,7 @@ TEST(PolicyLanguage, SameMeaningSeesEveryField) {
       [](Policy& p) { p.behaviour.longest_static.reset(); },
       [](Policy& p) { p.guards.removed_percent = 29; },
       [](Policy& p) { p.guards.confirm.emplace(); },
+      [](Policy& p) { p.guards.ask_new_ports = false; },
       [](Policy& p) { p.tests.emplace_back(); },
       [](Policy& p) { p.tests[0].kind = PolicyTest::Kind::never; },
       [](Policy& p) { p.tests[0].as.user = "eve"; },
