@@ -61,6 +61,11 @@ template <>
 constexpr std::string_view kKind<OwnershipChanged> = "target.ownership";
 
 template <>
+constexpr std::string_view kKind<TargetPaused> = "target.paused";
+template <>
+constexpr std::string_view kKind<TargetResumed> = "target.resumed";
+
+template <>
 constexpr std::string_view kKind<StoreRestored> = "store.restored";
 template <>
 constexpr std::string_view kKind<StoreRecovered> = "store.recovered";
@@ -387,6 +392,12 @@ std::string holder_of(const PolicyAdvanced& f) {
   return f.reason.empty() ? "" : "reason for policy " + f.revision.value;
 }
 std::string holder_of(const OwnershipChanged&) { return ""; }
+std::string holder_of(const TargetPaused& f) {
+  return f.reason.empty() ? "" : "reason for pausing " + f.target.value;
+}
+std::string holder_of(const TargetResumed& f) {
+  return f.reason.empty() ? "" : "reason for resuming " + f.target.value;
+}
 std::string holder_of(const StoreRestored&) { return ""; }
 std::string holder_of(const StoreRecovered& f) {
   return f.reason.empty() ? "" : "reason for going on after a restore";

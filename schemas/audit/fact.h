@@ -192,14 +192,25 @@ struct PolicyReturned {
   TargetName target;
   PolicyRevision policy, previous;
 };
+/// Somebody stopped the work at a target for a time. What must close is closed all the same.
+struct TargetPaused {
+  TargetName target;
+  Instant until;
+  std::string reason;
+};
+/// Before its time. That a pause has ended by itself is no fact.
+struct TargetResumed {
+  TargetName target;
+  std::string reason;
+};
 
 using Fact =
     std::variant<ControllerStarted, PolicyAdopted, PolicyRefused, SessionOpened, SessionExtended,
                  SessionEnded, SignInRefused, ChangeIntended, ChangeApplied, ChangeRejected,
                  EntryExpired, DriftFound, AccountChanged, PlanUsed, GuardAcknowledged, KeyChanged,
-                 KeyRefused, PolicyAdvanced, StoreRestored, StoreRecovered, OwnershipChanged, SessionGroups,
-                          SourceSuspected, SourceCleared, ConfirmationDue, PolicyConfirmed,
-                          PolicyReturned>;
+                 KeyRefused, PolicyAdvanced, StoreRestored, StoreRecovered, OwnershipChanged,
+                 SessionGroups, SourceSuspected, SourceCleared, ConfirmationDue, PolicyConfirmed,
+                 PolicyReturned, TargetPaused, TargetResumed>;
 
 /// The stable id of a fact's kind, as docs/events.md lists it: "session.opened".
 std::string_view kind_of(const Fact& fact);

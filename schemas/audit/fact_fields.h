@@ -189,6 +189,19 @@ void members(C& c, For<C, OwnershipChanged>& f) {
 }
 
 template <class C>
+void members(C& c, For<C, TargetPaused>& f) {
+  c.shown("target", f.target);
+  c.shown("until", f.until);
+  c.personal("reason", f.reason);
+}
+
+template <class C>
+void members(C& c, For<C, TargetResumed>& f) {
+  c.shown("target", f.target);
+  c.personal("reason", f.reason);
+}
+
+template <class C>
 void members(C& c, For<C, KeyChanged>& f) {
   c.shown("key", f.key);
   c.shown("what", f.what);

@@ -283,6 +283,8 @@ Status project_one(Context&, const KeyRefused&) { return {}; }
 Status project_one(Context&, const SourceSuspected&) { return {}; }
 Status project_one(Context&, const SourceCleared&) { return {}; }
 Status project_one(Context&, const OwnershipChanged&) { return {}; }
+Status project_one(Context&, const TargetPaused&) { return {}; }
+Status project_one(Context&, const TargetResumed&) { return {}; }
 Status project_one(Context&, const StoreRestored&) { return {}; }
 Status project_one(Context&, const StoreRecovered&) { return {}; }
 

@@ -112,6 +112,8 @@ inline std::vector<Fact> every_fact() {
                       after(300), "5be1"},
       PolicyConfirmed{TargetName("edge-fw"), PolicyRevision("8d01b7e"), "probe"},
       PolicyReturned{TargetName("edge-fw"), PolicyRevision("8d01b7e"), PolicyRevision("9a3cb70")},
+      TargetPaused{TargetName("edge-fw"), after(120), "the vendor works on it"},
+      TargetResumed{TargetName("edge-fw"), "done earlier"},
   };
 }
 
