@@ -34,7 +34,8 @@ std::map<std::string, std::pair<SetKind, SetChanges>> by_set(
     const std::vector<role::ElementChange>& changes) {
   Changes order;
   order.reserve(changes.size());
-  for (const auto& change : changes) order.push_back(&change);
+  for (const auto& change : changes)
+    if (!change.foreign) order.push_back(&change);
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
     auto ka = key_of(*a), kb = key_of(*b);
     return ka != kb ? ka < kb : a < b;  // they stand in one vector
@@ -114,11 +115,52 @@ void add_elements(Batch& batch, const std::string& table,
   }
 }
 
+Result<ForeignRanges> foreign_ranges(Netlink& netlink, const std::string& table,
+                                     const std::vector<role::ElementChange>& changes) {
+  std::map<std::string, std::pair<SetKind, std::set<Prefix>>> named;
+  for (const auto& change : changes) {
+    if (!change.foreign) continue;
+    SetKind kind{change.prefix.family(), true};  // a host may have been written there too
+    auto& set = named[slot_set(change.slot, kind)];
+    set.first = kind;
+    set.second.insert(change.prefix);
+  }
+  ForeignRanges out;
+  for (const auto& [set, kind_and_prefixes] : named) {
+    const auto& [kind, prefixes] = kind_and_prefixes;
+    auto found = read_ranges(netlink, table, set, kind);
+    if (!found && found.error().kind == ErrorKind::not_found) continue;
+    if (!found) return fail(std::move(found.error()));
+    for (auto& range : *found) {
+      if (range.comment.starts_with("knock:")) continue;
+      auto parts = prefixes_of(range.first, range.last);
+      auto is_named = [&](const Prefix& part) { return prefixes.contains(part); };
+      if (std::ranges::none_of(parts, is_named)) continue;
+      if (!std::ranges::all_of(parts, is_named))
+        return fail(ErrorKind::invalid,
+                    "a part of the range " + range.first.to_string() + "-" +
+                        range.last.to_string() +
+                        ", which somebody wrote by hand: remove it whole, or leave it");
+      out[set].push_back(std::move(range));
+    }
+  }
+  return out;
+}
+
+void remove_ranges(Batch& batch, const std::string& table, const ForeignRanges& ranges) {
+  for (const auto& [set, found] : ranges) {
+    SetKind kind{found.front().first.family(), true};
+    ElementWriter out(batch, NFT_MSG_DELSETELEM, table, set, kind);
+    for (const auto& range : found) out.range(range.first, range.last);
+    out.flush();
+  }
+}
+
 std::map<std::string, SetKind> interval_sets(const std::vector<role::ElementChange>& changes) {
   std::map<std::string, SetKind> out;
   for (const auto& change : changes) {
     auto kind = set_kind_of(change.prefix);
-    if (kind.interval) out.emplace(slot_set(change.slot, kind), kind);
+    if (kind.interval && !change.foreign) out.emplace(slot_set(change.slot, kind), kind);
   }
   return out;
 }

@@ -5,8 +5,10 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "agents/host/layout.h"
+#include "agents/host/table_image.h"
 #include "schemas/role/apply.h"
 
 namespace knock::host {
@@ -26,6 +28,14 @@ using PresentKeys = std::map<std::string, std::set<Prefix>>;
 /// interval sets named in it are left out.
 void add_elements(Batch& batch, const std::string& table,
                   const std::vector<role::ElementChange>& changes, const PresentKeys* present);
+
+/// Ranges that go whole, by set.
+using ForeignRanges = std::map<std::string, std::vector<RangeFound>>;
+/// What `foreign` changes are about. `invalid` when one of them names a part of a range only.
+Result<ForeignRanges> foreign_ranges(Netlink& netlink, const std::string& table,
+                                     const std::vector<role::ElementChange>& changes);
+/// Before add_elements, which leaves `foreign` changes alone.
+void remove_ranges(Batch& batch, const std::string& table, const ForeignRanges& ranges);
 
 /// The interval sets that the changes touch.
 std::map<std::string, SetKind> interval_sets(const std::vector<role::ElementChange>& changes);

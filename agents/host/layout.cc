@@ -287,6 +287,12 @@ Message new_table(const std::string& table, OwnerId owner) {
   return m;
 }
 
+Message delete_table(const std::string& table) {
+  Message m(NFT_MSG_DELTABLE, 0, NFPROTO_INET);
+  m.text(NFTA_TABLE_NAME, table);
+  return m;
+}
+
 Message new_chain(const std::string& table, std::string_view chain) {
   Message m(NFT_MSG_NEWCHAIN, NLM_F_CREATE, NFPROTO_INET);
   m.text(NFTA_CHAIN_TABLE, table).text(NFTA_CHAIN_NAME, chain);
@@ -414,6 +420,13 @@ void ElementWriter::element(const Prefix& prefix, std::uint64_t left_ms, std::st
   }
   auto end = behind(prefix);
   one(prefix.first(), false, left_ms, comment, !end);
+  if (end) one(*end, true, 0, {}, false);
+}
+
+void ElementWriter::range(const IpAddress& first, const IpAddress& last) {
+  start();
+  auto end = last.next();
+  one(first, false, 0, {}, !end);
   if (end) one(*end, true, 0, {}, false);
 }
 

@@ -95,6 +95,7 @@ std::optional<OwnerId> parse_owner_mark(std::string_view text);
 // ---- the parts as messages; `table` is always of family inet
 
 Message new_table(const std::string& table, OwnerId owner);
+Message delete_table(const std::string& table);
 Message new_chain(const std::string& table, std::string_view chain);
 Message new_hook(const std::string& table, std::string_view chain, std::uint32_t hook);
 Message delete_chain(const std::string& table, const std::string& chain);
@@ -131,6 +132,8 @@ class ElementWriter {
   /// With its life and comment; left_ms 0: no timeout (sets that have none).
   void element(const Prefix& prefix, std::uint64_t left_ms, std::string_view comment,
                std::uint64_t tag = 0);
+  /// The key of an interval, whatever its ends.
+  void range(const IpAddress& first, const IpAddress& last);
   /// Must be called at the end.
   void flush();
 

@@ -38,6 +38,9 @@ class Privileged {
   Result<role::FromApply> run(const role::ReadBack& message);
   /// The generation it made. `built_once`: an earlier attempt changed the elements already.
   Result<std::uint32_t> ensure_once(const role::Ensure& message, bool& built_once);
+  Result<role::FromApply> run(const role::TakeOver& message);
+  Result<std::uint32_t> take_over_once(const role::TakeOver& message);
+  Result<std::uint32_t> put_mark(const std::string& table, OwnerId owner);
   Result<role::TableFound> read_once(const std::string& table);
   /// Reads events, then compares. 0 is always good.
   Status check_fence(const std::string& table, std::uint32_t fence);

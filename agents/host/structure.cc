@@ -227,6 +227,51 @@ std::vector<role::ElementChange> add_ground(Batch& batch, const role::Ensure& wa
   return Builder(batch, wanted, have, 0).lay_ground(changes);
 }
 
+namespace {
+
+/// A mark of `former` names `owner`; anything else stays as it is.
+std::string marked_for(std::string comment, OwnerId former, OwnerId owner) {
+  auto was = owner_mark(former);
+  if (comment.starts_with(was)) comment.replace(0, was.size(), owner_mark(owner));
+  return comment;
+}
+
+}  // namespace
+
+void add_take_over(Batch& batch, const role::TakeOver& message, const role::TableFound& found,
+                   std::uint32_t lo) {
+  role::Ensure wanted;
+  wanted.table = message.table;
+  wanted.owner = message.owner;
+  wanted.input = found.input;
+  wanted.forward = found.forward;
+  for (const auto& slot : found.slots)
+    wanted.slots.push_back({slot.name, slot.ports, slot.tickets});
+  wanted.protect = found.protect;
+  wanted.keep = found.keep;
+  batch.add(delete_table(message.table));
+  Builder(batch, wanted, TableImage{}, lo).run();
+  for (const auto& slot : found.slots) {
+    std::map<std::string, std::pair<SetKind, std::vector<const role::ElementFound*>>> sets;
+    for (const auto& element : slot.elements) {
+      if (element.part == role::Part::once) continue;
+      if (element.part != role::Part::open && element.tag == 0) continue;
+      if (element.timed && element.left_ms < kShortestLifeMs) continue;
+      auto kind = set_kind_of(element.prefix, element.part);
+      auto& set = sets[slot_set(slot.name, kind)];
+      set.first = kind;
+      set.second.push_back(&element);
+    }
+    for (const auto& [name, kind_and_elements] : sets) {
+      ElementWriter out(batch, NFT_MSG_NEWSETELEM, message.table, name, kind_and_elements.first);
+      for (const auto* element : kind_and_elements.second)
+        out.element(element->prefix, element->timed ? element->left_ms : 0,
+                    marked_for(element->comment, message.former, message.owner), element->tag);
+      out.flush();
+    }
+  }
+}
+
 role::TableFound describe(const TableImage& image) {
   role::TableFound out;
   out.exists = image.exists;

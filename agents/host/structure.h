@@ -14,6 +14,11 @@ namespace knock::host {
 void add_structure(Batch& batch, const role::Ensure& wanted, const TableImage& have,
                    std::uint32_t lo);
 
+/// The same table with the same elements, for another owner: the old one goes and a new one comes
+/// in one transaction. `found` is the whole of it as it stands.
+void add_take_over(Batch& batch, const role::TakeOver& message, const role::TableFound& found,
+                   std::uint32_t lo);
+
 /// What interval sets that do not stand yet will hold, to be committed before the rules that ask
 /// them; gives the changes that are left for later. Empty `batch`: there is nothing of the kind.
 ///

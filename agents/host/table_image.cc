@@ -259,31 +259,16 @@ std::optional<IpAddress> before(const IpAddress& address) {
   return IpAddress::from_bytes({bytes.data(), all.size()});
 }
 
-/// The fewest prefixes that are exactly first…last.
-void add_range(const IpAddress& first, const IpAddress& last, const role::ElementFound& like,
-               std::vector<role::ElementFound>& out) {
-  std::optional<IpAddress> at = first;
-  while (at && *at <= last) {
-    int length = at->bits();
-    while (length > 0 && at->first_of(length - 1) == *at && at->last_of(length - 1) <= last)
-      --length;
-    auto element = like;
-    element.prefix = Prefix::of(*at, length);
-    at = element.prefix.last().next();
-    out.push_back(std::move(element));
-  }
-}
-
-std::vector<role::ElementFound> join_intervals(const std::vector<RawElement>& raw) {
-  std::vector<role::ElementFound> out;
+/// Calls `each` with every interval: its first and last address, and what was written there.
+template <class Each>
+void join_intervals(const std::vector<RawElement>& raw, Each each) {
   const RawElement* open = nullptr;
   for (const auto& element : raw) {
     auto last = before(element.key);
-    if (open != nullptr && last) add_range(open->key, *last, open->found, out);
+    if (open != nullptr && last) each(open->key, *last, open->found);
     open = element.end ? nullptr : &element;
   }
-  if (open != nullptr) add_range(open->key, open->key.last_of(0), open->found, out);
-  return out;
+  if (open != nullptr) each(open->key, open->key.last_of(0), open->found);
 }
 
 }  // namespace
@@ -385,8 +370,8 @@ static Result<std::optional<std::uint32_t>> count_elements(Netlink& netlink,
 
 // All is seen when as many live as the kernel counts. Where it counts expired ones too, or does not
 // tell, passes go on until several in a row see nothing new.
-Result<std::vector<role::ElementFound>> read_elements(Netlink& netlink, const std::string& table,
-                                                      std::string_view set, SetKind kind) {
+static Result<std::vector<RawElement>> read_raw(Netlink& netlink, const std::string& table,
+                                                std::string_view set, SetKind kind) {
   constexpr int kQuietPasses = 2;
   ElementCollector all;
   int quiet = 0;
@@ -404,13 +389,49 @@ Result<std::vector<role::ElementFound>> read_elements(Netlink& netlink, const st
     if (count && all.living() >= *count) break;
     quiet = all.found_more() ? 0 : quiet + 1;
   }
-  auto raw = std::move(all).take();
-  if (kind.interval) return join_intervals(raw);
+  return std::move(all).take();
+}
+
+Result<std::vector<role::ElementFound>> read_elements(Netlink& netlink, const std::string& table,
+                                                      std::string_view set, SetKind kind) {
+  KNOCK_ASSIGN(auto raw, read_raw(netlink, table, set, kind));
   std::vector<role::ElementFound> out;
+  if (kind.interval) {
+    join_intervals(raw, [&](const IpAddress& first, const IpAddress& last, const auto& like) {
+      for (const auto& prefix : prefixes_of(first, last)) {
+        out.push_back(like);
+        out.back().prefix = prefix;
+      }
+    });
+    return out;
+  }
   out.reserve(raw.size());
   for (auto& element : raw) {
     out.push_back(std::move(element.found));
     out.back().prefix = Prefix::host(element.key);
+  }
+  return out;
+}
+
+Result<std::vector<RangeFound>> read_ranges(Netlink& netlink, const std::string& table,
+                                            std::string_view set, SetKind kind) {
+  KNOCK_ASSIGN(auto raw, read_raw(netlink, table, set, kind));
+  std::vector<RangeFound> out;
+  join_intervals(raw, [&](const IpAddress& first, const IpAddress& last, const auto& like) {
+    out.push_back({first, last, like.comment});
+  });
+  return out;
+}
+
+std::vector<Prefix> prefixes_of(const IpAddress& first, const IpAddress& last) {
+  std::vector<Prefix> out;
+  std::optional<IpAddress> at = first;
+  while (at && *at <= last) {
+    int length = at->bits();
+    while (length > 0 && at->first_of(length - 1) == *at && at->last_of(length - 1) <= last)
+      --length;
+    out.push_back(Prefix::of(*at, length));
+    at = out.back().last().next();
   }
   return out;
 }

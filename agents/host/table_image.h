@@ -55,6 +55,17 @@ Result<TableImage> read_table(Netlink& netlink, const std::string& table);
 /// how they write a rule back, so it is computed from what was read, never from what was sent.
 std::string mark_of(const TableImage& image, OwnerId owner);
 
+/// An element of an interval set as somebody wrote it.
+struct RangeFound {
+  IpAddress first, last;
+  std::string comment;
+};
+/// Sorted. `not_found`: there is no such set.
+Result<std::vector<RangeFound>> read_ranges(Netlink& netlink, const std::string& table,
+                                            std::string_view set, SetKind kind);
+/// The fewest prefixes that are exactly first…last.
+std::vector<Prefix> prefixes_of(const IpAddress& first, const IpAddress& last);
+
 /// Elements of one set, sorted; a range that is no prefix comes as the prefixes it is made of.
 Result<std::vector<role::ElementFound>> read_elements(Netlink& netlink, const std::string& table,
                                                       std::string_view set, SetKind kind);

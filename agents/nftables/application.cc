@@ -240,12 +240,19 @@ class Application {
 
   void add_elements(const Change& change, std::vector<role::ElementChange>& out) const {
     role::ElementChange open{false, change.slot, change.prefix, 0, {}};
+    if (change.handle == kForeignHandle) {
+      auto foreign = open;
+      foreign.foreign = true;
+      out.push_back(std::move(foreign));
+    }
     // Time goes on while a plan is carried out: what has no life left is taken away.
     auto life = left(change);
-    bool stands = change.action != Action::remove && life > 0;
+    bool stands = (change.action != Action::remove || change.released) && life > 0;
     bool by_connection = stands && change.lasts != Lasts::until_deadline;
     std::string marker;
-    if (stands)
+    if (stands && change.released)
+      marker = released_comment(access_.owner, *change.until);
+    else if (stands)
       marker = to_string(Marker{access_.owner, *change.until,
                                 entry_id(access_.target, change.prefix, change.slot)});
     if (stands && !by_connection) {
@@ -362,6 +369,10 @@ std::optional<StayComment> parse_stay_comment(std::string_view comment) {
   out.lasts = Lasts::disconnect;
   out.come_by = Instant{std::int64_t(seconds) * 1000};
   return out;
+}
+
+std::string released_comment(OwnerId owner, Instant until) {
+  return fmt::format("released:{}:{:010x}", owner.to_string(), std::uint64_t(until.seconds()));
 }
 
 std::string nftables_fence(std::uint32_t generation) {

@@ -30,8 +30,9 @@ inline constexpr std::size_t kApplyBatch = 20'000;
 struct TableState {
   std::optional<Structure> structure;  // as last read or built; nothing: not known
   bool exists = false;
-  bool intact = false;            // nothing but what a structure tells has to be built anew
-  std::set<std::string> tickets;  // slots with sets for what lasts by connection
+  std::optional<OwnerId> other_owner;  // whose it is, when it is not ours
+  bool intact = false;                 // nothing but what a structure tells has to be built anew
+  std::set<std::string> tickets;       // slots with sets for what lasts by connection
   /// What stands in those, by slot and address: only who knows its tag can take an element away.
   std::map<std::pair<std::string, Prefix>, std::set<std::pair<role::Part, std::uint64_t>>> parts;
 };
@@ -55,6 +56,11 @@ struct StayComment {
   Instant come_by;
 };
 std::optional<StayComment> parse_stay_comment(std::string_view comment);
+
+/// ObservedItem::handle of an entry that carries no mark of ours.
+inline constexpr std::string_view kForeignHandle = "foreign";
+/// The comment of an entry that was released: whose it was, and until when it is to stand.
+std::string released_comment(OwnerId owner, Instant until);
 
 /// A generation as the core keeps it: "" when it is not known.
 std::string nftables_fence(std::uint32_t generation);

@@ -71,6 +71,7 @@ class NftablesProvider final : public Provider {
 
  private:
   Result<role::TableFound> read(Deadline deadline);
+  Status take_over(OwnerId former, std::uint32_t fence, Deadline deadline);
   ObservedSlot observed_slot(role::SlotFound& slot) const;
   ObservedItem observed_open(const role::ElementFound& element) const;
   std::optional<ObservedItem> observed_parts(std::span<const role::ElementFound> parts) const;
@@ -119,21 +120,16 @@ Result<role::TableFound> NftablesProvider::read(Deadline deadline) {
   auto* found = std::get_if<role::TableFound>(&answer);
   if (found == nullptr)
     return fail(ErrorKind::internal, "the apply role answered something else than a table");
-  if (found->exists && found->owner != owner_)
+  if (found->exists && found->owner == OwnerId{})
     return fail(ErrorKind::unauthorized,
-                found->owner == OwnerId{}
-                    ? fmt::format("table inet {} was not made by knock: give this target another "
-                                  "table, or remove that one",
-                                  settings_.table)
-                    : fmt::format("table inet {} belongs to the installation {}, and this one is "
-                                  "{}: give this target another table",
-                                  settings_.table, found->owner.to_string(), owner_.to_string()));
-  table_ = {structure_of(*found),
-            found->exists,
-            found->intact && found->input == hooked(Hook::input) &&
-                found->forward == hooked(Hook::forward),
-            {},
-            {}};
+                fmt::format("table inet {} was not made by knock: give this target another "
+                            "table, or remove that one",
+                            settings_.table));
+  table_.structure = structure_of(*found);
+  table_.exists = found->exists;
+  if (found->exists && found->owner != owner_) table_.other_owner = found->owner;
+  table_.intact = found->intact && found->input == hooked(Hook::input) &&
+                  found->forward == hooked(Hook::forward);
   remember_tickets(*found);
   return std::move(*found);
 }
@@ -156,8 +152,15 @@ ObservedItem NftablesProvider::observed_open(const role::ElementFound& element) 
   ObservedItem item;
   item.prefix = element.prefix;
   auto marker = parse_marker(element.comment);
-  item.ours = marker && marker->owner == owner_;
+  item.ours = marker && marker->owner == owner_ && !table_.other_owner;
   if (item.ours) item.until = marker->until;
+  if (!item.ours) {
+    item.handle = kForeignHandle;
+    if (marker)
+      item.mark = ObservedItem::Mark::other_owner;
+    else if (is_unknown_marker(element.comment))
+      item.mark = ObservedItem::Mark::unknown;
+  }
   if (element.timed) item.left = Duration{std::int64_t(element.left_ms)};
   if (!item.ours) item.comment = printable(element.comment);
   return item;
@@ -244,11 +247,21 @@ Result<Observed> NftablesProvider::observe(Deadline deadline) {
   Observed out;
   out.at = SystemClock().now();
   out.exists = found->exists;
+  out.other_owner = table_.other_owner;
   out.fence = nftables_fence(found->fence);
   out.structure = *table_.structure;
   out.structure_differs = table_.exists && !table_.intact;
   for (auto& slot : found->slots) out.slots.push_back(observed_slot(slot));
   return out;
+}
+
+Status NftablesProvider::take_over(OwnerId former, std::uint32_t fence, Deadline deadline) {
+  table_ = {};
+  KNOCK_ASSIGN(auto answer,
+               channel_->call(role::TakeOver{0, settings_.table, fence, owner_, former}, deadline));
+  if (auto* failed = std::get_if<role::Failed>(&answer))
+    return fail(failed->kind, "nftables: " + failed->why);
+  return {};
 }
 
 Result<Outcome> NftablesProvider::apply(const TargetPlan& plan, const Structure&, Instant now,
@@ -259,10 +272,23 @@ Result<Outcome> NftablesProvider::apply(const TargetPlan& plan, const Structure&
   if (!fence)
     return fail(ErrorKind::invalid,
                 "nftables: the plan's fence is no generation number: " + printable(plan.fence));
-  if (!table_.structure) {
+  if (plan.take_over) {
+    KNOCK_CHECK(take_over(*plan.take_over, *fence, deadline));
+    fence = 0;
+  }
+  // What is written without a fence is written to what was read just now, whoever owned it before.
+  if (!table_.structure || *fence == 0) {
     auto found = read(deadline);
     if (!found) return fail_within("nftables", found);
+    fence = found->fence;
   }
+  if (table_.other_owner)
+    return fail(ErrorKind::unauthorized,
+                fmt::format("nftables: table inet {} belongs to the installation {}, and this one "
+                            "is {}: nothing is written there; give this target another table, or "
+                            "take that one over with `knock adopt --take-over {}`",
+                            settings_.table, table_.other_owner->to_string(), owner_.to_string(),
+                            target_.value));
   auto outcome = apply_to_table({target_, settings_.table, owner_, hooked(Hook::input),
                                  hooked(Hook::forward), *channel_, table_, random_},
                                 plan, now, deadline, *fence);

@@ -186,8 +186,10 @@ class Differ {
   /// Such a slot stays: what is not ours would go with it.
   bool holds_foreign(const std::string& slot) const {
     const ObservedSlot* seen = find_slot(in_.observed.slots, slot);
-    return seen != nullptr && std::any_of(seen->items.begin(), seen->items.end(),
-                                          [](const ObservedItem& item) { return !item.ours; });
+    return seen != nullptr &&
+           std::any_of(seen->items.begin(), seen->items.end(), [&](const ObservedItem& item) {
+             return !item.ours && (!in_.owns_container || item.mark == ObservedItem::Mark::unknown);
+           });
   }
 
   /// First the new ones beside the old, later without the old: an operator who gets an entry
@@ -384,9 +386,42 @@ class Differ {
   }
 
   void surplus(const Place& place, const ObservedItem& item) {
-    if (!item.ours) return foreign(place, item, "foreign, left alone");
+    if (!item.ours) return not_ours(place, item);
     const AppliedEntry* was = applied_.find(place.slot, item.prefix);
     removal(place, item, was, reason_to_remove(place.slot, item, was));
+  }
+
+  void not_ours(const Place& place, const ObservedItem& item) {
+    switch (item.mark) {
+      case ObservedItem::Mark::unknown:
+        return foreign(place, item, "carries a mark of a version we do not know, left alone");
+      case ObservedItem::Mark::other_owner:
+        if (in_.owns_container) break;
+        return foreign(place, item, "carries the mark of another installation, left alone");
+      case ObservedItem::Mark::none:
+        if (in_.owns_container) break;
+        return foreign(place, item, "foreign, left alone");
+    }
+    removal(place, item, nullptr, Reason::drift);
+    changes_.back().detail = "added out of band";
+  }
+
+  /// Somebody said that what stands there without our mark is ours.
+  bool may_take(const std::string& slot, const ObservedItem& have) const {
+    if (have.mark == ObservedItem::Mark::unknown) return false;
+    return in_.owns_container ||
+           (in_.adopted != nullptr && in_.adopted->contains({slot, have.prefix}));
+  }
+
+  /// The same address is wanted, and stands open by what is not ours.
+  void take(const Slot& slot, const Item& item, const ObservedItem& have) {
+    if (!closed_because(slot.name, item).empty()) {
+      not_ours(place_of(slot), have);
+      return left_closed(slot, item, nullptr);
+    }
+    addition(Action::add, reason_to_add(slot, item), slot, item,
+             "stood there without our mark, marked now");
+    changes_.back().handle = have.handle;
   }
 
   void foreign(const Place& place, const ObservedItem& item, std::string detail) {
@@ -457,6 +492,7 @@ class Differ {
   }
 
   void both(const Slot& slot, const Item& item, const ObservedItem& have) {
+    if (!have.ours && may_take(slot.name, have)) return take(slot, item, have);
     if (!have.ours) {
       foreign(place_of(slot), have,
               "the same address is open by somebody else's entry: its deadline is not ours to "

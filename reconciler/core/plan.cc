@@ -80,6 +80,9 @@ std::vector<Change> changes_of(const TargetPlanInput& in, const Observed& observ
   input.only = in.only;
   input.protected_before = in.protected_before;
   input.had_ticket = in.had_ticket;
+  input.owns_container =
+      ownership_now(in.target, in.stewardship) == Ownership::exclusive && in.stewardship.exclusive;
+  input.adopted = in.stewardship.adopted;
   return diff(input);
 }
 
@@ -105,6 +108,12 @@ std::size_t count_writes(std::span<const Change> changes) {
   }));
 }
 
+bool by_sessions(const Item& item) {
+  return std::all_of(item.causes.begin(), item.causes.end(), [](const Attribution& cause) {
+    return cause.kind == Attribution::Kind::session;
+  });
+}
+
 /// What a reviewer should know about this kind of target.
 void add_limits(const TargetPlanInput& in, TargetPlan& plan) {
   auto note = [&](Finding::Level level, const char* id, std::string sentence) {
@@ -118,10 +127,19 @@ void add_limits(const TargetPlanInput& in, TargetPlan& plan) {
   for (const Slot& slot : in.desired.slots) wanted += slot.items.size();
   auto room = in.capabilities.max_entries;
   if (in.target.capacity && (room == 0 || *in.target.capacity < room)) room = *in.target.capacity;
+  std::size_t sessions = 0;
+  for (const Slot& slot : in.desired.slots)
+    sessions += std::size_t(std::count_if(slot.items.begin(), slot.items.end(), by_sessions));
   if (room > 0 && wanted > room)
     note(Finding::Level::warning, "target.full",
          fmt::format("has room for {}, and {} are wanted", counted(room, "entry", "entries"),
                      wanted));
+  else if (room > 0 && in.target.capacity_reserve > 0 &&
+           sessions + in.target.capacity_reserve > room)
+    note(Finding::Level::warning, "target.full",
+         fmt::format("has room for {} besides its reserve of {}, and sessions want {}",
+                     counted(room - std::min(room, in.target.capacity_reserve), "entry", "entries"),
+                     in.target.capacity_reserve, sessions));
   using Cuts = Capabilities::CutsEstablished;
   if (any(Action::remove) && in.capabilities.cuts_established == Cuts::never)
     note(Finding::Level::warning, "target.keeps-connections",
@@ -146,6 +164,8 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
     out.plan.readable = false;
     out.plan.unreadable_because = in.observed.error().text();
     out.plan.changes = changes_of(in, nothing_read());
+    if (ownership_now(in.target, in.stewardship) == Ownership::observe)
+      only_observe(out.plan.changes, in.capabilities);
     order(out.plan.changes, {});
     out.plan.writes = count_writes(out.plan.changes);
     return out;
@@ -155,7 +175,18 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   count(observed, out.plan);
   if (!observed.complete) out.plan.findings.push_back(read_in_part(in.target.name));
   if (observed.complete && !in.only) out.plan.state = state_of(observed);
+  if (!in.only)
+    for (Finding& finding :
+         ownership_findings(in.target, in.stewardship, in.capabilities, observed))
+      out.plan.findings.push_back(std::move(finding));
+  if (observed.other_owner) {
+    out.plan.calls = 0;
+    return out;
+  }
   auto changes = changes_of(in, observed);
+  if (in.stewardship.orphaned) leave_standing(changes, in.capabilities);
+  if (ownership_now(in.target, in.stewardship) == Ownership::observe)
+    only_observe(changes, in.capabilities);
   Guarded guarded;
   if (in.acknowledged)
     guarded.pass = std::move(changes);

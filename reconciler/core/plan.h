@@ -6,12 +6,12 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <vector>
 
 #include "reconciler/core/diff.h"
 #include "reconciler/core/evaluate.h"
+#include "reconciler/core/ownership.h"
 #include "reconciler/core/people.h"
 #include "reconciler/interfaces/fact_store.h"
 #include "reconciler/interfaces/provider.h"
@@ -21,14 +21,6 @@
 namespace knock {
 
 class LiveSessions;
-
-/// What people said about a target besides its `ownership` in the policy.
-struct Stewardship {
-  bool exclusive = false;  // its container is ours as a whole, if policy still says exclusive
-  bool released = false;   // nothing is written to it, whatever policy says
-  /// DiffInput::adopted.
-  const std::set<std::pair<std::string, Prefix>>* adopted = nullptr;
-};
 
 struct TargetPlanInput {
   const Target& target;

@@ -20,6 +20,7 @@ bool Reconciler::stands_on(const TargetName& name, const std::string& slot,
                            const Prefix& prefix) const {
   auto target = targets_.find(name);
   if (target == targets_.end()) return false;
+  if (observed_only(*target->second)) return true;  // whatever is open there, nobody waits for it
   const auto& applied = target->second->applied;
   for (int length = prefix.length(); length >= 0; --length) {
     auto at = applied.find({slot, Prefix::of(prefix.network(), length)});

@@ -152,9 +152,14 @@ PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& 
   };
   // All that is asked of the target is known: its own runs wait no longer.
   if (in.release) in.release(target);
+  Stewardship stewardship;
+  if (in.stewardship)
+    stewardship = in.stewardship(target);
+  else
+    stewardship.orphaned = leaving && target.on_remove == OnRemove::orphan;
   return plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr, observed,
                       applied, in.now, in.ended, false, std::nullopt, in.sessions, before,
-                      in.approvals, limits, tripped, had_one, &evaluated.live});
+                      in.approvals, limits, tripped, had_one, &evaluated.live, stewardship});
 }
 
 /// Whom the plan drains: those that left already, and those that `policy` lets go.
@@ -262,9 +267,12 @@ std::vector<PlannedTarget> protections(const PolicyPlanInput& in) {
   return out;
 }
 
-Finding gone(const TargetName& name) {
-  return {Finding::Level::warning, "target.gone", name,
-          "is no longer in the policy: its entries are closed, its ports stay protected"};
+Finding gone(const Target& target) {
+  return {Finding::Level::warning, "target.gone", target.name,
+          target.on_remove == OnRemove::orphan
+              ? "is no longer in the policy: its entries stay until they end there by themselves, "
+                "its ports stay protected"
+              : "is no longer in the policy: its entries are closed, its ports stay protected"};
 }
 
 }  // namespace
@@ -278,7 +286,7 @@ Plan plan_of_policies(const PolicyPlanInput& in) {
   if (in.in_force == nullptr) return plan;
   for (const Target& target : in.in_force->targets)
     if (in.policy.target(target.name) == nullptr && asked_for(in.only, target.name))
-      plan.findings.push_back(gone(target.name));
+      plan.findings.push_back(gone(target));
   auto pairs = comparisons(*in.in_force, in.policy);
   if (pairs <= kMostComparisons)
     plan.figures = compare_unlisted(*in.in_force, in.policy, in.sources);
@@ -310,7 +318,7 @@ Plan make_plan(const PlannerInput& in) {
   plan.scope.targets = in.only;
   std::sort(plan.scope.targets.begin(), plan.scope.targets.end());
   plan.findings = shared_addresses(evaluated.of(in.policy), in.sessions, in.now, in.only);
-  for (const Target& target : leaving) plan.findings.push_back(gone(target.name));
+  for (const Target& target : leaving) plan.findings.push_back(gone(target));
   return plan;
 }
 

@@ -65,6 +65,8 @@ struct PlannerInput {
   std::function<std::optional<Instant>(const TargetName&)> adopted_on = {};
   /// DiffInput::had_ticket of a target; may be empty.
   std::function<Tickets(const TargetName&)> tickets = {};
+  /// What people said about a target at this place; may be empty.
+  std::function<Stewardship(const Target&)> stewardship = {};
 };
 
 Plan make_plan(const PlannerInput& input);

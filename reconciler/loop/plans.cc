@@ -4,35 +4,11 @@
 #include <algorithm>
 
 #include "base/failpoint.h"
+#include "reconciler/loop/borrowed.h"
 #include "reconciler/loop/reconciler.h"
 #include "reconciler/loop/target_state.h"
 
 namespace knock {
-
-/// What a plan uses of targets. A loop's own target is busy until it is given back.
-struct Reconciler::Borrowed {
-  Reconciler& loop;
-  NewTargets new_targets;
-  std::map<TargetName, std::unique_ptr<Provider>> own;
-  std::map<TargetName, TargetState*> taken;
-  std::vector<TargetName> not_read;
-
-  Provider* provider(const TargetName& name) const {
-    if (auto at = own.find(name); at != own.end()) return at->second.get();
-    auto at = taken.find(name);
-    return at == taken.end() ? nullptr : at->second->provider.get();
-  }
-  void release(const TargetName& name) {
-    own.erase(name);
-    if (auto at = taken.find(name); at != taken.end()) {
-      loop.give_back(*at->second);
-      taken.erase(at);
-    }
-  }
-  ~Borrowed() {
-    for (auto& [name, state] : taken) loop.give_back(*state);
-  }
-};
 
 void Reconciler::give_back(TargetState& state) {
   Lock lock(mutex_);
@@ -151,6 +127,13 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
   };
   input.observe = [&](const Target& target) { return observe_for_plan(target, borrowed); };
   input.provider = [&](const Target& target) { return borrowed.provider(target.name); };
+  input.stewardship = [&](const Target& target) {
+    Lock lock(mutex_);
+    auto at = targets_.find(target.name);
+    bool leaving = candidate.target(target.name) == nullptr;
+    return at == targets_.end() ? Custody().stewardship(target, leaving)
+                                : at->second->custody.stewardship(target, leaving);
+  };
   input.release = [&](const Target& target) { borrowed.release(target.name); };
   if (what_if.people) input.approvals = what_if.people->approvals;
   auto plan = make_plan(input);

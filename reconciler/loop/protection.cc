@@ -37,7 +37,8 @@ ChangeApplied no_longer_known(const TargetName& target, const PolicyRevision& po
   return {0, target, policy, change};
 }
 
-Result<Protection> protection_by_log(const FactStore& store) {
+Result<Protection> protection_by_log(const FactStore& store,
+                                     const std::function<Status(const Record&)>& each) {
   Protection out;
   std::uint64_t after = 0;
   for (bool more = true; more;) {
@@ -45,6 +46,7 @@ Result<Protection> protection_by_log(const FactStore& store) {
     more = records.size() == kAtOnce;
     if (!records.empty()) after = records.back().seq;
     for (const Record& record : records) {
+      if (each) KNOCK_CHECK(each(record));
       if (!may_be_about_ports(record)) continue;
       KNOCK_ASSIGN(auto fact, decode(record.fact));
       if (const auto* done = std::get_if<ChangeApplied>(&fact))

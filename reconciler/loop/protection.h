@@ -3,6 +3,7 @@
 // opened it: only what we did ourselves tells healing from a new thing.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -23,7 +24,8 @@ void note_protection(std::vector<PortRange>& ports, const Change& change);
 ChangeApplied no_longer_known(const TargetName& target, const PolicyRevision& policy,
                               const std::vector<PortRange>& ports);
 
-/// Reads the whole log once.
-Result<Protection> protection_by_log(const FactStore& store);
+/// Reads the whole log once; `each` is called with every record, and may be empty.
+Result<Protection> protection_by_log(const FactStore& store,
+                                     const std::function<Status(const Record&)>& each = {});
 
 }  // namespace knock

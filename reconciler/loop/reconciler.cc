@@ -29,13 +29,17 @@ Status Reconciler::start() {
   KNOCK_ASSIGN(auto head, store_.head());
   KNOCK_ASSIGN(auto sessions, store_.live_sessions(clock_.now()));
   KNOCK_ASSIGN(auto open, store_.open_intents());
-  KNOCK_ASSIGN(auto protection, protection_by_log(store_));
+  std::map<TargetName, Custody> custody;
+  KNOCK_ASSIGN(auto protection, protection_by_log(store_, [&](const Record& record) {
+                 return note_ownership(custody, record);
+               }));
   Lock lock(mutex_);
   // A batch writes at least one record, so numbers are never used twice.
   next_batch_ = head + 1;
   for (const ChangeIntended& intent : open) next_batch_ = std::max(next_batch_, intent.batch + 1);
   open_intents_ = std::move(open);
   protection_ = std::move(protection);
+  custody_ = std::move(custody);
   for (Session& session : sessions) {
     due_at({session.expires, session.id, {}, {}, {}});
     add_live(session);
@@ -149,6 +153,7 @@ void Reconciler::make_targets(const Policy& policy) {
     if (state == nullptr) {
       state = std::make_unique<TargetState>(target.name, target);
       enqueue(*state);
+      if (auto known = custody_.extract(target.name)) state->custody = std::move(known.mapped());
       read_records(*state);
     }
     state->leaving = false;
@@ -312,12 +317,15 @@ std::vector<SessionOnTarget> Reconciler::where_locked(const Session& session) co
         auto entry = state.entry_around(reach.service.value, session.address, reach.prefix);
         bool refused = state.refused.contains({reach.service.value, reach.prefix});
         note_ticket(state, session, reach, row);
+        row.observed_only = observed_only(state);
         row.open = !refused && entry != state.applied.end() && entry->second.until > clock_.now();
         if (row.open)
           row.until = std::min(row.until, entry->second.until);
         else
           row.problem = row.given && !waits(state) && !busy(state)
                             ? "its one connection was given already; for another, sign in again"
+                        : row.observed_only
+                            ? "this target is observed only: nothing is opened there"
                         : refused ? "closed by the firewall's administrator; to ask for it again, "
                                     "sign in again"
                                   : why_not_open(state, *service, reach.prefix);
@@ -338,8 +346,9 @@ std::vector<SessionOnTarget> Reconciler::wait_open(const Session& session,
   Lock lock(mutex_);
   auto all_open = [&] {
     auto rows = where_locked(session);
-    return stopping_ ||
-           std::all_of(rows.begin(), rows.end(), [](const SessionOnTarget& r) { return r.open; });
+    return stopping_ || std::all_of(rows.begin(), rows.end(), [](const SessionOnTarget& r) {
+             return r.open || r.observed_only;
+           });
   };
   settled_.wait_until(lock, deadline.at, all_open);
   return where_locked(session);

@@ -27,6 +27,7 @@
 
 #include "base/random.h"
 #include "reconciler/interfaces/fact_store.h"
+#include "reconciler/loop/custody.h"
 #include "reconciler/loop/meter.h"
 #include "reconciler/loop/planner.h"
 #include "reconciler/loop/protection.h"
@@ -59,9 +60,10 @@ struct SessionOnTarget {
   bool open = false;
   std::string problem;  // why not yet
   Lasts lasts = Lasts::until_deadline;
-  Instant come_by;     // disconnect
-  bool given = false;  // first_connection: this sign-in was given its ticket here
-  bool used = false;   // and a connection took it, as of the last reading
+  Instant come_by;             // disconnect
+  bool given = false;          // first_connection: this sign-in was given its ticket here
+  bool used = false;           // and a connection took it, as of the last reading
+  bool observed_only = false;  // nothing is written there: it will not open
 };
 
 class Reconciler {
@@ -107,6 +109,15 @@ class Reconciler {
   /// Lets the held changes of exactly this plan go. Kind `conflict` when the plan is another by
   /// now.
   Status acknowledge(const Actor& actor, std::string_view plan_id);
+
+  /// What an act would do to a target of the policy in force, as that is now. Reads it.
+  Result<OwnershipPlan> ownership_plan(const TargetName& name, OwnershipAct act);
+  /// Does it, when it is still what `plan_id` names; kind `conflict` when it is another thing by
+  /// now. Durable when it returns; the target follows.
+  Status change_ownership(const Actor& actor, const TargetName& name, OwnershipAct act,
+                          std::string_view plan_id);
+  /// Waits until what was said is carried out, or cannot be just now; "" or why not.
+  std::string wait_for_ownership(const TargetName& name, Deadline deadline) const;
 
   /// What this session may reach and where it is open already.
   std::vector<SessionOnTarget> where(const Session& session) const;
@@ -162,6 +173,17 @@ class Reconciler {
   std::unique_ptr<TargetState> forget_if_drained(TargetState& state, bool good);
   std::unique_ptr<Provider> change_place(TargetState& state, std::vector<Fact>& facts);
   Status make_provider(TargetState& state);
+
+  // ownership.cc
+  static bool observed_only(const TargetState& state);
+  Status settle_custody(TargetState& state, Run& run, Result<Observed>& observed);
+  Status belongs_to_another(TargetState& state, const Run& run, const Observed& observed);
+  void alarm_marks(TargetState& state, const Observed& observed);
+  Status settle_exclusive(TargetState& state, Run& run, const Observed& observed);
+  PlannedTarget plan_release(const TargetState& state, const Run& run,
+                             const Observed& observed) const;
+  void finish_custody(TargetState& state, const Run& run);
+  Status add_released(const Observed& observed, OwnershipPlan& out) const;
 
   // execute.cc
   Status execute(TargetState& state, const Run& run, const TargetPlan& plan);
@@ -260,6 +282,7 @@ class Reconciler {
   std::deque<SessionId> ended_order_;
   std::vector<std::pair<Actor, Fact>> unwritten_;  // ends that the log did not take yet
   std::vector<ChangeIntended> open_intents_;       // of an earlier process
+  std::map<TargetName, Custody> custody_;          // of targets that are not in `targets_` (yet)
   Protection protection_;  // by the log, of targets that are not in `targets_` (yet)
   std::map<TargetName, std::unique_ptr<TargetState>> targets_;
   WorkQueue queue_;

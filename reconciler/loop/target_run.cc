@@ -150,11 +150,14 @@ std::unique_ptr<Reconciler::TargetState> Reconciler::forget_if_drained(TargetSta
   bool drained = false;
   if (good && state.view && state.status.held == 0) {
     state.view->count(state.status);
-    drained = state.status.owned == 0;
+    drained = state.status.owned == 0 || state.target.on_remove == OnRemove::orphan;
   }
+  // Nothing of another installation's is ours to drain.
+  drained = drained || state.custody.alarmed_owner;
   bool never = state.provider == nullptr && state.applied.empty() && state.unanswered.empty();
   if (!drained && !never) return nullptr;
   protection_[state.name] = state.protected_before;
+  custody_[state.name] = state.custody;
   queue_.remove(state.key);
   return std::move(targets_.extract(TargetName(state.name)).mapped());
 }
@@ -180,6 +183,7 @@ std::unique_ptr<Provider> Reconciler::change_place(TargetState& state, std::vect
   for (int i = 2; targets_.contains(name); ++i)
     name = TargetName(state.name.value + " (former place " + std::to_string(i) + ")");
   before.name = name;
+  before.on_remove = OnRemove::drain;  // it does not leave the policy
   auto former = std::make_unique<TargetState>(name, before);
   former->leaving = true;
   former->provider = std::move(state.provider);
@@ -256,6 +260,7 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
   run.adopted = state.adopted;
   if (state.tripped_for == policy_) run.tripped = state.status.guards;
   run.leaving = state.leaving;
+  run.custody = state.custody;
   run.stopping = stopping_;
   if (state.acknowledged_for == policy_) run.acknowledged = state.acknowledged;
   run.now = clock_.now();
@@ -294,7 +299,8 @@ std::function<bool(const std::string&, const Prefix&, const SessionId&)> Reconci
 bool Reconciler::host_run(TargetState& state, const std::set<IpAddress>& hosts) {
   if (!state.provider || !state.view || hosts.size() > 64) return false;
   Run run = snapshot(state, &hosts);
-  if (run.leaving || run.stopping || run.misplaced || run.in_force != run.policy || run.adopted)
+  if (run.leaving || run.stopping || run.misplaced || run.in_force != run.policy || run.adopted ||
+      run.custody.pending())
     return false;
   TargetPlan all;
   all.target = state.name;
@@ -315,6 +321,7 @@ bool Reconciler::host_run(TargetState& state, const std::set<IpAddress>& hosts) 
         applied,    run.now,     [this](const SessionId& id) { return ended(id); },
         false,      host,        run.sessions};
     input.had_ticket = had_ticket_in(run);
+    input.stewardship = run.custody.stewardship(run.target, run.leaving);
     auto planned = plan_target(input);
     if (!planned.plan.held.empty()) return false;
     settle_standing(run, applied, desired, *observed, settled);
@@ -382,6 +389,7 @@ PlannedTarget Reconciler::plan_run(const TargetState& state, const Run& run,
                           another ? &run.in_force->guards : nullptr,
                           run.tripped};
     input.had_ticket = had_ticket_in(run);
+    input.stewardship = run.custody.stewardship(run.target, run.leaving);
     return plan_target(input);
   };
   auto planned = plan(false);
@@ -405,14 +413,16 @@ Status Reconciler::full_run(TargetState& state) {
   if (run.misplaced) return {};
   // Lives are compared on one clock: ours. A slow reading counted them somewhere between.
   if (observed) observed->at = std::clamp(observed->at, asked, std::max(asked, run.now));
+  KNOCK_CHECK(settle_custody(state, run, observed));
   if (observed) settle_unanswered(state, run, *observed);
   std::vector<Allowlist> lists;
   if (!run.leaving) lists = evaluate({*run.policy, run.sessions, run.now, settings_.keep});
   Structure have = observed ? observed->structure : Structure();
   auto desired = state.provider->canonicalize(run.leaving ? leaving_list(state.name, have)
                                                           : list_for(lists, state.name));
-  auto planned = plan_run(state, run, desired, observed);
   bool whole = observed && observed->complete;
+  auto planned = whole && run.custody.releasing ? plan_release(state, run, *observed)
+                                                : plan_run(state, run, desired, observed);
   if (whole) {
     settle_records(state, run, desired, *observed);
     note_reading(state, run, *observed, planned);
@@ -432,6 +442,7 @@ Status Reconciler::full_run(TargetState& state) {
     state.adopted.reset();
   }
   if (run.acknowledged == state.acknowledged) state.acknowledged.clear();
+  finish_custody(state, run);
   return {};
 }
 

@@ -14,6 +14,7 @@
 
 #include "reconciler/interfaces/fact_store.h"
 #include "reconciler/interfaces/provider.h"
+#include "reconciler/loop/custody.h"
 #include "reconciler/loop/reconciler.h"
 
 namespace knock {
@@ -80,6 +81,7 @@ struct Reconciler::TargetState {
   Target target;          // as policy wants it
   Target made_for;        // what `provider`, `view` and the records belong to
   bool leaving = false;   // no longer in the policy: drained, then forgotten
+  Custody custody;        // what people said about it
   std::unique_ptr<Provider> provider;
   Capabilities capabilities;
 
@@ -136,6 +138,7 @@ struct Reconciler::Run {
   std::vector<ChangeIntended> unanswered;
   Tickets tickets;
   std::set<std::string> acknowledged;
+  Custody custody;
   bool leaving = false;
   bool misplaced = false;  // policy wants it elsewhere by now: for the next run
   bool stopping = false;

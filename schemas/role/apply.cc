@@ -16,6 +16,7 @@ enum Kind : std::uint8_t {
   kEnsure = 1,
   kChangeElements = 2,
   kReadBack = 3,
+  kTakeOver = 4,
   kDone = 65,
   kFailed = 66,
   kTableFound = 67,
@@ -103,6 +104,7 @@ void put(Writer& out, const std::vector<ElementChange>& changes) {
     out.u32(numbers[change.slot]);
     out.prefix(change.prefix);
     put_part(out, change.part, change.tag);
+    if (!change.add) out.boolean(change.foreign);
     if (!change.add) continue;
     out.u64(change.left_ms);
     out.text(change.marker);
@@ -121,7 +123,11 @@ ElementChange get_change(Reader& in, const std::vector<std::string>& names) {
   if (change.prefix.length() == 0) in.spoil();
   change.part = get_part(in, change.tag);
   if (change.part != Part::open && (change.tag == 0 || !change.prefix.is_host())) in.spoil();
-  if (!change.add) return change;
+  if (!change.add) {
+    change.foreign = in.boolean();
+    if (change.foreign && change.part != Part::open) in.spoil();
+    return change;
+  }
   change.left_ms = in.u64();
   change.marker = in.text(kLongestMarker);
   if (change.left_ms == 0 || !valid_marker(change.marker)) in.spoil();
@@ -214,6 +220,27 @@ ReadBack get_read_back(Reader& in) {
   ReadBack m;
   m.request = in.u64();
   m.table = get_table(in);
+  return m;
+}
+
+std::string encode_one(const TakeOver& m) {
+  Writer out(kTakeOver);
+  out.u64(m.request);
+  out.text(m.table);
+  out.u32(m.fence);
+  out.u64(m.owner.value);
+  out.u64(m.former.value);
+  return std::move(out).finish();
+}
+
+TakeOver get_take_over(Reader& in) {
+  TakeOver m;
+  m.request = in.u64();
+  m.table = get_table(in);
+  m.fence = in.u32();
+  m.owner.value = in.u64();
+  m.former.value = in.u64();
+  if (m.owner == OwnerId{} || m.former == OwnerId{} || m.owner == m.former) in.spoil();
   return m;
 }
 
@@ -381,6 +408,9 @@ Result<ToApply> decode_to_apply(std::string_view body) {
       break;
     case kReadBack:
       message = get_read_back(in);
+      break;
+    case kTakeOver:
+      message = get_take_over(in);
       break;
     default:
       in.spoil();

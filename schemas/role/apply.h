@@ -43,6 +43,9 @@ struct ElementChange {
   std::string marker;         // add: [0-9a-z:]{1,100}; stay: at most 90
   Part part = Part::open;     // others: the prefix is a host
   std::uint64_t tag = 0;      // parts other than open: not 0. To remove one, as it was found
+  /// remove: the range around the prefix that somebody wrote without any mark of ours. It goes when
+  /// every prefix that it is made of is named so, and else the message is refused.
+  bool foreign = false;
 };
 
 /// Makes the table's chains, sets, accepts for `keep` and drops for `protect` so, and changes
@@ -74,7 +77,17 @@ struct ReadBack {
   std::string table;
 };
 
-using ToApply = std::variant<Ensure, ChangeElements, ReadBack>;
+/// The table of another installation becomes ours: built anew in one transaction, with its elements,
+/// their deadlines and their comments; marks of `former` name `owner` from then on. What was left of
+/// tickets for one connection is not given again.
+struct TakeOver {
+  std::uint64_t request = 0;
+  std::string table;
+  std::uint32_t fence = 0;
+  OwnerId owner, former;  // refused when the table is anybody else's than `former`
+};
+
+using ToApply = std::variant<Ensure, ChangeElements, ReadBack, TakeOver>;
 
 /// `fence` is the table's state after the change; 0 when only a read can tell it.
 struct Done {

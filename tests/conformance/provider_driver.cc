@@ -21,6 +21,7 @@ TargetPlan ProviderDriver::whole_plan(const Allowlist& desired) {
   input.had_ticket = [&](const std::string& slot, const Prefix& at, const SessionId& session) {
     return tickets_.contains({slot, at, session});
   };
+  input.stewardship = stewardship_;
   return plan_target(input).plan;
 }
 

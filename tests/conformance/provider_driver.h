@@ -32,13 +32,18 @@ class ProviderDriver {
 
   Provider& provider() { return provider_; }
   std::vector<AppliedEntry>& applied() { return applied_; }
+  /// What policy and people say of the target: shared, and nothing, unless a test says otherwise.
+  Ownership& ownership() { return target_.ownership; }
+  Stewardship& stewardship() { return stewardship_; }
+  /// With reports and findings.
+  TargetPlan whole_plan(const Allowlist& desired);
 
  private:
-  TargetPlan whole_plan(const Allowlist& desired);
   void remember(const Change& change);
   Provider& provider_;
   Target target_;
   Policy policy_;
+  Stewardship stewardship_;
   std::vector<AppliedEntry> applied_;
   std::set<std::tuple<std::string, Prefix, SessionId>> tickets_;  // given
 };

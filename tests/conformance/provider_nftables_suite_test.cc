@@ -20,6 +20,10 @@ class KernelWorld : public ProviderWorld {
     auto made = make_nftables_provider(target(), {}, kOwner, channel(), {});
     return std::move(made.value());
   }
+  std::unique_ptr<Provider> make_others_provider() override {
+    auto made = make_nftables_provider(target(), {}, OwnerId{42}, channel(), {});
+    return std::move(made.value());
+  }
   void add_foreign(const std::string& slot, const Prefix& prefix) override {
     server_.nft("add element inet knock svc_" + slot + "_h4 { " + prefix.network().to_string() +
                 " comment \"ana's\" }");
@@ -69,6 +73,11 @@ class ModelWorld : public ProviderWorld {
   std::unique_ptr<Provider> make_provider() override {
     auto made =
         make_nftables_provider(target(), {}, kOwner, std::make_unique<FakeApply>(table_), {});
+    return std::move(made.value());
+  }
+  std::unique_ptr<Provider> make_others_provider() override {
+    auto made =
+        make_nftables_provider(target(), {}, OwnerId{42}, std::make_unique<FakeApply>(table_), {});
     return std::move(made.value());
   }
   void add_foreign(const std::string& slot, const Prefix& prefix) override {

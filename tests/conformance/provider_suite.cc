@@ -293,4 +293,152 @@ TEST_P(ProviderSuite, every_first_part_of_a_plan_can_be_gone_on_from) {
   }
 }
 
+// ---- whose a target is ----
+
+namespace {
+
+std::size_t foreign_in(const Observed& observed) {
+  std::size_t n = 0;
+  for (const auto& slot : observed.slots)
+    for (const auto& item : slot.items) n += !item.ours;
+  return n;
+}
+
+bool says(const TargetPlan& plan, std::string_view id) {
+  return std::any_of(plan.findings.begin(), plan.findings.end(),
+                     [&](const Finding& finding) { return finding.id == id; });
+}
+
+}  // namespace
+
+TEST_P(ProviderSuite, foreign_entries_go_only_from_a_container_that_was_adopted_as_a_whole) {
+  auto wanted =
+      desired().service("ssh", "tcp/22").entry("192.0.2.7/32", in(Duration::hours(1))).build();
+  driver->converge(wanted);
+  world->add_foreign("ssh", prefix("192.0.2.66/32"));
+  for (auto ownership : {Ownership::shared, Ownership::exclusive, Ownership::observe}) {
+    driver->ownership() = ownership;
+    auto plan = driver->converge(wanted);
+    EXPECT_TRUE(plan.changes.empty()) << ProviderDriver::describe(plan);
+    EXPECT_EQ(foreign_in(*driver->observe()), 1u) << to_string(ownership);
+  }
+  driver->ownership() = Ownership::exclusive;
+  EXPECT_TRUE(says(driver->whole_plan(wanted), "target.not-adopted"));
+  driver->stewardship().exclusive = true;
+  EXPECT_FALSE(says(driver->whole_plan(wanted), "target.not-adopted"));
+  EXPECT_EQ(ProviderDriver::describe(driver->converge(wanted)), "remove ssh 192.0.2.66/32\n");
+  EXPECT_EQ(foreign_in(*driver->observe()), 0u);
+  expect_converged(wanted);
+}
+
+TEST_P(ProviderSuite, a_foreign_entry_that_policy_wants_is_ours_when_somebody_says_so) {
+  auto wanted =
+      desired().service("ssh", "tcp/22").entry("192.0.2.7/32", in(Duration::hours(1))).build();
+  driver->converge(desired().service("ssh", "tcp/22").build());
+  world->add_foreign("ssh", prefix("192.0.2.7/32"));
+  world->add_foreign("ssh", prefix("192.0.2.66/32"));
+  EXPECT_TRUE(driver->converge(wanted).changes.empty());
+  std::set<std::pair<std::string, Prefix>> adopted{{"ssh", prefix("192.0.2.7/32")},
+                                                   {"ssh", prefix("192.0.2.66/32")}};
+  driver->stewardship().adopted = &adopted;
+  EXPECT_EQ(ProviderDriver::describe(driver->converge(wanted)), "add ssh 192.0.2.7/32\n");
+  driver->stewardship().adopted = nullptr;
+  auto observed = driver->observe();
+  ASSERT_TRUE(observed);
+  EXPECT_EQ(foreign_in(*observed), 1u) << "what nobody wants stays somebody else's";
+  EXPECT_TRUE(driver->converge(wanted).changes.empty());
+}
+
+TEST_P(ProviderSuite, nothing_is_written_to_what_is_observed) {
+  auto list = states(7, 6);
+  driver->ownership() = Ownership::observe;
+  for (const auto& wanted : list) {
+    auto plan = driver->converge(wanted);
+    EXPECT_TRUE(plan.changes.empty()) << ProviderDriver::describe(plan);
+    auto observed = driver->observe();
+    ASSERT_TRUE(observed);
+    EXPECT_FALSE(observed->exists);
+  }
+  driver->ownership() = Ownership::shared;
+  driver->converge(list[0]);
+  auto before = driver->observe();
+  driver->ownership() = Ownership::observe;
+  for (const auto& wanted : list) EXPECT_TRUE(driver->converge(wanted).changes.empty());
+  auto after = driver->observe();
+  ASSERT_TRUE(before && after);
+  EXPECT_EQ(before->fence, after->fence);
+  EXPECT_EQ(before->structure, after->structure);
+}
+
+TEST_P(ProviderSuite, a_container_of_another_installation_is_written_to_only_after_a_word) {
+  auto wanted = desired()
+                    .service("ssh", "tcp/22")
+                    .entry("192.0.2.7/32", in(Duration::hours(1)))
+                    .entry("10.0.0.0/24", in(Duration::hours(2)))
+                    .build();
+  driver->converge(wanted);
+  world->add_foreign("ssh", prefix("192.0.2.66/32"));
+  auto others = world->make_others_provider();
+  ProviderDriver other(*others, world->target());
+  auto seen = other.observe();
+  ASSERT_TRUE(seen);
+  ASSERT_TRUE(seen->other_owner);
+  for (auto ownership : {Ownership::shared, Ownership::exclusive, Ownership::observe}) {
+    other.ownership() = ownership;
+    other.stewardship().exclusive = true;
+    auto plan = other.whole_plan(wanted);
+    EXPECT_TRUE(plan.changes.empty());
+    EXPECT_TRUE(says(plan, "target.other-owner"));
+  }
+  other.ownership() = Ownership::shared;
+  TargetPlan plan;
+  plan.target = world->target();
+  EXPECT_FALSE(other.apply(plan, wanted)) << "whatever a plan says";
+  plan.take_over = OwnerId{7};
+  EXPECT_FALSE(other.apply(plan, wanted)) << "it was somebody else's when it was looked at";
+  expect_converged(wanted);
+
+  plan.take_over = seen->other_owner;
+  auto taken = other.apply(plan, wanted);
+  ASSERT_TRUE(taken) << taken.error().text();
+  seen = other.observe();
+  ASSERT_TRUE(seen);
+  EXPECT_FALSE(seen->other_owner);
+  EXPECT_EQ(foreign_in(*seen), 1u) << "what was nobody's is nobody's";
+  ASSERT_EQ(seen->slots.size(), 1u);
+  EXPECT_EQ(seen->slots[0].items.size(), 3u);
+  EXPECT_TRUE(other.converge(wanted).changes.empty()) << "everything stands as it stood";
+  auto former = driver->observe();
+  ASSERT_TRUE(former);
+  EXPECT_TRUE(former->other_owner) << "and the former owner writes there no more";
+}
+
+TEST_P(ProviderSuite, what_is_released_stays_until_its_end_and_is_ours_no_more) {
+  auto until = in(Duration::hours(1));
+  driver->converge(desired().service("ssh", "tcp/22").entry("192.0.2.7/32", until).build());
+  auto observed = driver->observe();
+  ASSERT_TRUE(observed);
+  TargetPlan plan;
+  plan.target = world->target();
+  plan.fence = observed->fence;
+  plan.changes = release_changes(world->target(), *observed, driver->applied(), now());
+  ASSERT_EQ(plan.changes.size(), 1u);
+  EXPECT_TRUE(plan.changes[0].released);
+  ASSERT_TRUE(driver->apply(plan, desired().service("ssh", "tcp/22").build()));
+  observed = driver->observe();
+  ASSERT_TRUE(observed);
+  ASSERT_EQ(observed->slots.size(), 1u);
+  ASSERT_EQ(observed->slots[0].items.size(), 1u);
+  const auto& item = observed->slots[0].items[0];
+  EXPECT_FALSE(item.ours);
+  EXPECT_EQ(item.mark, ObservedItem::Mark::none);
+  if (provider->capabilities().native_expiry) {
+    ASSERT_TRUE(item.left);
+    EXPECT_LE(*item.left, Duration::hours(1));
+    EXPECT_GT(*item.left, Duration::minutes(50));
+  }
+  driver->ownership() = Ownership::shared;
+  EXPECT_TRUE(driver->converge(desired().service("ssh", "tcp/22").build()).changes.empty());
+}
+
 }  // namespace knock::test

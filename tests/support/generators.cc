@@ -383,6 +383,7 @@ PlannedTarget World::plan(const Target& target, bool acknowledged) const {
       place.applied, now,          [this](const SessionId& id) { return ended(id); },
       acknowledged,  std::nullopt, sessions};
   if (!first && !same) input.desired_in_force = &before;
+  input.stewardship = stewardship;
   return plan_target(input);
 }
 

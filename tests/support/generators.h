@@ -35,6 +35,7 @@ struct World {
     std::vector<AppliedEntry> applied;
   };
   std::map<TargetName, Place> places;  // one for each target of `planned`
+  Stewardship stewardship;             // of every target
 
   std::optional<EndCause> ended(const SessionId& id) const;
   Canonical desired_on(const Target& target, const Policy& policy) const;

@@ -44,6 +44,7 @@ Observed ModelTarget::observe(Instant now) const {
       ObservedItem item;
       item.prefix = prefix;
       item.ours = element.ours;
+      item.mark = element.mark;
       item.until = element.until;
       if (element.ends) item.left = *element.ends - now;
       item.lasts = element.lasts;
@@ -90,7 +91,8 @@ std::string ModelTarget::apply(const Change& change) {
       if (slot == slots.end()) return "there is no slot " + change.slot.get();
       if (!change.until) return "without a deadline";
       auto& element = slot->second.elements[change.prefix];
-      if (!element.ours) return "a foreign entry stands there";
+      if (!element.ours && !owned) return "a foreign entry stands there";
+      if (!element.ours) element = {};
       if (change.lasts != Lasts::until_deadline && !by_connection)
         return "it knows nothing of connections";
       element.ticket = change.lasts == Lasts::first_connection &&
@@ -105,7 +107,13 @@ std::string ModelTarget::apply(const Change& change) {
       if (slot == slots.end()) break;
       auto at = slot->second.elements.find(change.prefix);
       if (at == slot->second.elements.end()) break;
-      if (!at->second.ours) return "a foreign entry stands there";
+      if (!at->second.ours && !owned) return "a foreign entry stands there";
+      if (change.released) {
+        at->second.ours = false;
+        at->second.until.reset();
+        at->second.ends = native_expiry ? change.until : std::nullopt;
+        break;
+      }
       slot->second.elements.erase(at);
       break;
     }

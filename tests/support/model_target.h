@@ -14,8 +14,9 @@ namespace knock::test {
 
 struct ModelElement {
   bool ours = true;
-  std::optional<Instant> until;  // the marker's deadline; foreign: nothing
-  std::optional<Instant> ends;   // the target's own timer; nothing: never
+  ObservedItem::Mark mark = ObservedItem::Mark::none;  // foreign
+  std::optional<Instant> until;                        // the marker's deadline; foreign: nothing
+  std::optional<Instant> ends;                         // the target's own timer; nothing: never
   Lasts lasts = Lasts::until_deadline;
   Instant come_by;      // disconnect
   bool ticket = false;  // first_connection: nobody used it yet
@@ -34,6 +35,7 @@ struct ModelTarget {
   bool exists = false;
   bool native_expiry = true;
   bool by_connection = true;
+  bool owned = false;  // as a whole: foreign entries may be written over
 
   Capabilities capabilities() const;
   /// Holds everything as it is; nested `keep` prefixes are one.

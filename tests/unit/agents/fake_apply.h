@@ -135,6 +135,18 @@ class FakeApply final : public ApplyChannel {
     return std::nullopt;
   }
 
+  role::FromApply run(const role::TakeOver& m) {
+    if (stale(m.fence)) return role::Failed{0, ErrorKind::conflict, "moved"};
+    if (!table_.exists || table_.owner != m.former)
+      return role::Failed{0, ErrorKind::unauthorized, "another owner"};
+    auto was = "knock:1:" + m.former.to_string(), is = "knock:1:" + m.owner.to_string();
+    for (auto& [slot, elements] : table_.slots)
+      for (auto& [prefix, element] : elements)
+        if (element.comment.starts_with(was)) element.comment.replace(0, was.size(), is);
+    table_.owner = m.owner;
+    return role::Done{0, ++table_.generation};
+  }
+
   role::FromApply run(const role::ReadBack&) {
     role::TableFound found;
     found.fence = table_.generation;

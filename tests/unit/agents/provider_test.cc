@@ -106,6 +106,8 @@ class NftablesProviderTest : public ::testing::Test {
         out += elements(m->changes);
       } else if (const auto* c = std::get_if<role::ChangeElements>(&message)) {
         out += "change" + elements(c->changes);
+      } else if (std::holds_alternative<role::TakeOver>(message)) {
+        out += "take over";
       } else {
         out += "read";
       }
@@ -328,13 +330,19 @@ TEST_F(NftablesProviderTest, a_table_that_is_not_intact_is_built_with_the_next_e
   EXPECT_EQ(heard(), "ensure ssh protect tcp/22 -192.0.2.7/32");
 }
 
-TEST_F(NftablesProviderTest, another_installations_table_is_refused) {
+TEST_F(NftablesProviderTest, another_installations_table_is_read_and_never_written) {
   build();
   table.owner = OwnerId{8};
   auto observed = provider->observe(soon());
-  ASSERT_FALSE(observed);
-  EXPECT_EQ(observed.error().kind, ErrorKind::unauthorized);
-  EXPECT_NE(observed.error().message.find("0000000000000008"), std::string::npos);
+  ASSERT_TRUE(observed);
+  EXPECT_EQ(observed->other_owner, OwnerId{8});
+  table.heard.clear();
+  auto done = apply(planned({element(Action::remove, Step::close_now, "ssh", "192.0.2.7/32")}));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind, ErrorKind::unauthorized);
+  EXPECT_NE(done.error().message.find("0000000000000008"), std::string::npos);
+  EXPECT_EQ(heard().find("change"), std::string::npos) << heard();
+  EXPECT_EQ(heard().find("ensure"), std::string::npos) << heard();
   table.owner = OwnerId{};
   observed = provider->observe(soon());
   ASSERT_FALSE(observed);
