@@ -14,12 +14,12 @@ namespace knock::test {
 
 struct ModelElement {
   bool ours = true;
-  ObservedItem::Mark mark = ObservedItem::Mark::none;  // foreign
-  std::optional<Instant> until;                        // the marker's deadline; foreign: nothing
-  std::optional<Instant> ends;                         // the target's own timer; nothing: never
+  std::optional<Instant> until;  // the marker's deadline; foreign: nothing
+  std::optional<Instant> ends;   // the target's own timer; nothing: never
   Lasts lasts = Lasts::until_deadline;
-  Instant come_by;      // disconnect
-  bool ticket = false;  // first_connection: nobody used it yet
+  Instant come_by;                                     // disconnect
+  bool ticket = false;                                 // first_connection: nobody used it yet
+  ObservedItem::Mark mark = ObservedItem::Mark::none;  // foreign
   friend bool operator==(const ModelElement&, const ModelElement&) = default;
 };
 
