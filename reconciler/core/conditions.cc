@@ -242,6 +242,8 @@ Verdict Conditions::judge(const AllowRule& rule, const Session& session) {
     out.bound = by;
   };
   bound(session.expires, Bound::session);
+  // What a suspect source says no more is believed then, whoever is awake to see it.
+  if (session.groups_until && !rule.who.empty()) bound(*session.groups_until, Bound::session);
   if (!rule.schedule.empty()) bound(*open_until(rule), Bound::schedule);
   if (rule.approval) bound(*approved(rule, session.principal).until, Bound::approval);
   out.until = until.floor_to_second();

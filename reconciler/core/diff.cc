@@ -468,6 +468,8 @@ class Differ {
           denied = true;
         else if (is_limited(slot, prefix, cause.session))
           limited = true;
+        else if (lost_groups(slot, prefix, cause.session))
+          revoked = true;
         else
           return Reason::policy;
       } else {
@@ -483,12 +485,21 @@ class Differ {
   }
 
   bool is_limited(const std::string& slot, const Prefix& prefix, const SessionId& session) const {
-    if (!in_.limited_session || !in_.limited_session(slot, session)) return false;
-    if (in_.desired_in_force == nullptr) return true;
+    return in_.limited_session && in_.limited_session(slot, session) &&
+           !policy_gave(slot, prefix, session);
+  }
+
+  bool lost_groups(const std::string& slot, const Prefix& prefix, const SessionId& session) const {
+    return in_.regrouped && in_.regrouped(session) && !policy_gave(slot, prefix, session);
+  }
+
+  /// The policy in force still gives it, so it is the planned one that takes it away.
+  bool policy_gave(const std::string& slot, const Prefix& prefix, const SessionId& session) const {
+    if (in_.desired_in_force == nullptr) return false;
     const Item* before = in_force(slot, prefix);
-    return before == nullptr ||
-           std::none_of(before->causes.begin(), before->causes.end(),
-                        [&](const Attribution& cause) { return cause.session == session; });
+    return before != nullptr &&
+           std::any_of(before->causes.begin(), before->causes.end(),
+                       [&](const Attribution& cause) { return cause.session == session; });
   }
 
   void both(const Slot& slot, const Item& item, const ObservedItem& have) {

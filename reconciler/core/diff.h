@@ -81,6 +81,9 @@ struct DiffInput {
   std::function<bool(const std::string& slot, const Prefix&, const SessionId&)> had_ticket = {};
   /// Ports that by our own records we protected here last; canonical. Empty: none, or not known.
   std::span<const PortRange> protected_before = {};
+  /// True when groups were taken from a session that lives. What they gave closes at once, unless
+  /// the policy in force still gives the entry: then it is policy's doing.
+  std::function<bool(const SessionId& session)> regrouped = {};
   /// The whole container is ours: what is not ours in it was added out of band. Marks of a version
   /// we do not know are left alone all the same.
   bool owns_container = false;

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "reconciler/core/needs.h"
+#include "reconciler/core/operators.h"
 #include "reconciler/core/order.h"
 
 namespace knock {
@@ -30,7 +31,10 @@ class Guard {
     wide_additions();
     protect();
     unprotect();
+    new_ports();
+    operators();
     Guarded out;
+    out.surge = surge();
     out.trips = std::move(trips_);
     if (out.trips.empty()) {
       out.pass = std::move(changes_);
@@ -50,6 +54,7 @@ class Guard {
         case Action::add:
           entries_added_.push_back(i);
           if (change.reason == Reason::policy) policy_additions_.push_back(i);
+          sign_ins_ += change.reason == Reason::sign_in;
           if (is_wider_than(in_.limits, change.prefix) && change.reason != Reason::drift)
             wide_.push_back(i);
           break;
@@ -65,8 +70,10 @@ class Guard {
         case Action::unprotect:
           unprotect_.push_back(i);
           break;
-        case Action::keep:
         case Action::reshape:
+          if (change.reason == Reason::policy && !change.slot.empty()) reshapes_.push_back(i);
+          break;
+        case Action::keep:
         case Action::extend:
         case Action::shorten:
         case Action::report:
@@ -241,10 +248,73 @@ class Guard {
          "opening a protected port needs an acknowledgement", hold(unprotect_));
   }
 
+  /// Whoever has an entry of the service gets them at once.
+  void new_ports() {
+    if (!in_.limits.ask_new_ports) return;
+    Indices gaining;
+    std::vector<PortRange> gained;
+    for (auto i : reshapes_) {
+      auto had = in_.observed.structure.slots.find(changes_[i].slot);
+      if (had == in_.observed.structure.slots.end() || !has_entries(changes_[i].slot)) continue;
+      auto ports = subtract(changes_[i].ports, had->second);
+      if (ports.empty()) continue;
+      gained.insert(gained.end(), ports.begin(), ports.end());
+      gaining.push_back(i);
+    }
+    if (gaining.empty() ||
+        std::all_of(gaining.begin(), gaining.end(), [&](auto i) { return holds(i); }))
+      return;
+    auto services = counted(gaining.size(), "service", "services");
+    trip("new-port", to_string(canonical_ports(std::move(gained))) + " at " + services,
+         "ports that a service gains are opened after an acknowledgement "
+         "(guards.additions.new_port)",
+         hold(gaining));
+  }
+
+  bool has_entries(const std::string& slot) const {
+    for (const ObservedSlot& seen : in_.observed.slots)
+      if (seen.name == slot)
+        return std::any_of(seen.items.begin(), seen.items.end(),
+                           [](const ObservedItem& item) { return item.ours; });
+    return false;
+  }
+
+  void operators() {
+    if (in_.operators.empty()) return;
+    std::vector<OperatorCut> cuts;
+    Indices cutting;
+    for (OperatorCut& cut : operator_cuts(changes_, in_.observed, in_.operators)) {
+      bool waits = std::all_of(cut.by.begin(), cut.by.end(), [&](auto i) { return holds(i); });
+      if (waits) continue;
+      cutting.insert(cutting.end(), cut.by.begin(), cut.by.end());
+      cuts.push_back(std::move(cut));
+    }
+    if (cuts.empty()) return;
+    std::string figure =
+        fmt::format("this would cut {} of {}, who is signed in now, from {}",
+                    cuts[0].here->address.to_string(), cuts[0].here->who, to_string(cuts[0].ports));
+    if (cuts.size() > 1) figure += fmt::format(", and {} more", cuts.size() - 1);
+    trip("operator", std::move(figure), "an operator's address is cut after an acknowledgement",
+         hold(cutting));
+  }
+
+  /// Nothing waits for it: who signed in may pass.
+  std::optional<Finding> surge() const {
+    std::size_t owned = this->owned();
+    bool share = owned >= kShareFrom && sign_ins_ >= kSurgeFrom &&
+                 sign_ins_ * 100 > owned * in_.limits.added_percent;
+    if (sign_ins_ <= in_.limits.added_entries && !share) return std::nullopt;
+    return Finding{Finding::Level::warning, kSurge, in_.target,
+                   fmt::format("{} open by sign-ins at once, where {} stand; a policy's would wait "
+                               "(guards.additions): look whether so many people came",
+                               counted(sign_ins_, "entry", "entries"), owned)};
+  }
+
   const GuardInput& in_;
   std::vector<Change> changes_;
-  Indices entries_added_, policy_removals_, policy_additions_, wide_, protect_, unprotect_;
-  std::size_t closings_ = 0;
+  Indices entries_added_, policy_removals_, policy_additions_, wide_, protect_, unprotect_,
+      reshapes_;
+  std::size_t closings_ = 0, sign_ins_ = 0;
   std::vector<bool> held_;   // empty while nothing is held
   std::vector<Need> needs_;  // sorted; filled when something is held
   std::vector<GuardTrip> trips_;
@@ -260,6 +330,7 @@ GuardLimits stricter(const GuardLimits& a, const GuardLimits& b) {
   out.added_entries = std::min(a.added_entries, b.added_entries);
   out.widest_v4 = std::max(a.widest_v4, b.widest_v4);
   out.widest_v6 = std::max(a.widest_v6, b.widest_v6);
+  out.ask_new_ports = a.ask_new_ports || b.ask_new_ports;
   return out;
 }
 

@@ -15,6 +15,12 @@
 //   protect          closing a port by default without a `keep` prefix; not a port that we protected
 //                    before (reason drift)
 //   unprotect        opening a protected port to everybody
+//   new-port         ports that a service gains where entries of it stand, by policy
+//   operator         what policy or configuration does to an address from which an operator is
+//                    signed in, when it loses a port there
+//
+// Sign-ins are not held for being many: that more come at once than guards.additions allows a policy
+// is an alarm (`surges`), not a trip.
 //
 // An entry that goes while another comes for the same addresses, with at least its ports, is no
 // removal here, and the other no addition: nobody loses or gains anything. Percents are asked of
@@ -25,7 +31,9 @@
 // the new one (stricter()).
 #pragma once
 
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "reconciler/interfaces/fact_store.h"
@@ -34,6 +42,13 @@
 #include "schemas/policy/behaviour.h"
 
 namespace knock {
+
+/// Somebody who operates this installation (knock.yaml, not the policy) is signed in from there.
+struct OperatorHere {
+  IpAddress address;
+  SessionId session;
+  std::string who;
+};
 
 struct GuardInput {
   const TargetName& target;
@@ -47,7 +62,13 @@ struct GuardInput {
   /// What held something back of the same policy when it was looked at before: what is left of it
   /// goes on waiting, however little that is by now.
   std::span<const GuardTrip> before = {};
+  std::span<const OperatorHere> operators = {};  // who live now
 };
+
+/// Of fewer sign-ins at once a share says nothing.
+inline constexpr std::size_t kSurgeFrom = 50;
+/// The finding of a surge.
+inline constexpr const char* kSurge = "target.sign-in-surge";
 
 /// "becomes-empty" holds back only from this many entries on, unless the policy grants nothing on
 /// the target any more.
@@ -67,6 +88,7 @@ struct Guarded {
   std::vector<Change> pass;
   std::vector<Change> held;
   std::vector<GuardTrip> trips;
+  std::optional<Finding> surge;
 };
 
 Guarded guard(std::vector<Change> changes, const GuardInput& input);

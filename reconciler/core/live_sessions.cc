@@ -46,6 +46,11 @@ bool LiveSessions::limited(const std::string& slot, const SessionId& id) {
   });
 }
 
+bool LiveSessions::regrouped(const SessionId& id) {
+  const Session* session = find(id);
+  return session != nullptr && (session->groups_lost || session->groups_until);
+}
+
 const std::vector<const AllowRule*>& LiveSessions::rules_of(const std::string& slot) {
   auto [at, fresh] = rules_.try_emplace(slot);
   if (!fresh) return at->second;

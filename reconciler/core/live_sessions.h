@@ -20,6 +20,8 @@ class LiveSessions {
   bool denied(const std::string& slot, const SessionId& id);
   /// Some rule would give it, were it not for what it counts.
   bool limited(const std::string& slot, const SessionId& id);
+  /// Its source took groups from it, or will have when nobody believes it again.
+  bool regrouped(const SessionId& id);
 
  private:
   const Session* find(const SessionId& id);

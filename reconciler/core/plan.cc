@@ -77,6 +77,7 @@ std::vector<Change> changes_of(const TargetPlanInput& in, const Observed& observ
   input.limited_session = [&](const std::string& slot, const SessionId& id) {
     return sessions.limited(slot, id);
   };
+  input.regrouped = [&](const SessionId& id) { return sessions.regrouped(id); };
   input.only = in.only;
   input.protected_before = in.protected_before;
   input.had_ticket = in.had_ticket;
@@ -196,10 +197,11 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
                      grants_nothing_on(in.policy, in.target.name), in.applied, in.now,
                      in.limits_in_force != nullptr ? stricter(*in.limits_in_force, in.policy.guards)
                                                    : in.policy.guards,
-                     in.tripped_before});
+                     in.tripped_before, in.operators});
   out.plan.changes = std::move(guarded.pass);
   out.plan.held = std::move(guarded.held);
   out.trips = std::move(guarded.trips);
+  if (guarded.surge) out.plan.findings.push_back(std::move(*guarded.surge));
   auto broken = order(out.plan.changes, observed.structure, &observed.slots);
   order(out.plan.held, observed.structure, &observed.slots);
   if (broken > 0) out.plan.findings.push_back(cut_for_a_moment(in.target.name, broken));

@@ -11,6 +11,7 @@
 
 #include "reconciler/core/diff.h"
 #include "reconciler/core/evaluate.h"
+#include "reconciler/core/guard.h"
 #include "reconciler/core/ownership.h"
 #include "reconciler/core/people.h"
 #include "reconciler/interfaces/fact_store.h"
@@ -46,6 +47,7 @@ struct TargetPlanInput {
   /// Of this policy and these sessions, where several targets share it. Null: one of its own.
   LiveSessions* live = nullptr;
   Stewardship stewardship = {};
+  std::span<const OperatorHere> operators = {};  // GuardInput::operators
 };
 
 struct PlannedTarget {

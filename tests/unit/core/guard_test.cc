@@ -417,5 +417,139 @@ TEST(StructureAfter, AppliesInOrder) {
   EXPECT_EQ(structure_after(have, {structure(Action::keep, "", keep)}).keep, keep);
 }
 
+TEST(Guard, PortsThatAServiceGainsAreAskedAbout) {
+  auto change = structure(Action::reshape, "tcp/22 tcp/2222", {}, "ssh");
+  auto result = guarded({change}, holding(3));
+  EXPECT_EQ(trips_of(result), "new-port 1\n");
+  EXPECT_EQ(result.trips.at(0).figure, "tcp/2222 at 1 service");
+  EXPECT_EQ(trips_of(guarded({change}, holding(0))), "") << "nobody would get it now";
+  EXPECT_EQ(trips_of(guarded({change}, holding(0, 2))), "") << "foreign entries are not ours";
+  EXPECT_EQ(trips_of(guarded({structure(Action::reshape, "tcp/22", {}, "ssh")}, holding(3))), "");
+  EXPECT_EQ(trips_of(guarded({structure(Action::reshape, "tcp/80", {}, "web")}, holding(3))), "")
+      << "a new service opens by sign-ins";
+  auto healed = change;
+  healed.reason = Reason::drift;
+  EXPECT_EQ(trips_of(guarded({healed}, holding(3))), "");
+  GuardLimits limits;
+  limits.ask_new_ports = false;
+  EXPECT_EQ(trips_of(limited({change}, holding(3), limits)), "");
+  EXPECT_TRUE(stricter(limits, GuardLimits()).ask_new_ports);
+  EXPECT_TRUE(stricter(GuardLimits(), limits).ask_new_ports);
+}
+
+TEST(Guard, SignInsGoOnWhileANewPortWaits) {
+  auto result = guarded({structure(Action::reshape, "tcp/22 tcp/2222", {}, "ssh"),
+                         entry(Action::add, Reason::sign_in, "192.0.2.99"),
+                         entry(Action::remove, Reason::revoked, "192.0.2.1")},
+                        holding(3));
+  EXPECT_EQ(trips_of(result), "new-port 1\n");
+  EXPECT_EQ(result.pass.size(), 2u);
+}
+
+Guarded with_operator(std::vector<Change> changes, const Observed& observed,
+                      std::vector<OperatorHere> operators) {
+  Capabilities capabilities;
+  GuardInput input{kTarget, capabilities, observed, false, {}, kNow, {}};
+  input.operators = operators;
+  return guard(std::move(changes), input);
+}
+
+TEST(Guard, AnOperatorsAddressIsCutAfterAnAcknowledgement) {
+  std::vector<OperatorHere> alice{{address("192.0.2.2"), SessionId("s"), "alice"}};
+  auto cut = with_operator({entry(Action::remove, Reason::policy, "192.0.2.1"),
+                            entry(Action::remove, Reason::policy, "192.0.2.2")},
+                           holding(9), alice);
+  EXPECT_EQ(trips_of(cut), "operator 1\n");
+  EXPECT_EQ(cut.trips.at(0).figure,
+            "this would cut 192.0.2.2 of alice, who is signed in now, from tcp/22");
+  ASSERT_EQ(cut.held.size(), 1u);
+  EXPECT_EQ(cut.held[0].prefix, prefix("192.0.2.2")) << "what concerns others goes on";
+  for (Reason reason :
+       {Reason::expiry, Reason::sign_out, Reason::revoked, Reason::denied, Reason::limited}) {
+    auto closed = with_operator({entry(Action::remove, reason, "192.0.2.2")}, holding(9), alice);
+    EXPECT_EQ(closed.pass.size(), 1u) << to_string(reason) << ": nobody is kept in by this";
+    EXPECT_TRUE(closed.trips.empty());
+  }
+  EXPECT_EQ(trips_of(with_operator({entry(Action::remove, Reason::policy, "192.0.2.1")}, holding(9),
+                                   alice)),
+            "");
+}
+
+TEST(Guard, AnOperatorWhoPassesAnywayIsNotCut) {
+  std::vector<OperatorHere> alice{{address("192.0.2.2"), SessionId("s"), "alice"}};
+  auto gone = entry(Action::remove, Reason::policy, "192.0.2.2");
+  auto trips = [&](std::vector<Change> changes, const Observed& observed) {
+    return trips_of(with_operator(std::move(changes), observed, alice));
+  };
+  auto kept = holding(9);
+  kept.structure.keep = prefixes({"192.0.2.0/24"});
+  EXPECT_EQ(trips({gone}, kept), "") << "a keep prefix lets her in";
+  auto wider = entry(Action::add, Reason::policy, "192.0.2.0/28");
+  EXPECT_EQ(trips({gone, wider}, holding(9)), "") << "another entry takes over";
+  auto open = holding(9);
+  open.structure.protect.clear();
+  EXPECT_EQ(trips({gone}, open), "") << "everybody passes there";
+  auto both = holding(9);
+  both.structure.slots["shell"] = ports("tcp/22");
+  both.slots.push_back({"shell", {both.slots[0].items[1]}});
+  EXPECT_EQ(trips({gone}, both), "") << "another service has the port";
+  EXPECT_EQ(trips({gone, entry(Action::remove, Reason::revoked, "192.0.2.2", "shell")}, both),
+            "operator 1\n")
+      << "but what must close is no way in";
+}
+
+TEST(Guard, AnOperatorIsCutByStructureToo) {
+  std::vector<OperatorHere> alice{{address("192.0.2.2"), SessionId("s"), "alice"},
+                                  {address("203.0.113.1"), SessionId("t"), "bob"}};
+  auto narrowed =
+      with_operator({structure(Action::reshape, "tcp/80", {}, "ssh")}, holding(9), alice);
+  EXPECT_EQ(trips_of(narrowed), "new-port 1\n") << "it waits already";
+  auto two = holding(9);
+  two.structure.slots["ssh"] = ports("tcp/22 tcp/80");
+  two.structure.protect = ports("tcp/22 tcp/80");
+  narrowed = with_operator({structure(Action::reshape, "tcp/80", {}, "ssh")}, two, alice);
+  EXPECT_EQ(trips_of(narrowed), "operator 1\n");
+  auto protects = structure(Action::protect, "tcp/443", prefixes({"198.51.100.0/24"}));
+  auto result = with_operator({protects}, holding(9), alice);
+  ASSERT_EQ(trips_of(result), "operator 1\n");
+  EXPECT_EQ(result.trips[0].figure,
+            "this would cut 192.0.2.2 of alice, who is signed in now, from tcp/443, and 1 more");
+  auto unkept = holding(9);
+  unkept.structure.keep = prefixes({"203.0.113.0/24"});
+  auto drops = structure(Action::keep, "", prefixes({"198.51.100.0/24"}));
+  drops.reason = Reason::configuration;
+  EXPECT_EQ(trips_of(with_operator({drops}, unkept, alice)), "operator 1\n") << "bob";
+}
+
+TEST(Guard, ManySignInsAtOnceAreAnAlarmAndNoTrip) {
+  auto surge = [](std::size_t n, const Observed& observed) {
+    auto result = guarded(additions(int(n), Reason::sign_in), observed);
+    EXPECT_TRUE(result.trips.empty());
+    EXPECT_EQ(result.pass.size(), n);
+    return result.surge.has_value();
+  };
+  EXPECT_FALSE(surge(500, holding(0)));
+  EXPECT_TRUE(surge(501, holding(0))) << "guards.additions.entries";
+  EXPECT_FALSE(surge(49, holding(10))) << "few people come in the morning too";
+  EXPECT_TRUE(surge(50, holding(10))) << "guards.additions.percent";
+  EXPECT_FALSE(surge(50, holding(50)));
+  auto policy = guarded(additions(400, Reason::policy), holding(0));
+  EXPECT_FALSE(policy.surge) << "what policy adds is another matter";
+  auto result = guarded(additions(1000, Reason::sign_in), holding(20));
+  ASSERT_TRUE(result.surge);
+  EXPECT_EQ(result.surge->id, kSurge);
+  EXPECT_EQ(result.surge->target, kTarget);
+  EXPECT_NE(result.surge->sentence.find("1000 entries open by sign-ins at once, where 20 stand"),
+            std::string::npos)
+      << result.surge->sentence;
+}
+
+TEST(Guard, ASignInThatOpensAWidePrefixWaits) {
+  auto wide = entry(Action::add, Reason::sign_in, "198.51.0.0/16");
+  auto result = guarded({wide, entry(Action::add, Reason::sign_in, "192.0.2.200")}, holding(3));
+  EXPECT_EQ(trips_of(result), "any 1\n");
+  EXPECT_EQ(result.pass.size(), 1u);
+}
+
 }  // namespace
 }  // namespace knock::test

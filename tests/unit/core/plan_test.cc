@@ -211,6 +211,7 @@ TEST(PlanTarget, SaysThatServicesExchangePorts) {
 groups: {a: {idp: a}, b: {idp: b}}
 services: {one: {ports: [tcp/22], targets: [edge]}, two: {ports: [tcp/80], targets: [edge]}}
 targets: {edge: {type: nftables}}
+guards: {additions: {new_port: allow}}
 )";
   Scene scene;
   scene.planned = policy_of(
