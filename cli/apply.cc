@@ -17,6 +17,7 @@
 #include "cli/server.h"
 #include "reconciler/core/render.h"
 #include "reconciler/loop/reconciler.h"
+#include "reconciler/loop/target_conditions.h"
 #include "server/core/apply_saved.h"
 #include "server/core/controller.h"
 #include "store/plan_key.h"
@@ -219,6 +220,11 @@ int settle(Reconciler& reconciler, const Plan& plan) {
     if (!target.ready)
       code = fail_with(
           kPartly, fmt::format("{}: not done: {}", printable(target.name.value), target.problem));
+  for (const TargetStatus& target : reconciler.targets())
+    for (const TargetCondition& one : conditions_of(target))
+      if (one.word == "Rejected" || one.word == "CapacityExceeded" || one.word == "Paused")
+        code = fail_with(kPartly, fmt::format("{}: not all of it: {}", printable(target.name.value),
+                                              printable(one.why)));
   return code == kDone && !plan.guards.empty() ? int(kGuarded) : code;
 }
 

@@ -13,6 +13,19 @@ std::string conditions(const boost::json::value& target) {
   return words.empty() ? "waiting" : join(words, " ");
 }
 
+/// Why a target is not as it should be; a guard says it better below.
+void print_because(const boost::json::value& target) {
+  const auto& because = member(target, "because");
+  for (const auto& word : list(target, "conditions")) {
+    auto why = text(because, std::string_view(word.as_string()));
+    if (why.empty() || word.as_string() == "Blocked") continue;
+    print(fmt::format("\n{}: {}: {}\n", text(target, "name"),
+                      printable(std::string_view(word.as_string())), why));
+  }
+  if (!text(target, "next_try").empty())
+    print(fmt::format("    tried again at {}\n", text(target, "next_try")));
+}
+
 /// What is not in force, why, since when, and what it would need.
 void print_advance(const boost::json::value& policy) {
   if (!text(policy, "problem").empty())
@@ -67,8 +80,7 @@ void print_text(const boost::json::value& s) {
          text(t, "observed_generation") + "/" + text(t, "generation"), text(t, "last_full_read")});
   print(table(rows));
   for (const auto& t : list(s, "targets")) {
-    if (!text(t, "problem").empty())
-      print(fmt::format("\n{}: {}\n", text(t, "name"), text(t, "problem")));
+    print_because(t);
     for (const auto& guard : list(t, "guards"))
       print(
           fmt::format("\n{}: guard {} holds {} changes: {} ({}). See `knock plan`; `knock apply "

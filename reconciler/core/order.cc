@@ -211,6 +211,7 @@ bool must_not_wait(Reason reason) {
       return true;
     case Reason::sign_in:
     case Reason::fixed:
+    case Reason::no_room:
     case Reason::policy:
     case Reason::drift:
     case Reason::configuration:

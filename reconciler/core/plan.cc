@@ -8,6 +8,8 @@
 #include <set>
 
 #include "base/text.h"
+#include "reconciler/core/capacity.h"
+#include "reconciler/core/cost.h"
 #include "reconciler/core/guard.h"
 #include "reconciler/core/live_sessions.h"
 #include "reconciler/core/order.h"
@@ -64,12 +66,39 @@ Observed nothing_read() {
   return out;
 }
 
+/// Joined where there is no room for every one alone.
+std::optional<Canonical> joined_for_want_of_room(const TargetPlanInput& in,
+                                                 const Observed& observed) {
+  auto room = room_of(in.target, in.capabilities);
+  if (in.only || !room.limited() || entries_of(in.desired) <= room.sessions ||
+      !may_join(observed, in.capabilities, room))
+    return std::nullopt;
+  return with_neighbours_joined(in.desired);
+}
+
+/// Of those who are not known, nothing is known of their haste.
+std::function<Instant(const SessionId&)> when_asked(std::span<const Session> sessions) {
+  return [sessions, known = std::map<SessionId, Instant>()](const SessionId& id) mutable {
+    if (known.empty())
+      for (const Session& session : sessions) known.emplace(session.id, session.created);
+    auto at = known.find(id);
+    return at == known.end() ? Instant::max() : at->second;
+  };
+}
+
 std::vector<Change> changes_of(const TargetPlanInput& in, const Observed& observed) {
+  auto joined = joined_for_want_of_room(in, observed);
   DeniedNetworks networks(in.policy);
   LiveSessions own(in.policy, {in.now, in.sessions, in.approvals});
   LiveSessions& sessions = in.live != nullptr ? *in.live : own;
-  DiffInput input{in.target.name, in.capabilities, in.desired, in.desired_in_force,
-                  observed,       in.applied,      in.now,     in.ended};
+  DiffInput input{in.target.name,
+                  in.capabilities,
+                  joined ? *joined : in.desired,
+                  in.desired_in_force,
+                  observed,
+                  in.applied,
+                  in.now,
+                  in.ended};
   input.denied = [&](const std::string& slot, const Prefix& p) { return networks.cover(slot, p); };
   input.denied_session = [&](const std::string& slot, const SessionId& id) {
     return sessions.denied(slot, id);
@@ -85,6 +114,53 @@ std::vector<Change> changes_of(const TargetPlanInput& in, const Observed& observ
       ownership_now(in.target, in.stewardship) == Ownership::exclusive && in.stewardship.exclusive;
   input.adopted = in.stewardship.adopted;
   return diff(input);
+}
+
+/// True when somebody signed in for it since the record was written.
+bool asked_for_since(const Change& change, std::span<const AppliedEntry> applied) {
+  auto was = std::find_if(applied.begin(), applied.end(), [&](const AppliedEntry& entry) {
+    return entry.slot == change.slot && entry.prefix == change.prefix;
+  });
+  if (was == applied.end()) return false;
+  return std::any_of(change.causes.begin(), change.causes.end(), [&](const Attribution& now) {
+    return now.kind == Attribution::Kind::session &&
+           std::none_of(was->causes.begin(), was->causes.end(),
+                        [&](const Attribution& before) { return before.session == now.session; });
+  });
+}
+
+/// What somebody else changed and policy says to leave: reported, or with `heal: off` not even
+/// that. What stays open longer than it may is no matter of healing: it is closed.
+void leave_drift(const TargetPlanInput& in, std::vector<Change>& changes,
+                 std::vector<Finding>& findings) {
+  if (in.target.heal == Heal::on) return;
+  bool warn = in.target.heal == Heal::warn;
+  std::size_t rules = 0;
+  for (Change& change : changes) {
+    bool left = change.reason == Reason::drift && change.action != Action::shorten &&
+                change.action != Action::report;
+    if (!left) continue;
+    if (change.action == Action::add && asked_for_since(change, in.applied)) {
+      change.reason = Reason::sign_in;
+      change.detail = "somebody else removed it, and it was asked for again";
+      continue;
+    }
+    bool entry = change.action == Action::add || change.action == Action::extend ||
+                 change.action == Action::remove;
+    rules += !entry;
+    change.action = Action::report;
+    change.detail = (change.detail.empty() ? "" : change.detail.get() + "; ") +
+                    fmt::format("left as it is (heal: {})", to_string(in.target.heal));
+    if (!entry || !warn) change.slot = SharedText();  // marks it as gone, see below
+  }
+  std::erase_if(changes, [](const Change& change) {
+    return change.action == Action::report && change.reason == Reason::drift && change.slot.empty();
+  });
+  if (rules > 0 && warn)
+    findings.push_back({Finding::Level::warning, "target.drift-left", in.target.name,
+                        fmt::format("{} of its rules {} by somebody else, and left so (heal: "
+                                    "warn)",
+                                    rules, rules == 1 ? "was changed" : "were changed")});
 }
 
 Finding cut_for_a_moment(const TargetName& target, std::size_t changes) {
@@ -109,14 +185,8 @@ std::size_t count_writes(std::span<const Change> changes) {
   }));
 }
 
-bool by_sessions(const Item& item) {
-  return std::all_of(item.causes.begin(), item.causes.end(), [](const Attribution& cause) {
-    return cause.kind == Attribution::Kind::session;
-  });
-}
-
 /// What a reviewer should know about this kind of target.
-void add_limits(const TargetPlanInput& in, TargetPlan& plan) {
+void add_limits(const TargetPlanInput& in, const Waiting& waiting, TargetPlan& plan) {
   auto note = [&](Finding::Level level, const char* id, std::string sentence) {
     plan.findings.push_back({level, id, plan.target, std::move(sentence)});
   };
@@ -124,23 +194,11 @@ void add_limits(const TargetPlanInput& in, TargetPlan& plan) {
     return std::any_of(plan.changes.begin(), plan.changes.end(),
                        [&](const Change& change) { return change.action == action; });
   };
-  std::size_t wanted = 0;
-  for (const Slot& slot : in.desired.slots) wanted += slot.items.size();
-  auto room = in.capabilities.max_entries;
-  if (in.target.capacity && (room == 0 || *in.target.capacity < room)) room = *in.target.capacity;
-  std::size_t sessions = 0;
-  for (const Slot& slot : in.desired.slots)
-    sessions += std::size_t(std::count_if(slot.items.begin(), slot.items.end(), by_sessions));
-  if (room > 0 && wanted > room)
+  if (waiting.entries > 0)
     note(Finding::Level::warning, "target.full",
-         fmt::format("has room for {}, and {} are wanted", counted(room, "entry", "entries"),
-                     wanted));
-  else if (room > 0 && in.target.capacity_reserve > 0 &&
-           sessions + in.target.capacity_reserve > room)
-    note(Finding::Level::warning, "target.full",
-         fmt::format("has room for {} besides its reserve of {}, and sessions want {}",
-                     counted(room - std::min(room, in.target.capacity_reserve), "entry", "entries"),
-                     in.target.capacity_reserve, sessions));
+         fmt::format("has room for {}: {} until something goes",
+                     counted(room_of(in.target, in.capabilities).all, "entry", "entries"),
+                     counted(waiting.entries, "addition waits", "additions wait")));
   using Cuts = Capabilities::CutsEstablished;
   if (any(Action::remove) && in.capabilities.cuts_established == Cuts::never)
     note(Finding::Level::warning, "target.keeps-connections",
@@ -181,13 +239,18 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
          ownership_findings(in.target, in.stewardship, in.capabilities, observed))
       out.plan.findings.push_back(std::move(finding));
   if (observed.other_owner) {
-    out.plan.calls = 0;
+    out.plan.calls = out.plan.least_calls = 0;
     return out;
   }
   auto changes = changes_of(in, observed);
+  leave_drift(in, changes, out.plan.findings);
   if (in.stewardship.orphaned) leave_standing(changes, in.capabilities);
   if (ownership_now(in.target, in.stewardship) == Ownership::observe)
     only_observe(changes, in.capabilities);
+  Waiting waiting;
+  if (observed.complete && !in.only)
+    waiting = let_wait(changes, observed, in.capabilities, room_of(in.target, in.capabilities),
+                       when_asked(in.sessions));
   Guarded guarded;
   if (in.acknowledged)
     guarded.pass = std::move(changes);
@@ -205,9 +268,10 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   auto broken = order(out.plan.changes, observed.structure, &observed.slots);
   order(out.plan.held, observed.structure, &observed.slots);
   if (broken > 0) out.plan.findings.push_back(cut_for_a_moment(in.target.name, broken));
-  add_limits(in, out.plan);
+  add_limits(in, waiting, out.plan);
   out.plan.writes = count_writes(out.plan.changes);
   out.plan.calls = calls_for(in.capabilities, out.plan.changes);
+  out.plan.least_calls = least_calls_for(in.capabilities, out.plan.changes);
   return out;
 }
 
@@ -289,22 +353,6 @@ Plan drift_of(Plan plan) {
   });
   plan.id = plan_id(plan.to, plan.targets);
   return plan;
-}
-
-std::optional<std::size_t> calls_for(const Capabilities& capabilities,
-                                     std::span<const Change> changes) {
-  auto writes = [](const Change& change) { return change.action != Action::report; };
-  if (std::none_of(changes.begin(), changes.end(), writes)) return 0;
-  if (capabilities.atomic || capabilities.granularity != Capabilities::Granularity::entry) return 1;
-  if (capabilities.batch == 0) return std::nullopt;
-  // Calls that open and calls that close are different ones, and so are the steps.
-  std::map<std::pair<Step, Action>, std::size_t> batches;
-  for (const Change& change : changes)
-    if (writes(change)) ++batches[{change.step, change.action}];
-  std::size_t calls = 0;
-  for (const auto& [kind, count] : batches)
-    calls += (count + capabilities.batch - 1) / capabilities.batch;
-  return calls;
 }
 
 bool names_plan(std::string_view written, const Digest& id) {

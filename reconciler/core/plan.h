@@ -75,10 +75,6 @@ Plan assemble(PolicyRevision from, PolicyRevision to, std::uint64_t sequence, In
 /// What differs on the targets and was not us, and nothing else.
 Plan drift_of(Plan plan);
 
-/// How many calls these changes take at a target; nothing where its capabilities do not say.
-std::optional<std::size_t> calls_for(const Capabilities& capabilities,
-                                     std::span<const Change> changes);
-
 /// `written` is the plan's id or at least 12 leading hex digits of it.
 bool names_plan(std::string_view written, const Digest& id);
 

@@ -60,6 +60,8 @@ std::string why_text(Reason reason, Action action, const Rules& rules) {
       return "revoked";
     case Reason::denied:
       return "denied by policy";
+    case Reason::no_room:
+      return "no room at the target";
     case Reason::limited:
       return "a rule counts addresses or people: one too many";
     case Reason::drift:
@@ -577,6 +579,8 @@ std::string Words::target_state(const TargetPlan& target) const {
   if (shape()) return type;
   auto out = fmt::format("{}, {} owned, {} foreign", type, target.owned, target.foreign);
   if (target.calls && *target.calls > 0) out += ", " + counted(*target.calls, "call", "calls");
+  if (target.calls && target.least_calls && *target.least_calls < *target.calls)
+    out += fmt::format(" (in another order {} at least)", *target.least_calls);
   return out;
 }
 

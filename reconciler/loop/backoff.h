@@ -15,6 +15,8 @@ namespace knock {
 inline constexpr Duration kClosingWaits = Duration::seconds(30);
 /// After news from a target that waits.
 inline constexpr Duration kNewsWait = Duration{500};
+/// After news from a target that somebody else changes all the time.
+inline constexpr Duration kFlappingWaits = Duration::minutes(1);
 /// A target on a path lets the one further out close first, and waits no longer than this for it.
 inline constexpr Duration kOuterFirst = Duration{200};
 /// Who asks for more patience than this gets no more.

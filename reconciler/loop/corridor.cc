@@ -78,6 +78,7 @@ void Reconciler::wake_outer(const TargetState& state, const Change& change) {
 /// For the person who waits. With the mutex.
 std::string Reconciler::why_not_open(const TargetState& state, const Service& service,
                                      const Prefix& prefix) const {
+  if (auto why = why_left_out(state, service.name.value, prefix); !why.empty()) return why;
   auto inner = next_inwards(service, state.name);
   if (!state.status.problem.empty() || !inner || stands_on(*inner, service.name.value, prefix))
     return state.status.problem;

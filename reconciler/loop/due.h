@@ -10,7 +10,7 @@ namespace knock {
 struct Reconciler::Due {
   Instant at;
   SessionId session;  // or
-  TargetName target;  // with slot and prefix
+  TargetName target;  // with slot and prefix; without: its pause
   std::string slot;
   Prefix prefix;
   /// For a heap whose top is the soonest.

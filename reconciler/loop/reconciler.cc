@@ -30,7 +30,9 @@ Status Reconciler::start() {
   KNOCK_ASSIGN(auto sessions, store_.live_sessions(clock_.now()));
   KNOCK_ASSIGN(auto open, store_.open_intents());
   std::map<TargetName, Custody> custody;
-  KNOCK_ASSIGN(auto protection, protection_by_log(store_, [&](const Record& record) {
+  std::map<TargetName, TargetPause> pauses;
+  KNOCK_ASSIGN(auto protection, protection_by_log(store_, [&](const Record& record) -> Status {
+                 KNOCK_CHECK(note_pause(pauses, record));
                  return note_ownership(custody, record);
                }));
   Lock lock(mutex_);
@@ -40,6 +42,8 @@ Status Reconciler::start() {
   open_intents_ = std::move(open);
   protection_ = std::move(protection);
   custody_ = std::move(custody);
+  pauses_ = std::move(pauses);
+  for (const auto& [name, pause] : pauses_) due_at({pause.until, {}, name, "", {}});
   for (Session& session : sessions) {
     due_at({session.expires, session.id, {}, {}, {}});
     add_live(session);
@@ -375,6 +379,19 @@ std::vector<TargetStatus> Reconciler::targets() const {
       auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(*at - monotonic);
       status.next_try = clock_.now() + Duration{std::max<std::int64_t>(0, wait.count())};
     }
+    if (auto at = queue_.account_waits_until(state->key, monotonic)) {
+      auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(*at - monotonic);
+      status.account_waits_until = clock_.now() + Duration{wait.count()};
+    }
+    status.flapping = state->flapping;
+    // One reading may fail; two in a row are news.
+    status.stale = !status.last_full_read ? state->failures > 0
+                                          : clock_.now() - *status.last_full_read >
+                                                Duration{2 * settings_.full_read_every.ms + 60'000};
+    status.rejected = state->rejected.size();
+    if (!state->rejected.empty()) status.rejected_why = state->rejected.begin()->second.why;
+    status.no_room = state->no_room.size();
+    if (const TargetPause* pause = pause_of(name)) status.pause = *pause;
     out.push_back(std::move(status));
   }
   return out;
@@ -383,18 +400,20 @@ std::vector<TargetStatus> Reconciler::targets() const {
 // ---- dirt ----
 
 /// Of a target that failed, this alone does not hurry the next try; what must close does.
-void Reconciler::mark(TargetState& state, const std::optional<IpAddress>& host, Urgency urgency) {
+void Reconciler::mark(TargetState& state, const std::optional<IpAddress>& host, Urgency urgency,
+                      Duration gather) {
   if (host)
     state.dirty_hosts.insert(*host);
   else
     state.dirty = true;
-  queue_.mark(state.key, urgency, clock_.monotonic(), state.capabilities.gather);
+  queue_.mark(state.key, urgency, clock_.monotonic(), std::max(gather, state.capabilities.gather));
   state.status.generation = {++generation_};
   keep_up();
 }
 
 /// All of it, and a target that failed is not waited for: what was in its way may be gone.
 void Reconciler::mark_at_once(TargetState& state, Urgency urgency) {
+  for (auto& [key, refusal] : state.rejected) refusal.again = MonotonicTime::min();
   mark(state, std::nullopt, urgency);
   queue_.at_once(state.key);
   keep_up();
@@ -414,8 +433,10 @@ void Reconciler::target_moved(const TargetName& name) {
   auto at = targets_.find(name);
   if (at == targets_.end()) return;
   // News is a reason to try sooner, but a target that fails and tells of it is not tried in a ring.
-  mark(*at->second, std::nullopt, Urgency::drift);
-  queue_.no_later_than(at->second->key, clock_.monotonic() + kNewsWait.chrono());
+  TargetState& state = *at->second;
+  // In a war of two tools this one waits; a sign-in or a removal meanwhile does not.
+  mark(state, std::nullopt, Urgency::drift, state.flapping ? kFlappingWaits : Duration{0});
+  if (!state.flapping) queue_.no_later_than(state.key, clock_.monotonic() + kNewsWait.chrono());
   keep_up();
 }
 

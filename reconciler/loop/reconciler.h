@@ -130,6 +130,12 @@ class Reconciler {
   /// Marks targets for a full read now; all of them when `name` is empty.
   void refresh(const TargetName& name);
 
+  /// Until then nothing is opened, prolonged or healed there; what must close is closed all the
+  /// same. Durable when it returns. Kinds: not_found, invalid (an end that is past, or too far).
+  Status pause(const Actor& actor, const TargetName& name, Instant until,
+               const std::string& reason);
+  Status resume_target(const Actor& actor, const TargetName& name, const std::string& reason);
+
   // For one thread that owns the time, with `workers` 0 (the simulator).
   /// Runs the most urgent target that may run; false when there is none.
   bool run_one();
@@ -161,6 +167,7 @@ class Reconciler {
   void note_capabilities(TargetState& state, const Capabilities& capabilities);
   bool host_run(TargetState& state, const std::set<IpAddress>& hosts);
   Status full_run(TargetState& state);
+  Result<Observed> read(TargetState& state);
   Run snapshot(TargetState& state, const std::set<IpAddress>* hosts);
   void forget_tickets(TargetState& state);
   static std::function<bool(const std::string&, const Prefix&, const SessionId&)> had_ticket_in(
@@ -186,14 +193,33 @@ class Reconciler {
   Status add_released(const Observed& observed, OwnershipPlan& out) const;
 
   // execute.cc
-  Status execute(TargetState& state, const Run& run, const TargetPlan& plan);
-  Status apply(TargetState& state, const Run& run, const TargetPlan& plan, std::uint64_t batch,
+  /// How far a plan came. An error: something failed, and what it was is tried again.
+  enum class Done { all, in_part };
+  Result<Done> execute(TargetState& state, const Run& run, const TargetPlan& plan);
+  Status apply(TargetState& state, const Run& run, TargetPlan plan, std::uint64_t batch,
                bool intended);
+  Result<Outcome> call(TargetState& state, TargetPlan& part);
+  void spend(const TargetState& state, std::size_t calls);
+  void give_up(TargetState& state, const Run& run, const std::vector<Change>& changes,
+               std::uint64_t batch, const std::string& why, bool unknown, bool intended);
+
+  // left_out.cc
+  std::size_t leave_out_paused(const Run& run, std::vector<Change>& changes) const;
+  std::size_t leave_out_rejected(const TargetState& state, std::vector<Change>& changes) const;
+  std::size_t leave_out_unpaid(TargetState& state, std::vector<Change>& changes);
+  bool reject(TargetState& state, const Change& change, const std::string& why);
+  void note_reports(TargetState& state, const TargetPlan& plan);
+  void note_drift(TargetState& state, bool found);
+  std::string why_left_out(const TargetState& state, const std::string& slot,
+                           const Prefix& prefix) const;
+  static Status note_pause(std::map<TargetName, TargetPause>& pauses, const Record& record);
+  const TargetPause* pause_of(const TargetName& name) const;
+  void end_pause(const TargetName& name);
   std::vector<Fact> drift_facts(TargetState& state, const TargetPlan& plan);
   void remember_unanswered(TargetState& state, const Run& run, const std::vector<Change>& changes,
                            std::uint64_t batch);
-  void note_outcome(TargetState& state, const Run& run, const TargetPlan& plan, std::uint64_t batch,
-                    const Outcome& outcome);
+  std::vector<Change> note_outcome(TargetState& state, const Run& run, const TargetPlan& plan,
+                                   std::uint64_t batch, const Outcome& outcome, bool refused);
   void note_done(TargetState& state, const Run& run, const Change& change);
   static void note_tickets(TargetState& state, const Change& change);
   void measure(const TargetState& state, const Change& change) const;
@@ -246,7 +272,8 @@ class Reconciler {
   void read_tickets(TargetState& state);
   void give_no_tickets(TargetState& state);
   void note_ended(const SessionId& id, EndCause cause);
-  void mark(TargetState& state, const std::optional<IpAddress>& host, Urgency urgency);
+  void mark(TargetState& state, const std::optional<IpAddress>& host, Urgency urgency,
+            Duration gather = {});
   void mark_at_once(TargetState& state, Urgency urgency);
   bool still(const TargetState& state) const;
   void target_moved(const TargetName& name);
@@ -285,6 +312,7 @@ class Reconciler {
   std::map<TargetName, Custody> custody_;          // of targets that are not in `targets_` (yet)
   Protection protection_;  // by the log, of targets that are not in `targets_` (yet)
   std::map<TargetName, std::unique_ptr<TargetState>> targets_;
+  std::map<TargetName, TargetPause> pauses_;
   WorkQueue queue_;
   std::vector<TargetState*> by_key_;  // of the queue's keys
   std::vector<Due> due_;          // a heap, soonest first; stale ones are skipped when they come up

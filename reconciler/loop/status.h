@@ -15,8 +15,15 @@
 
 namespace knock {
 
-/// Conditions of a target; a target is fine when it is `ready` and `synced` and nothing else is
-/// said.
+/// Somebody stopped the work at a target for a time.
+struct TargetPause {
+  Instant until;
+  Actor by;
+  std::string reason;
+};
+
+/// A target is fine when it is `ready` and `synced` and nothing else is said; in words:
+/// target_conditions.h.
 struct TargetStatus {
   TargetName name;
   std::string type;
@@ -32,6 +39,14 @@ struct TargetStatus {
   std::vector<Finding> findings;
   std::string problem;  // the last error, in one line; empty when all is well
   std::optional<Instant> next_try;
+  bool stale = false;        // the last reading of everything is too long ago
+  bool flapping = false;     // somebody else changes it again and again
+  std::size_t rejected = 0;  // entries that the target itself refuses
+  std::string rejected_why;  // of one of them
+  std::size_t no_room = 0;   // entries that wait for a place
+  std::optional<TargetPause> pause;
+  /// The account is left alone: several of its targets failed, or the provider asked for it.
+  std::optional<Instant> account_waits_until;
 };
 
 /// A sound revision that is not in force yet.

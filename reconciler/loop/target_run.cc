@@ -6,6 +6,8 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "reconciler/core/capacity.h"
+#include "reconciler/core/cost.h"
 #include "reconciler/core/order.h"
 #include "reconciler/loop/backoff.h"
 #include "reconciler/loop/due.h"
@@ -226,6 +228,7 @@ void Reconciler::note_failure(TargetState& state, const WorkQueue::Taken& taken,
         closes || std::any_of(state.applied.begin(), state.applied.end(),
                               [&](const auto& pair) { return pair.second.until <= clock_.now(); });
   ++state.failures;
+  state.half_done = false;
   state.status.ready = state.status.synced = false;
   state.status.problem = error.text();
   if (state.view) state.view->count(state.status);
@@ -262,6 +265,7 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
   run.leaving = state.leaving;
   run.custody = state.custody;
   run.stopping = stopping_;
+  run.paused = pause_of(state.name) != nullptr;
   if (state.acknowledged_for == policy_) run.acknowledged = state.acknowledged;
   run.now = clock_.now();
   if (hosts == nullptr) {
@@ -298,6 +302,11 @@ std::function<bool(const std::string&, const Prefix&, const SessionId&)> Reconci
 /// Only some addresses, against what we know to stand there. False: read everything instead.
 bool Reconciler::host_run(TargetState& state, const std::set<IpAddress>& hosts) {
   if (!state.provider || !state.view || hosts.size() > 64) return false;
+  // Where there is little room, one address is not judged alone.
+  auto room = room_of(state.target, state.capabilities);
+  if (room.limited() &&
+      (!state.no_room.empty() || state.view->entries() + hosts.size() > room.sessions))
+    return false;
   Run run = snapshot(state, &hosts);
   if (run.leaving || run.stopping || run.misplaced || run.in_force != run.policy || run.adopted ||
       run.custody.pending())
@@ -397,16 +406,26 @@ PlannedTarget Reconciler::plan_run(const TargetState& state, const Run& run,
   return planned;
 }
 
+/// What a run that stopped for want of calls has read is not read, and paid for, again.
+Result<Observed> Reconciler::read(TargetState& state) {
+  {
+    Lock lock(mutex_);
+    if (std::exchange(state.half_done, false) && state.view)
+      return state.view->whole(clock_.now(), state.capabilities.native_expiry);
+    auto calls = calls_to_read(state.capabilities, state.status.owned + state.status.foreign);
+    queue_.spend(state.key, calls, clock_.monotonic());
+  }
+  KNOCK_FAILPOINT("loop.before-observe");
+  auto found = state.provider->observe(Deadline::in(settings_.verb_deadline));
+  KNOCK_FAILPOINT("loop.after-observe");
+  return found;
+}
+
 Status Reconciler::full_run(TargetState& state) {
   if (stopping()) return fail(ErrorKind::unavailable, "the controller is stopping");
   if (!state.provider) KNOCK_CHECK(make_provider(state));
   Instant asked = clock_.now();
-  auto observed = [&]() -> Result<Observed> {
-    KNOCK_FAILPOINT("loop.before-observe");
-    auto found = state.provider->observe(Deadline::in(settings_.verb_deadline));
-    KNOCK_FAILPOINT("loop.after-observe");
-    return found;
-  }();
+  auto observed = read(state);
   // After the reading, so that a session that ended meanwhile is not opened again.
   Run run = snapshot(state, nullptr);
   if (run.stopping) return fail(ErrorKind::unavailable, "the controller is stopping");
@@ -430,6 +449,7 @@ Status Reconciler::full_run(TargetState& state) {
     Lock lock(mutex_);
     state.view.reset();
   }
+  note_reports(state, planned.plan);
   auto done = execute(state, run, planned.plan);
   if (!observed) return fail_within("observe", observed);
   KNOCK_CHECK(done);
@@ -437,7 +457,7 @@ Status Reconciler::full_run(TargetState& state) {
     return fail(ErrorKind::unavailable,
                 "observe: only a part could be read; what was not seen may be open");
   Lock lock(mutex_);
-  if (planned.plan.held.empty()) {
+  if (planned.plan.held.empty() && *done == Done::all) {
     state.in_force = run.policy;
     state.adopted.reset();
   }

@@ -4,6 +4,7 @@
 // mutex; so he may read them without it.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,6 +26,7 @@ struct TargetView {
   std::map<std::string, std::map<Prefix, ObservedItem>> slots;
   Structure structure;
   bool exists = false;
+  bool structure_differs = false;
   std::string fence;
   Instant at;
 
@@ -35,6 +37,7 @@ struct TargetView {
         view.slots[slot.name].emplace_hint(view.slots[slot.name].end(), item.prefix, item);
     view.structure = observed.structure;
     view.exists = observed.exists;
+    view.structure_differs = observed.structure_differs;
     view.fence = observed.fence;
     view.at = observed.at;
     return view;
@@ -59,6 +62,35 @@ struct TargetView {
     out.fence = fence;
     out.at = now;
     return out;
+  }
+
+  /// As if it had been read now.
+  Observed whole(Instant now, bool native) const {
+    Observed out;
+    for (const auto& [name, items] : slots) {
+      ObservedSlot& slot = out.slots.emplace_back();
+      slot.name = name;
+      for (const auto& [prefix, known] : items) {
+        ObservedItem item = known;
+        if (item.until) {
+          if (native && *item.until <= now) continue;
+          item.left = *item.until - now;
+        }
+        slot.items.push_back(std::move(item));
+      }
+    }
+    out.structure = structure;
+    out.exists = exists;
+    out.structure_differs = structure_differs;
+    out.fence = fence;
+    out.at = now;
+    return out;
+  }
+
+  std::size_t entries() const {
+    std::size_t n = 0;
+    for (const auto& [name, items] : slots) n += items.size();
+    return n;
   }
 
   void count(TargetStatus& status) const {
@@ -103,6 +135,20 @@ struct Reconciler::TargetState {
   std::shared_ptr<const Policy> acknowledged_for;
   std::set<std::string> acknowledged;  // held_line() of each held change that may go
 
+  /// What the target itself refuses: left out until then, while the rest goes on.
+  struct Refusal {
+    std::string why;
+    Instant since;
+    int times = 0;
+    MonotonicTime again{};
+  };
+  std::map<Key, Refusal> rejected;
+  std::set<Key> no_room;             // waits for a place
+  std::deque<MonotonicTime> drifts;  // runs that found drift, of the last while
+  bool flapping = false;
+  /// The last run stopped half-way for want of calls, and nothing else: what it read still holds.
+  bool half_done = false;
+
   int failures = 0;
   std::optional<MonotonicTime> next_full_read;
   TargetStatus status;
@@ -142,6 +188,7 @@ struct Reconciler::Run {
   bool leaving = false;
   bool misplaced = false;  // policy wants it elsewhere by now: for the next run
   bool stopping = false;
+  bool paused = false;
   Instant now;
 };
 

@@ -35,6 +35,10 @@ bool Reconciler::is_stale(const Due& due) const {
     auto at = live_.find(due.session);
     return at == live_.end() || at->second.expires != due.at;
   }
+  if (due.slot.empty()) {
+    auto pause = pauses_.find(due.target);
+    return pause == pauses_.end() || pause->second.until != due.at;
+  }
   auto target = targets_.find(due.target);
   if (target == targets_.end()) return true;
   auto entry = target->second->applied.find({due.slot, due.prefix});
@@ -75,6 +79,12 @@ void Reconciler::end_what_is_due(Lock& lock) {
       if (coupling_.by_person || coupling_.by_address) mark_touched(session, false);
       continue;
     }
+    if (due.slot.empty()) {
+      if (auto pause = pauses_.find(due.target);
+          pause != pauses_.end() && pause->second.until <= now)
+        end_pause(due.target);
+      continue;
+    }
     auto target = targets_.find(due.target);
     if (target == targets_.end()) continue;
     TargetState& state = *target->second;
@@ -88,6 +98,7 @@ void Reconciler::end_what_is_due(Lock& lock) {
     facts.push_back(EntryExpired{due.target, due.slot, due.prefix, entry->second.until});
     state.applied.erase(entry);
     state.refused.erase({due.slot, due.prefix});
+    if (!state.no_room.empty()) mark(state, std::nullopt, Urgency::sign_in);
     if (state.view &&
         !busy(state)) {  // a run reads the view without the lock, and skips what has run out
       auto slot = state.view->slots.find(due.slot);

@@ -29,6 +29,7 @@ constexpr std::array kReasons{
     std::pair{Reason::revoked, std::string_view("revoked")},
     std::pair{Reason::denied, std::string_view("denied")},
     std::pair{Reason::limited, std::string_view("limited")},
+    std::pair{Reason::no_room, std::string_view("no-room")},
     std::pair{Reason::drift, std::string_view("drift")},
     std::pair{Reason::orphan, std::string_view("orphan")},
     std::pair{Reason::configuration, std::string_view("configuration")},
@@ -88,6 +89,7 @@ std::string_view group_of(Reason reason) {
     case Reason::sign_out:
     case Reason::revoked:
     case Reason::limited:
+    case Reason::no_room:
       return "session";
     case Reason::drift:
     case Reason::orphan:

@@ -60,6 +60,7 @@ enum class Reason : std::uint8_t {
   revoked,
   denied,         // a deny rule covers it
   limited,        // a rule that counts addresses or people gives it no longer
+  no_room,        // the target is full: it waits for a place
   drift,          // the target differs from what was applied, and it was not us
   orphan,         // ours by its marker, but nothing in the log explains it
   configuration,  // knock.yaml changed (keep)
@@ -136,6 +137,9 @@ struct TargetPlan {
   std::vector<Finding> findings;
   std::size_t writes = 0;            // of `changes`: those that change something
   std::optional<std::size_t> calls;  // what they take at this target; nothing: not known
+  /// What they would take at least, in whatever order. More than that is the price of an order in
+  /// which nobody is cut.
+  std::optional<std::size_t> least_calls;
   /// Of what stood there and no session moves: structure and foreign entries (state_of in
   /// reconciler/core/plan.h). Nothing: it was not read as a whole.
   std::optional<Digest> state;

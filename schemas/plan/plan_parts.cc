@@ -130,6 +130,7 @@ void write_target_members(JsonWriter& out, const TargetPlan& target, View view) 
   out.number("owned", target.owned).number("foreign", target.foreign);
   out.number("writes", target.writes);
   if (target.calls) out.number("calls", *target.calls);
+  if (target.least_calls) out.number("least_calls", *target.least_calls);
 }
 
 void write_counts(JsonWriter& out, const TargetPlan& target) {
@@ -158,6 +159,7 @@ Result<TargetPlan> read_target(const boost::json::value& value, const std::strin
   target.foreign = in.number("foreign");
   if (in.has("writes")) target.writes = in.number("writes");
   if (in.has("calls")) target.calls = in.number("calls");
+  if (in.has("least_calls")) target.least_calls = in.number("least_calls");
   if (in.has("state")) target.state = in.parsed("state", "64 hex digits", digest_from_hex);
   KNOCK_CHECK(in.finish(others));
   return target;

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "base/text.h"
+#include "reconciler/loop/target_conditions.h"
 #include "schemas/session/codec.h"
 
 namespace knock {
@@ -40,14 +41,15 @@ json::array array_of(const List& list, To to) {
 
 json::object target_object(const TargetStatus& t) {
   json::array conditions;
-  if (t.ready) conditions.push_back("Ready");
-  if (t.synced) conditions.push_back("Synced");
-  if (t.drifted) conditions.push_back("Drifted");
-  if (t.held > 0) conditions.push_back("Blocked");
-  if (!t.problem.empty()) conditions.push_back("Degraded");
+  json::object because;
+  for (const TargetCondition& one : conditions_of(t)) {
+    conditions.push_back(json::value(std::string(one.word)));
+    if (!one.why.empty()) because[one.word] = one.why;
+  }
   return {{"name", t.name.value},
           {"type", t.type},
           {"conditions", std::move(conditions)},
+          {"because", std::move(because)},
           {"owned", t.owned},
           {"foreign", t.foreign},
           {"generation", t.generation.value},

@@ -7,7 +7,10 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <mutex>
+
+#include "reconciler/loop/target_conditions.h"
 
 namespace knock {
 namespace {
@@ -84,14 +87,14 @@ struct Metrics::State {
   }
 
   void set_target(const TargetStatus& t, Instant now) {
-    auto flag = [&](const char* name, bool holds) {
-      condition.Add({{"target", t.name.value}, {"condition", name}}).Set(holds ? 1 : 0);
+    auto flag = [&](std::string_view name, bool holds) {
+      condition.Add({{"target", t.name.value}, {"condition", std::string(name)}})
+          .Set(holds ? 1 : 0);
     };
-    flag("Ready", t.ready);
-    flag("Synced", t.synced);
-    flag("Drifted", t.drifted);
-    flag("Blocked", t.held > 0);
-    flag("Degraded", !t.problem.empty());
+    auto now_so = conditions_of(t);
+    for (std::string_view word : kConditions)
+      flag(word, std::any_of(now_so.begin(), now_so.end(),
+                             [&](const TargetCondition& one) { return one.word == word; }));
     entries.Add({{"target", t.name.value}, {"owner", "knock"}}).Set(double(t.owned));
     entries.Add({{"target", t.name.value}, {"owner", "foreign"}}).Set(double(t.foreign));
     if (t.last_full_read)

@@ -56,6 +56,8 @@ ControllerStatus as_seen(ControllerStatus status, const Diagnostics& refused, Vi
   if (view == View::full) return status;
   for (TargetStatus& target : status.targets) {
     target.problem = problem_text(target.problem, view);
+    target.rejected_why = problem_text(target.rejected_why, view);
+    if (target.pause && view == View::shape) target.pause->by = target.pause->reason = "";
     for (Finding& finding : target.findings) finding.sentence = sentence_text(finding, view);
     for (GuardTrip& guard : target.guards)
       for (std::string* text : {&guard.figure, &guard.limit}) *text = without_addresses(*text);

@@ -90,7 +90,7 @@ TEST_F(Corridor, WithoutTheInsideTheOutsideStaysShutAndSaysWhy) {
   }
   auto session = sign_in_result(kAna);
   ASSERT_TRUE(session);
-  ASSERT_TRUE(soon([&] { return !status("inner").problem.empty(); }));
+  ASSERT_TRUE(soon([&] { return status("inner").rejected == 1; }));
   ASSERT_TRUE(at_rest("edge"));
   EXPECT_FALSE(open("edge"));
   for (const SessionOnTarget& row : loop_->where(*session))

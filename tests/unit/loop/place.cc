@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/loop/place.h"
 
+#include <algorithm>
 #include <thread>
 
 namespace knock::test {
@@ -107,6 +108,8 @@ class PlaceProvider final : public Provider {
       place_.apply_faults.pop_front();
     }
     if (fault && !fault->after_the_effect) return failed(*fault);
+    if (place_.poison && std::ranges::any_of(plan.changes, place_.poison))
+      return fail(ErrorKind::invalid, "the request is malformed");
     Outcome outcome = all_steps(plan);
     if (fault) return failed(*fault);
     return outcome;

@@ -76,6 +76,8 @@ class Place {
   std::optional<ErrorKind> observe_error;
   std::deque<ApplyFault> apply_faults;
   std::function<std::optional<StepOutcome::Kind>(const Change&)> step_fault;
+  /// All or nothing: a call with such a change in it is refused as a whole.
+  std::function<bool(const Change&)> poison;
   std::optional<Prefix> hidden;  // not seen by a reading, which then is partial
   bool drops_untried = false;    // what was not tried is missing from the outcome
   int edits_before_apply = 0;    // somebody else is faster that many times
