@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "base/text.h"
@@ -78,6 +79,15 @@ std::string address_list(const std::vector<Prefix>& from) {
   return "[" + join(out, ", ") + "]";
 }
 
+/// One static entry to be reviewed: nobody answers for it yet, and it ends.
+std::string static_entry(std::string_view name, const std::vector<Prefix>& from,
+                         std::string_view service, std::string_view reason,
+                         std::string_view until) {
+  return fmt::format(
+      "  {}:\n    cidr: {}\n    to: [{}]\n    owner: nobody yet\n    reason: {}\n    until: {}\n",
+      name, address_list(from), service, yaml_quoted(std::string(reason)), until);
+}
+
 /// A comment of one line, whatever stood in the rule.
 std::string remark(std::string_view text) { return "# " + printable(text) + "\n"; }
 
@@ -96,11 +106,9 @@ ImportedPolicy imported_policy(const OwnRules& rules, Instant now) {
       continue;
     }
     out.through = out.through || rule.through;
-    statics += fmt::format(
-        "  imported-{}:\n    cidr: {}\n    to: [{}]\n    owner: nobody yet\n    reason: {}\n"
-        "    until: {}\n",
-        ++out.entries, address_list(rule.from), services.name_of(rule),
-        yaml_quoted(rule.comment.empty() ? rule.where : rule.where + ": " + rule.comment), until);
+    statics +=
+        static_entry(fmt::format("imported-{}", ++out.entries), rule.from, services.name_of(rule),
+                     rule.comment.empty() ? rule.where : rule.where + ": " + rule.comment, until);
   }
   for (const LeftOut& rule : rules.left_out) {
     ++out.left_out;
@@ -128,6 +136,40 @@ ImportedPolicy imported_policy(const OwnRules& rules, Instant now) {
   if (!left_out.empty())
     out.text +=
         "\n# Not imported, because half of a rule would open more than the rule:\n" + left_out;
+  return out;
+}
+
+ImportedPolicy imported_entries(const std::string& target, std::vector<FoundEntry> found,
+                                Instant now) {
+  ImportedPolicy out;
+  std::string statics, open;
+  auto until = to_string(now + kImportedLife).substr(0, 10);
+  // What somebody wrote with one remark belongs together.
+  std::map<std::tuple<std::string, std::string, std::string>, std::vector<Prefix>> entries;
+  for (FoundEntry& one : found) {
+    if (one.prefix.length() == 0) {
+      ++out.open_to_everybody;
+      open += remark(fmt::format("  {} for everybody{}", one.service,
+                                 one.comment.empty() ? "" : ": " + one.comment));
+      continue;
+    }
+    bool sooner = one.ends && *one.ends < now + kImportedLife;
+    entries[{one.service, one.comment, sooner ? to_string(*one.ends) : until}].push_back(
+        one.prefix);
+  }
+  for (auto& [key, from] : entries) {
+    const auto& [service, comment, end] = key;
+    std::sort(from.begin(), from.end());
+    auto where = "found on " + target;
+    statics += static_entry(fmt::format("found-on-{}-{}", target, ++out.entries).substr(0, 63),
+                            from, service, comment.empty() ? where : where + ": " + comment, end);
+  }
+  out.text =
+      "# What stood on " + printable(target) + " without knock's mark on " +
+      to_string(now).substr(0, 10) +
+      ".\n# Each entry ends on its own: say who it is for and why, or leave it out.\nknock: 1\n";
+  if (!statics.empty()) out.text += "\nstatic:\n" + statics;
+  if (!open.empty()) out.text += "\n# Not imported, because everybody is no allowlist:\n" + open;
   return out;
 }
 

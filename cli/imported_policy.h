@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The policy files that `knock init --from nftables` writes: what the machine's own rules let in
+// The policy files that `knock init --from nftables` and `knock import` write: what the machine's own rules let in
 // today, as services and static entries that end, so that each must be looked at. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "base/prefix.h"
 #include "base/time.h"
 #include "schemas/nftables/ruleset.h"
 
@@ -20,5 +23,16 @@ struct ImportedPolicy {
 inline constexpr Duration kImportedLife = Duration::hours(90 * 24);
 
 ImportedPolicy imported_policy(const OwnRules& rules, Instant now);
+
+/// What stands on a target of ours and is not ours.
+struct FoundEntry {
+  std::string service;  // of the policy: the slot it stands in
+  Prefix prefix;
+  std::string comment;          // somebody's own, printable
+  std::optional<Instant> ends;  // as the target counts
+};
+/// For `knock import`: static entries alone, because the services are the policy's own.
+ImportedPolicy imported_entries(const std::string& target, std::vector<FoundEntry> found,
+                                Instant now);
 
 }  // namespace knock::cli

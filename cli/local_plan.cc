@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/registry.h"
+#include "reconciler/loop/custody.h"
 #include "reconciler/loop/protection.h"
 #include "server/core/controller.h"
 #include "store/tzdata/system_zones.h"
@@ -67,7 +68,10 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
   KNOCK_CHECK(known_targets(request.only, policy, in_force.get()));
   auto factory = provider_factory(config.owner);
   std::map<TargetName, std::unique_ptr<Provider>> providers;
-  KNOCK_ASSIGN(auto protection, protection_by_log(store));
+  std::map<TargetName, Custody> custody;
+  KNOCK_ASSIGN(auto protection, protection_by_log(store, [&](const Record& record) {
+                 return note_ownership(custody, record);
+               }));
   PlannerInput input{policy, nullptr, live, accounts, keep, now,
                      head,   {},      {},   {},       {},   request.only};
   input.seen = seen;
@@ -105,6 +109,9 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
     Tickets unknown;
     for (const Session& session : live) unknown.perhaps.insert(session.id);
     return unknown;
+  };
+  input.stewardship = [&](const Target& target) {
+    return custody[target.name].stewardship(target, policy.target(target.name) == nullptr);
   };
   input.observe = [&](const Target& target) -> Result<Observed> {
     auto made = factory(target, [](const TargetName&) {});

@@ -81,6 +81,8 @@ void print_text(const boost::json::value& s) {
   print(table(rows));
   for (const auto& t : list(s, "targets")) {
     print_because(t);
+    for (const auto& finding : list(t, "findings"))
+      print(fmt::format("\n{} {}\n", text(t, "name"), text(finding, "sentence")));
     for (const auto& guard : list(t, "guards"))
       print(
           fmt::format("\n{}: guard {} holds {} changes: {} ({}). See `knock plan`; `knock apply "

@@ -208,9 +208,21 @@ Result<Committed> Privileged::commit_with_elements(
     const std::function<void(Batch&)>& prepare, const std::string& table, std::uint32_t since,
     const std::vector<role::ElementChange>& changes) {
   KNOCK_ASSIGN(auto ranges, foreign_ranges(netlink_, table, changes));
+  if (!ranges.empty()) {
+    // What goes as a range must not be touched by its parts' keys as well: the kernel would look for
+    // them among what is going.
+    KNOCK_ASSIGN(auto present, present_keys(table, changes));
+    for (const auto& [set, found] : ranges)
+      for (const auto& range : found)
+        for (const auto& part : prefixes_of(range.first, range.last)) present[set].erase(part);
+    Batch batch;
+    prepare(batch);
+    remove_ranges(batch, table, ranges);
+    add_elements(batch, table, changes, &present);
+    return commit(batch, table, since);
+  }
   Batch batch;
   prepare(batch);
-  remove_ranges(batch, table, ranges);
   add_elements(batch, table, changes, nullptr);
   KNOCK_ASSIGN(auto committed, commit(batch, table, since));
   bool overlap = committed.error == EEXIST || committed.error == ENOENT;
@@ -220,7 +232,6 @@ Result<Committed> Privileged::commit_with_elements(
   if (!present) return committed;
   Batch again;
   prepare(again);
-  remove_ranges(again, table, ranges);
   add_elements(again, table, changes, &*present);
   return commit(again, table, since);
 }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "reconciler/core/diff.h"
 #include "reconciler/core/marker.h"
 #include "reconciler/core/order.h"
 
@@ -48,6 +49,19 @@ void report_instead(Change& change, std::string detail) {
   change.ticket = false;
 }
 
+/// True when the target itself closes this entry of ours, at its deadline or before.
+bool ends_there(const Observed& observed, const Change& change) {
+  for (const ObservedSlot& slot : observed.slots) {
+    if (slot.name != change.slot) continue;
+    auto at = std::lower_bound(
+        slot.items.begin(), slot.items.end(), change.prefix,
+        [](const ObservedItem& item, const Prefix& prefix) { return item.prefix < prefix; });
+    return at != slot.items.end() && at->prefix == change.prefix && at->left && at->until &&
+           observed.at + *at->left <= *at->until + kLifeTolerance;
+  }
+  return false;
+}
+
 bool by_static_alone(const Change& change) {
   return !change.causes.empty() &&
          std::all_of(change.causes.begin(), change.causes.end(), [](const Attribution& cause) {
@@ -77,21 +91,23 @@ Ownership ownership_now(const Target& target, const Stewardship& stewardship) {
   return stewardship.released ? Ownership::observe : target.ownership;
 }
 
-void only_observe(std::vector<Change>& changes, const Capabilities& capabilities) {
+void only_observe(std::vector<Change>& changes, const Observed& observed) {
   for (Change& change : changes) {
     if (change.action == Action::report) continue;
-    if (!capabilities.native_expiry && closes(change) && must_not_wait(change.reason)) continue;
+    if (closes(change) && must_not_wait(change.reason) && !ends_there(observed, change)) continue;
     report_instead(change, "observed only: " + std::string(would(change.action)));
   }
 }
 
-void leave_standing(std::vector<Change>& changes, const Capabilities& capabilities) {
+void leave_standing(std::vector<Change>& changes, const Observed& observed) {
   for (Change& change : changes) {
     if (change.action == Action::report) continue;
     if (closes(change) && must_not_wait(change.reason)) continue;
-    if (capabilities.native_expiry)
+    if (!closes(change))
+      report_instead(change, "left as it is");
+    else if (ends_there(observed, change))
       report_instead(change, "left standing: the target closes it at its deadline");
-    else if (!closes(change) || by_static_alone(change))
+    else if (by_static_alone(change))
       report_instead(change, "left standing: nothing closes it here");
   }
 }

@@ -8,8 +8,9 @@
 //
 // A container of another installation is never written to, whatever policy says.
 //
-// Not writing must never let access outlive its time. So on a target that does not close entries by
-// itself, what must close is closed in every mode: observed, and left behind (`on_remove: orphan`).
+// Not writing must never let access outlive its time. So where the target does not close an entry by
+// itself at its deadline (it counts none, or somebody took its timer away), what must close is closed
+// in every mode: observed, and left behind (`on_remove: orphan`).
 #pragma once
 
 #include <set>
@@ -40,11 +41,11 @@ struct Stewardship {
 Ownership ownership_now(const Target& target, const Stewardship& stewardship);
 
 /// Turns into reports what is not done: all of it but what must close where nothing else closes it.
-void only_observe(std::vector<Change>& changes, const Capabilities& capabilities);
+void only_observe(std::vector<Change>& changes, const Observed& observed);
 
-/// Of a target that leaves the policy: turns into reports what stays. On a target that counts no
-/// deadline by itself, only what static entries alone cause stays.
-void leave_standing(std::vector<Change>& changes, const Capabilities& capabilities);
+/// Of a target that leaves the policy: turns into reports what stays. Of what does not end there by
+/// itself, only what static entries alone cause stays.
+void leave_standing(std::vector<Change>& changes, const Observed& observed);
 
 /// What a person should know of all this, in a plan and in `knock status`.
 std::vector<Finding> ownership_findings(const Target& target, const Stewardship& stewardship,

@@ -93,6 +93,11 @@ bool is_entry(Action action) {
   return true;
 }
 
+/// A report of what structure would be has no address to stand in a column.
+bool is_entry(const Change& change) {
+  return is_entry(change.action) && (change.action != Action::report || change.prefix != Prefix());
+}
+
 /// Distinct people among those who gain, or lose.
 std::size_t count_people(const Plan& plan, bool gains) {
   std::vector<std::string_view> keys;
@@ -486,11 +491,14 @@ std::string Words::sentence(const Change& change) const {
       return fmt::format("{}service {}: {}{}", drift, printable(change.slot),
                          change.ports.empty() ? "" : to_string(change.ports) + ", ",
                          shown(change.detail));
+    case Action::report:
+      if (change.prefix != Prefix()) return "";
+      return (change.slot.empty() ? to_string(change.ports) : "service " + printable(change.slot)) +
+             ": " + shown(change.detail);
     case Action::add:
     case Action::extend:
     case Action::shorten:
     case Action::remove:
-    case Action::report:
       return "";
   }
   return "";
@@ -537,6 +545,7 @@ std::string Words::why(const Change& change) const {
     return "expired at " + time(*change.was_until);
   if (change.reason == Reason::drift && !detail.empty()) return "drift: " + detail;
   if (change.reason == Reason::foreign) return detail;
+  if (change.action == Action::report && !detail.empty()) return detail;
   return why_text(change.reason, change.action, rules_of(change));
 }
 
@@ -613,7 +622,7 @@ template class Columns<6>;
 ChangeLines::ChangeLines(const Words& words, const TargetPlan& target) : words_(words) {
   for (const auto* list : {&target.changes, &target.held})
     for (const Change& change : *list)
-      if (is_entry(change.action)) columns_.measure(cells(change));
+      if (is_entry(change)) columns_.measure(cells(change));
 }
 
 Columns<6>::Cells ChangeLines::cells(const Change& change) const {
@@ -622,7 +631,7 @@ Columns<6>::Cells ChangeLines::cells(const Change& change) const {
 }
 
 std::string ChangeLines::line(const Change& change) const {
-  return is_entry(change.action) ? columns_.line(cells(change)) : words_.sentence(change);
+  return is_entry(change) ? columns_.line(cells(change)) : words_.sentence(change);
 }
 
 CountLines::CountLines(const Words& words, const TargetPlan& target) {

@@ -68,7 +68,9 @@ void note_ownership(Custody& custody, const OwnershipChanged& fact) {
     custody.place = fact.place;
   }
   if (fact.what == "exclusive") custody.exclusive = true;
-  if (fact.what == "shared") custody.exclusive = false;
+  // What came while nobody looked was not shown to anybody.
+  if (fact.what == "shared" || fact.what == "released" || fact.what == "taken-over")
+    custody.exclusive = false;
   if (fact.what == "released") custody.released = true;
   if (fact.what == "adopted" || fact.what == "exclusive" || fact.what == "taken-over")
     custody.released = false;

@@ -144,8 +144,10 @@ void Reconciler::alarm_marks(TargetState& state, const Observed& observed) {
 /// more when policy says something else.
 Status Reconciler::settle_exclusive(TargetState& state, Run& run, const Observed& observed) {
   auto place = place_of(state.made_for);
-  bool wanted = !run.leaving && run.target.ownership == Ownership::exclusive;
-  bool is = run.custody.place == place && run.custody.exclusive;
+  bool here = run.custody.place == place;
+  bool wanted = !run.leaving && run.target.ownership == Ownership::exclusive &&
+                !(here && run.custody.released);
+  bool is = here && run.custody.exclusive;
   if (wanted == is || (wanted && count_foreign(observed) > 0)) return {};
   OwnershipChanged said{state.name, wanted ? "exclusive" : "shared", place, {}, "", 0};
   if (!record("core", {said})) return {};
@@ -191,7 +193,7 @@ Result<OwnershipPlan> Reconciler::ownership_plan(const TargetName& name, Ownersh
                                           (meant ? "; did you mean " + *meant + "?" : ""));
   }
   if (act == OwnershipAct::exclusive && target->ownership != Ownership::exclusive)
-    return fail(ErrorKind::conflict,
+    return fail(ErrorKind::invalid,
                 "the policy in force says ownership: " + std::string(to_string(target->ownership)) +
                     " of " + name.value + "; have it say `ownership: exclusive` first");
   Borrowed borrowed{*this, NewTargets::read, {}, {}, {}};
@@ -208,10 +210,10 @@ Result<OwnershipPlan> Reconciler::ownership_plan(const TargetName& name, Ownersh
   out.closes_by_itself = provider.capabilities().native_expiry;
   if (act == OwnershipAct::take_over) {
     if (!observed->other_owner)
-      return fail(ErrorKind::conflict, name.value + " belongs to no other installation");
+      return fail(ErrorKind::invalid, name.value + " belongs to no other installation");
     out.former = *observed->other_owner;
   } else if (observed->other_owner) {
-    return fail(ErrorKind::conflict,
+    return fail(ErrorKind::invalid,
                 name.value + " belongs to the installation " + observed->other_owner->to_string() +
                     "; when that one is gone for good, run `knock adopt --take-over " + name.value +
                     "`");

@@ -41,6 +41,8 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/v1/acknowledge", &AdminCall::acknowledge},
     {"POST", "/api/v1/policy/look", &AdminCall::look},
     {"POST", "/api/v1/policy/advance", &AdminCall::advance},
+    {"POST", "/api/v1/ownership/plan", &AdminCall::ownership_plan},
+    {"POST", "/api/v1/ownership/change", &AdminCall::change_ownership},
     {"POST", "/api/v1/refresh", &AdminCall::refresh},
     {"GET", "/api/v1/why", &AdminCall::why, kAudit},
     {"GET", "/api/v1/who", &AdminCall::who, kAudit},

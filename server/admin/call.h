@@ -35,6 +35,9 @@ class AdminCall {
   Result<HttpResponse> look();
   Result<HttpResponse> advance();
 
+  Result<HttpResponse> ownership_plan();
+  Result<HttpResponse> change_ownership();
+
   /// `who` alone is a mark read off a target.
   Result<HttpResponse> why();
   Result<HttpResponse> who();
@@ -82,6 +85,7 @@ class AdminCall {
   Result<std::optional<Duration>> key_life();
   /// What is to be said of ends that are written nowhere.
   std::vector<std::string> end_all(const Principal& principal, const std::string& reason);
+  Result<OwnershipAct> asked_act();
   Result<std::optional<Instant>> time_or_none(std::string_view name);
   Result<std::vector<TargetName>> targets();
   /// What differs between two plans is told by the addresses it is about.

@@ -79,7 +79,7 @@ TEST_F(NftablesOwnership, a_part_of_somebodys_range_is_not_taken_from_a_shared_t
   ASSERT_TRUE(observed);
   std::size_t foreign = 0;
   for (const auto& item : observed->slots.at(0).items) foreign += !item.ours;
-  EXPECT_EQ(foreign, 9u) << "the range as the prefixes it is made of";
+  EXPECT_EQ(foreign, 8u) << "the range as the prefixes it is made of";
 }
 
 TEST_F(NftablesOwnership, a_mark_of_a_version_we_do_not_know_is_never_touched) {

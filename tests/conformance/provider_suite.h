@@ -22,8 +22,9 @@ class ProviderWorld {
   virtual TargetName target() const = 0;
   /// A controller's provider. Several may exist: a second controller, or one after a crash.
   virtual std::unique_ptr<Provider> make_provider() = 0;
-  /// The provider of a controller of another installation.
-  virtual std::unique_ptr<Provider> make_others_provider() = 0;
+  /// The provider of a controller of another installation. Null: this kind of target has no
+  /// container that could belong to anybody.
+  virtual std::unique_ptr<Provider> make_others_provider() { return nullptr; }
   /// Somebody puts an entry without our mark into a slot that exists.
   virtual void add_foreign(const std::string& slot, const Prefix& prefix) = 0;
   /// Somebody takes an entry away.

@@ -135,17 +135,25 @@ TEST(Ownership, NothingIsDoneToWhatIsObserved) {
                               entry(Action::remove, Reason::revoked, "192.0.2.6"),
                               entry(Action::protect, Reason::policy, "0.0.0.0/0"),
                               entry(Action::report, Reason::foreign, "192.0.2.7")};
-  Capabilities closes_itself, does_not;
-  closes_itself.native_expiry = true;
+  auto endless = ours("192.0.2.5");
+  endless.left.reset();
+  auto longer = ours("192.0.2.6");
+  longer.left = kHour + kHour;
   auto observed = changes;
-  only_observe(observed, closes_itself);
+  only_observe(observed, reading({ours("192.0.2.3"), ours("192.0.2.4"), ours("192.0.2.5"),
+                                  ours("192.0.2.6")}));
   for (const Change& change : observed) EXPECT_EQ(change.action, Action::report);
   EXPECT_EQ(observed[0].detail.get(), "observed only: would be added");
   EXPECT_EQ(observed[7].detail.get(), "");
-  only_observe(changes, does_not);
-  EXPECT_EQ(changes[4].action, Action::remove) << "nothing else would close it";
-  EXPECT_EQ(changes[5].action, Action::remove);
-  EXPECT_EQ(changes[3].action, Action::report);
+  auto meddled = changes;
+  only_observe(meddled, reading({ours("192.0.2.4"), endless, longer}));
+  EXPECT_EQ(meddled[4].action, Action::remove) << "somebody took its timer away";
+  EXPECT_EQ(meddled[5].action, Action::remove) << "somebody made its timer longer";
+  EXPECT_EQ(meddled[3].action, Action::report);
+  auto unread = changes;
+  only_observe(unread, Observed());
+  EXPECT_EQ(unread[4].action, Action::remove) << "nobody knows that anything else closes it";
+  EXPECT_EQ(unread[0].action, Action::report);
 }
 
 // ---- what leaves the policy
@@ -155,9 +163,9 @@ TEST(Ownership, WhatIsLeftBehindEndsByItselfOrIsOfStaticEntriesAlone) {
     auto change = entry(Action::remove, reason, "192.0.2.1");
     change.causes = std::move(causes);
     std::vector<Change> changes{change};
-    Capabilities capabilities;
-    capabilities.native_expiry = native;
-    leave_standing(changes, capabilities);
+    auto item = ours("192.0.2.1");
+    if (!native) item.left.reset();
+    leave_standing(changes, reading({item}));
     return changes[0].action;
   };
   for (bool native : {false, true}) {

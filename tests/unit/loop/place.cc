@@ -78,6 +78,13 @@ class PlaceProvider final : public Provider {
     }
     Observed out = place_.model_.observe(place_.clock_.now());
     out.fence = std::to_string(place_.generation_);
+    out.other_owner = place_.other_owner;
+    if (place_.other_owner)
+      for (ObservedSlot& slot : out.slots)
+        for (ObservedItem& item : slot.items) {
+          if (item.ours) item.mark = ObservedItem::Mark::other_owner;
+          item.ours = false;
+        }
     if (place_.hidden) {
       out.complete = false;
       for (ObservedSlot& slot : out.slots)
@@ -102,6 +109,8 @@ class PlaceProvider final : public Provider {
     }
     if (!plan.fence.empty() && plan.fence != std::to_string(place_.generation_))
       return fail(ErrorKind::conflict, "the fence moved");
+    if (place_.other_owner && plan.take_over == place_.other_owner) place_.other_owner.reset();
+    if (place_.other_owner) return fail(ErrorKind::unauthorized, "it is somebody else's");
     std::optional<ApplyFault> fault;
     if (!place_.apply_faults.empty()) {
       fault = place_.apply_faults.front();
@@ -202,10 +211,18 @@ void Place::take_away(const std::string& slot, const std::string& prefix) {
   ++generation_;
 }
 
-void Place::put_foreign(const std::string& slot, const std::string& prefix) {
+void Place::put_foreign(const std::string& slot, const std::string& prefix,
+                        ObservedItem::Mark mark) {
   std::lock_guard lock(mutex_);
-  model_.slots[slot].elements[*Prefix::parse(prefix)] = {false, std::nullopt, std::nullopt};
+  auto& element = model_.slots[slot].elements[*Prefix::parse(prefix)];
+  element = {false, std::nullopt, std::nullopt};
+  element.mark = mark;
   ++generation_;
+}
+
+void Place::owned_as_a_whole() {
+  std::lock_guard lock(mutex_);
+  model_.owned = true;
 }
 
 void Place::unprotect(bool everything) {

@@ -82,6 +82,7 @@ class Place {
   bool drops_untried = false;    // what was not tried is missing from the outcome
   int edits_before_apply = 0;    // somebody else is faster that many times
   bool moves_when_destroyed = false;
+  std::optional<OwnerId> other_owner;  // whose it is, when not ours
   Gate observing, applying;
 
   std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
@@ -94,7 +95,10 @@ class Place {
   std::size_t entries() const;
   /// Somebody else's hand.
   void take_away(const std::string& slot, const std::string& prefix);
-  void put_foreign(const std::string& slot, const std::string& prefix);
+  void put_foreign(const std::string& slot, const std::string& prefix,
+                   ObservedItem::Mark mark = ObservedItem::Mark::none);
+  /// What is foreign may be written over.
+  void owned_as_a_whole();
   /// Its ports are open to everybody; with `everything`, the container is gone with all it held.
   void unprotect(bool everything = false);
   bool has_foreign(const std::string& slot, const std::string& prefix) const;

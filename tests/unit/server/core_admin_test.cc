@@ -68,6 +68,16 @@ TEST_F(AdminTest, no_answer_shows_a_password_or_its_hash) {
   }
 }
 
+TEST_F(AdminTest, ownership_is_changed_by_a_known_act_on_a_known_target_and_by_no_token) {
+  for (const char* path : {"/ownership/plan", "/ownership/change"}) {
+    EXPECT_EQ(post(path, R"({"target":"edge","act":"steal","plan":"0123456789ab"})").status, 400);
+    EXPECT_EQ(post(path, R"({"act":"adopt","plan":"0123456789ab"})").status, 400);
+    EXPECT_EQ(post(path, R"({"target":"edge","act":"adopt","plan":"0123456789ab"})").status, 404);
+    EXPECT_TRUE(AdminApi::remote_scopes("POST", std::string("/api/v1") + path).empty());
+  }
+  EXPECT_EQ(post("/ownership/change", R"({"target":"edge","act":"adopt"})").status, 400);
+}
+
 TEST_F(AdminTest, bodies_that_are_no_request_are_refused) {
   for (const char* body :
        {"", "[]", "{", "{\"user\":1}", "{\"user\":\"a\",\"user\":\"b\"}", "null"})
