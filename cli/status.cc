@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <thread>
 
 #include "cli/admin_client.h"
 #include "cli/json_view.h"
@@ -94,12 +100,74 @@ void print_text(const boost::json::value& s) {
     print("note: " + printable(std::string_view(remark.as_string())) + "\n");
 }
 
+/// "edge-fw Ready Synced" for each target, and whether knock is ready: what is worth a line when it
+/// changes.
+std::vector<std::string> in_short(const boost::json::value& status) {
+  std::vector<std::string> out{truth(status, "ready")
+                                   ? "knock: ready"
+                                   : "knock: NOT READY: " + text(status, "not_ready_because")};
+  out.push_back("policy: " + text(member(status, "policy"), "revision").substr(0, 12));
+  for (const auto& target : list(status, "targets")) {
+    auto line = fmt::format("{}: {}, {} owned", text(target, "name"), conditions(target),
+                            text(target, "owned"));
+    const auto& because = member(target, "because");
+    for (const auto& word : list(target, "conditions"))
+      if (auto why = text(because, std::string_view(word.as_string())); !why.empty())
+        line += "; " + why;
+    out.push_back(std::move(line));
+  }
+  return out;
+}
+
+/// A screen that is drawn again, or, where there is none, a line for each change.
+class Watch {
+ public:
+  explicit Watch(const Global& global) : global_(global), screen_(isatty(STDOUT_FILENO) == 1) {}
+
+  void show(const Result<boost::json::value>& answer) {
+    if (!answer) return say({"controller: " + printable(answer.error().message)}, {});
+    if (global_.json) return say({boost::json::serialize(*answer)}, {});
+    auto lines = in_short(*answer);
+    if (!screen_) return say(lines, text(*answer, "now"));
+    if (lines == last_) return;
+    last_ = std::move(lines);
+    print("\033[H\033[2J");
+    print_text(*answer);
+    std::fflush(stdout);
+  }
+
+ private:
+  void say(std::vector<std::string> lines, const std::string& at) {
+    for (const auto& line : lines)
+      if (std::find(last_.begin(), last_.end(), line) == last_.end())
+        print((at.empty() ? "" : at + "  ") + line + "\n");
+    last_ = std::move(lines);
+    std::fflush(stdout);
+  }
+
+  const Global& global_;
+  bool screen_;
+  std::vector<std::string> last_;
+};
+
+/// Until it is interrupted.
+[[noreturn]] void watch(const Global& global) {
+  auto client = AdminClient::of(global);
+  Watch watch(global);
+  for (;; std::this_thread::sleep_for(std::chrono::seconds(1)))
+    watch.show(client.get("/api/v1/status"));
+}
+
 }  // namespace
 
 void add_status(Commands& commands) {
   auto* command = commands.add(commands.app, "status", "How the controller and its targets are",
-                               "knock status --json");
-  commands.run(command, [&commands] {
+                               "knock status --watch");
+  auto watching = std::make_shared<bool>(false);
+  command->add_flag("--watch", *watching,
+                    "Go on, and say what changes, until it is interrupted with Ctrl-C");
+  commands.run(command, [&commands, watching] {
+    if (*watching) watch(commands.global);
     auto answer = AdminClient::of(commands.global).get("/api/v1/status");
     if (!answer) return fail_with(answer.error());
     print_answer(commands.global, *answer, print_text);

@@ -397,6 +397,18 @@ std::vector<TargetStatus> Reconciler::targets() const {
   return out;
 }
 
+Result<Reconciler::TargetFacts> Reconciler::target_facts(const TargetName& name) const {
+  Lock lock(mutex_);
+  auto at = targets_.find(name);
+  if (at == targets_.end()) return fail(ErrorKind::not_found, "no target " + name.value);
+  const TargetState& state = *at->second;
+  if (state.provider == nullptr)
+    return fail(ErrorKind::unavailable,
+                "target " + name.value + " was not reached yet: " +
+                    (state.status.problem.empty() ? "try again" : state.status.problem));
+  return TargetFacts{state.target, state.capabilities, settings_.keep};
+}
+
 // ---- dirt ----
 
 /// Of a target that failed, this alone does not hurry the next try; what must close does.

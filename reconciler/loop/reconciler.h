@@ -130,6 +130,14 @@ class Reconciler {
   /// Marks targets for a full read now; all of them when `name` is empty.
   void refresh(const TargetName& name);
 
+  /// What explain_target() asks for. Kinds: not_found; unavailable while the target was never
+  /// reached, so that its kind is not known.
+  struct TargetFacts {
+    Target target;
+    Capabilities capabilities;
+    std::vector<Prefix> keep;
+  };
+  Result<TargetFacts> target_facts(const TargetName& name) const;
   /// Until then nothing is opened, prolonged or healed there; what must close is closed all the
   /// same. Durable when it returns. Kinds: not_found, invalid (an end that is past, or too far).
   Status pause(const Actor& actor, const TargetName& name, Instant until,

@@ -27,6 +27,9 @@ class AdminCall {
   Result<HttpResponse> grant();
   Result<HttpResponse> revoke();
   Result<HttpResponse> refresh();
+  Result<HttpResponse> explain_target();
+  Result<HttpResponse> pause_target();
+  Result<HttpResponse> resume_target();
 
   Result<HttpResponse> plan();
 
