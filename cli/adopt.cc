@@ -179,7 +179,9 @@ int release(const Global& global, const ReleaseFlags& flags) {
 std::vector<FoundEntry> found_entries(const boost::json::value& plan) {
   std::vector<FoundEntry> out;
   for (const auto& entry : list(plan, "entries"))
-    if (auto prefix = Prefix::parse(text(entry, "prefix")))
+    // What another installation or another version marked is not for this policy to take.
+    if (auto prefix = Prefix::parse(text(entry, "prefix"));
+        prefix && !text(entry, "comment").starts_with("knock:"))
       out.push_back({text(entry, "slot"), *prefix, text(entry, "comment"),
                      parse_instant(text(entry, "ends"))});
   return out;

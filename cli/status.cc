@@ -88,7 +88,7 @@ void print_text(const boost::json::value& s) {
   for (const auto& t : list(s, "targets")) {
     print_because(t);
     for (const auto& finding : list(t, "findings"))
-      print(fmt::format("\n{} {}\n", text(t, "name"), text(finding, "sentence")));
+      print(fmt::format("\n{}: {}\n", text(t, "name"), text(finding, "sentence")));
     for (const auto& guard : list(t, "guards"))
       print(
           fmt::format("\n{}: guard {} holds {} changes: {} ({}). See `knock plan`; `knock apply "

@@ -50,7 +50,8 @@ void report_instead(Change& change, std::string detail) {
 }
 
 /// True when the target itself closes this entry of ours, at its deadline or before.
-bool ends_there(const Observed& observed, const Change& change) {
+bool ends_there(const Capabilities& capabilities, const Observed& observed, const Change& change) {
+  if (!capabilities.native_expiry) return false;
   for (const ObservedSlot& slot : observed.slots) {
     if (slot.name != change.slot) continue;
     auto at = std::lower_bound(
@@ -91,21 +92,25 @@ Ownership ownership_now(const Target& target, const Stewardship& stewardship) {
   return stewardship.released ? Ownership::observe : target.ownership;
 }
 
-void only_observe(std::vector<Change>& changes, const Observed& observed) {
+void only_observe(std::vector<Change>& changes, const Capabilities& capabilities,
+                  const Observed& observed) {
   for (Change& change : changes) {
     if (change.action == Action::report) continue;
-    if (closes(change) && must_not_wait(change.reason) && !ends_there(observed, change)) continue;
+    if (closes(change) && must_not_wait(change.reason) &&
+        !ends_there(capabilities, observed, change))
+      continue;
     report_instead(change, "observed only: " + std::string(would(change.action)));
   }
 }
 
-void leave_standing(std::vector<Change>& changes, const Observed& observed) {
+void leave_standing(std::vector<Change>& changes, const Capabilities& capabilities,
+                    const Observed& observed) {
   for (Change& change : changes) {
     if (change.action == Action::report) continue;
     if (closes(change) && must_not_wait(change.reason)) continue;
     if (!closes(change))
       report_instead(change, "left as it is");
-    else if (ends_there(observed, change))
+    else if (ends_there(capabilities, observed, change))
       report_instead(change, "left standing: the target closes it at its deadline");
     else if (by_static_alone(change))
       report_instead(change, "left standing: nothing closes it here");

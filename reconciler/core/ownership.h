@@ -41,11 +41,13 @@ struct Stewardship {
 Ownership ownership_now(const Target& target, const Stewardship& stewardship);
 
 /// Turns into reports what is not done: all of it but what must close where nothing else closes it.
-void only_observe(std::vector<Change>& changes, const Observed& observed);
+void only_observe(std::vector<Change>& changes, const Capabilities& capabilities,
+                  const Observed& observed);
 
 /// Of a target that leaves the policy: turns into reports what stays. Of what does not end there by
 /// itself, only what static entries alone cause stays.
-void leave_standing(std::vector<Change>& changes, const Observed& observed);
+void leave_standing(std::vector<Change>& changes, const Capabilities& capabilities,
+                    const Observed& observed);
 
 /// What a person should know of all this, in a plan and in `knock status`.
 std::vector<Finding> ownership_findings(const Target& target, const Stewardship& stewardship,

@@ -224,7 +224,7 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
     out.plan.unreadable_because = in.observed.error().text();
     out.plan.changes = changes_of(in, nothing_read());
     if (ownership_now(in.target, in.stewardship) == Ownership::observe)
-      only_observe(out.plan.changes, nothing_read());
+      only_observe(out.plan.changes, in.capabilities, nothing_read());
     order(out.plan.changes, {});
     out.plan.writes = count_writes(out.plan.changes);
     return out;
@@ -244,9 +244,9 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   }
   auto changes = changes_of(in, observed);
   leave_drift(in, changes, out.plan.findings);
-  if (in.stewardship.orphaned) leave_standing(changes, observed);
+  if (in.stewardship.orphaned) leave_standing(changes, in.capabilities, observed);
   if (ownership_now(in.target, in.stewardship) == Ownership::observe)
-    only_observe(changes, observed);
+    only_observe(changes, in.capabilities, observed);
   Waiting waiting;
   if (observed.complete && !in.only)
     waiting = let_wait(changes, observed, in.capabilities, room_of(in.target, in.capabilities),

@@ -75,13 +75,26 @@ void Reconciler::wake_outer(const TargetState& state, const Change& change) {
     mark(*outer->second, std::nullopt, Urgency::sign_in);
 }
 
+/// Somebody else's entry has the place. With the mutex.
+bool Reconciler::foreign_at(const TargetState& state, const std::string& slot,
+                            const Prefix& prefix) {
+  if (!state.view) return false;
+  auto items = state.view->slots.find(slot);
+  if (items == state.view->slots.end()) return false;
+  auto item = items->second.find(prefix);
+  return item != items->second.end() && !item->second.ours;
+}
+
 /// For the person who waits. With the mutex.
 std::string Reconciler::why_not_open(const TargetState& state, const Service& service,
                                      const Prefix& prefix) const {
   if (auto why = why_left_out(state, service.name.value, prefix); !why.empty()) return why;
   auto inner = next_inwards(service, state.name);
-  if (!state.status.problem.empty() || !inner || stands_on(*inner, service.name.value, prefix))
-    return state.status.problem;
+  bool waits = inner && !stands_on(*inner, service.name.value, prefix);
+  if (state.status.problem.empty() && !waits && foreign_at(state, service.name.value, prefix))
+    return "an entry that is not knock's stands at this address, so it is open there until "
+           "somebody removes that one";
+  if (!state.status.problem.empty() || !waits) return state.status.problem;
   return "opens as soon as " + inner->value + " has";
 }
 

@@ -248,6 +248,7 @@ class Reconciler {
   void let_outer_close_first(const TargetState& state, const Run& run,
                              const std::vector<Change>& changes) const;
   void wake_outer(const TargetState& state, const Change& change);
+  static bool foreign_at(const TargetState& state, const std::string& slot, const Prefix& prefix);
   std::string why_not_open(const TargetState& state, const Service& service,
                            const Prefix& prefix) const;
   std::vector<Finding> half_open_at(const TargetState& state) const;

@@ -139,21 +139,27 @@ TEST(Ownership, NothingIsDoneToWhatIsObserved) {
   endless.left.reset();
   auto longer = ours("192.0.2.6");
   longer.left = kHour + kHour;
+  Capabilities counts;
+  counts.native_expiry = true;
   auto observed = changes;
-  only_observe(observed, reading({ours("192.0.2.3"), ours("192.0.2.4"), ours("192.0.2.5"),
-                                  ours("192.0.2.6")}));
+  only_observe(
+      observed, counts,
+      reading({ours("192.0.2.3"), ours("192.0.2.4"), ours("192.0.2.5"), ours("192.0.2.6")}));
   for (const Change& change : observed) EXPECT_EQ(change.action, Action::report);
   EXPECT_EQ(observed[0].detail.get(), "observed only: would be added");
   EXPECT_EQ(observed[7].detail.get(), "");
   auto meddled = changes;
-  only_observe(meddled, reading({ours("192.0.2.4"), endless, longer}));
+  only_observe(meddled, counts, reading({ours("192.0.2.4"), endless, longer}));
   EXPECT_EQ(meddled[4].action, Action::remove) << "somebody took its timer away";
   EXPECT_EQ(meddled[5].action, Action::remove) << "somebody made its timer longer";
   EXPECT_EQ(meddled[3].action, Action::report);
   auto unread = changes;
-  only_observe(unread, Observed());
+  only_observe(unread, counts, Observed());
   EXPECT_EQ(unread[4].action, Action::remove) << "nobody knows that anything else closes it";
   EXPECT_EQ(unread[0].action, Action::report);
+  auto uncounted = changes;
+  only_observe(uncounted, Capabilities(), reading({ours("192.0.2.5")}));
+  EXPECT_EQ(uncounted[4].action, Action::remove) << "whatever a marker says";
 }
 
 // ---- what leaves the policy
@@ -165,7 +171,9 @@ TEST(Ownership, WhatIsLeftBehindEndsByItselfOrIsOfStaticEntriesAlone) {
     std::vector<Change> changes{change};
     auto item = ours("192.0.2.1");
     if (!native) item.left.reset();
-    leave_standing(changes, reading({item}));
+    Capabilities counts;
+    counts.native_expiry = true;
+    leave_standing(changes, counts, reading({item}));
     return changes[0].action;
   };
   for (bool native : {false, true}) {

@@ -252,6 +252,9 @@ TEST_F(Owned, AForeignEntryThatPolicyWantsIsAdoptedByWord) {
   ASSERT_TRUE(session);
   ASSERT_TRUE(settled());
   EXPECT_FALSE(place("edge").open("ssh", kOfAna));
+  auto rows = loop_->where(*session);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_NE(rows[0].problem.find("not knock's"), std::string::npos) << rows[0].problem;
   ASSERT_TRUE(say(OwnershipAct::adopt));
   EXPECT_TRUE(place("edge").open("ssh", kOfAna)) << "with our mark, and our deadline";
   EXPECT_TRUE(place("edge").has_foreign("ssh", kHand));
