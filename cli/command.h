@@ -54,6 +54,7 @@ void add_completion(Commands& commands);
 void add_test(Commands& commands);
 void add_plan(Commands& commands);
 void add_advance(Commands& commands);
+void add_confirm(Commands& commands);
 void add_adopt(Commands& commands);
 void add_release(Commands& commands);
 void add_import(Commands& commands);

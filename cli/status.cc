@@ -66,6 +66,25 @@ void print_changes(const boost::json::value& changes) {
                       text(changes, "problem")));
 }
 
+void print_confirmation(const boost::json::value& target) {
+  const auto& is = member(target, "confirmation");
+  if (is.is_null()) return;
+  auto name = text(target, "name"), policy = text(is, "policy").substr(0, 12),
+       previous = text(is, "previous").substr(0, 12);
+  if (text(is, "state") == "returned")
+    return print(
+        fmt::format("\n{}: policy {} was not confirmed in time and was taken back: {} "
+                    "holds there. It is not tried again until another revision is adopted "
+                    "or you say knock apply.\n",
+                    name, policy, previous));
+  auto id = text(is, "id").substr(0, 16);
+  print(fmt::format(
+      "\n{}: what policy {} changed must be confirmed by {}, or {} holds there "
+      "again{}\n",
+      name, policy, text(is, "due"), previous, id.empty() ? "" : ": knock confirm " + id));
+  if (!text(is, "problem").empty()) print(fmt::format("    {}\n", text(is, "problem")));
+}
+
 void print_text(const boost::json::value& s) {
   const auto& policy = member(s, "policy");
   print(fmt::format("knock {}   owner {}   {}\n", text(s, "version"), text(s, "owner"),
@@ -85,8 +104,15 @@ void print_text(const boost::json::value& s) {
         {text(t, "name"), text(t, "type"), conditions(t), text(t, "owned"), text(t, "foreign"),
          text(t, "observed_generation") + "/" + text(t, "generation"), text(t, "last_full_read")});
   print(table(rows));
+  for (const auto& suspect : list(s, "suspects"))
+    print(
+        fmt::format("\nsign-in source {}: says of many at once that they have no groups; {} "
+                    "sessions keep theirs until {}. See to the source, or revoke whom you do not "
+                    "want to wait for.\n",
+                    text(suspect, "source"), text(suspect, "sessions"), text(suspect, "until")));
   for (const auto& t : list(s, "targets")) {
     print_because(t);
+    print_confirmation(t);
     for (const auto& finding : list(t, "findings"))
       print(fmt::format("\n{}: {}\n", text(t, "name"), text(finding, "sentence")));
     for (const auto& guard : list(t, "guards"))

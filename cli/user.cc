@@ -10,6 +10,7 @@
 #include "cli/admin_client.h"
 #include "cli/json_view.h"
 #include "cli/local.h"
+#include "reconciler/core/source_suspect.h"
 #include "server/admin/json.h"
 #include "sso/password.h"
 
@@ -83,6 +84,26 @@ Result<std::unique_ptr<Place>> open_place(const Global& global, bool writing) {
   return place;
 }
 
+/// Without a controller: whoever is signed in by the account has its groups from the next start on.
+Status regroup(FactStore& store, const Account& account) {
+  auto now = SystemClock().now();
+  KNOCK_ASSIGN(auto live, store.live_sessions(now));
+  std::vector<Session> local;
+  std::vector<GroupsSaid> said;
+  for (Session& session : live)
+    if (session.proof == Proof::local &&
+        session.principal == Principal{"local", account.user, ""}) {
+      said.push_back({session.id, account.groups});
+      local.push_back(std::move(session));
+    }
+  auto outcome = SourceSuspect().refreshed(SignInName("local"), local, said, now, true);
+  std::vector<Fact> facts(outcome.sessions.begin(), outcome.sessions.end());
+  if (facts.empty()) return {};
+  auto written = store.append(fmt::format("cli uid={}", getuid()), now, facts);
+  if (!written) return fail(std::move(written.error()));
+  return {};
+}
+
 int save(const Global& global, const UserFlags& flags, const std::string& what,
          bool with_password) {
   std::string hash;
@@ -97,7 +118,7 @@ int save(const Global& global, const UserFlags& flags, const std::string& what,
     boost::json::object body{{"user", flags.user}, {"what", what}};
     if (!flags.name.empty()) body["name"] = flags.name;
     if (!hash.empty()) body["password_hash"] = hash;
-    if (what == "add") {
+    if (what != "password") {
       boost::json::array groups;
       for (const auto& group : flags.groups) groups.emplace_back(group);
       body["groups"] = std::move(groups);
@@ -119,15 +140,21 @@ int save(const Global& global, const UserFlags& flags, const std::string& what,
     Account account = *before ? **before : Account{};
     account.user = flags.user;
     if (!flags.name.empty()) account.name = flags.name;
-    if (what == "add") account.groups = flags.groups;
+    if (what != "password") account.groups = flags.groups;
     std::sort(account.groups.begin(), account.groups.end());
     if (!hash.empty()) account.password_hash = Secret(hash);
     auto saved =
         store.save_account(fmt::format("cli uid={}", getuid()), SystemClock().now(), account, what);
     if (!saved) return fail_with(saved.error());
+    if (what == "groups")
+      if (auto followed = regroup(store, account); !followed) return fail_with(followed.error());
   }
   print(what == "add" ? fmt::format("Account {} is ready.\n", printable(flags.user))
-                      : fmt::format("The password of {} is changed.\n", printable(flags.user)));
+        : what == "groups"
+            ? fmt::format("{} is in {}, and so are the sessions of that account.\n",
+                          printable(flags.user),
+                          flags.groups.empty() ? "no group" : printable(join(flags.groups, ", ")))
+            : fmt::format("The password of {} is changed.\n", printable(flags.user)));
   return kDone;
 }
 
@@ -200,6 +227,18 @@ void add_user(Commands& commands) {
                    "Read the password from standard input");
   commands.run(passwd,
                [&commands, flags] { return save(commands.global, *flags, "password", true); });
+
+  auto* groups = commands.add(*user, "groups",
+                              "The groups of an account; what they gave to its sessions follows at "
+                              "once",
+                              "knock user groups ana --group admins,dba");
+  groups->add_option("user", flags->user, "Whose")->required();
+  groups
+      ->add_option("--group,--groups", flags->groups,
+                   "All groups from now on; repeatable, or comma-separated; none: no group")
+      ->delimiter(',');
+  commands.run(groups,
+               [&commands, flags] { return save(commands.global, *flags, "groups", false); });
 
   auto* show = commands.add(*user, "list", "Accounts", "knock user list --json");
   commands.run(show, [&commands] { return list_users(commands.global); });

@@ -49,6 +49,41 @@ std::optional<Confirmation> due_confirmation(const TargetPlan& plan, const Polic
   return out;
 }
 
+Policy returned_policy(const Policy& previous, const Policy& taken_back) {
+  Policy out = previous;
+  // No name of a policy begins like this, so none is taken for another.
+  auto theirs = [](auto name) {
+    name.value.insert(0, "~");
+    return name;
+  };
+  for (Group group : taken_back.groups) {
+    // Grants name groups by their names in the policy.
+    if (previous.group(group.name) == nullptr) out.groups.push_back(group);
+    group.name = theirs(group.name);
+    out.groups.push_back(std::move(group));
+  }
+  for (Network network : taken_back.networks) {
+    network.name = theirs(network.name);
+    out.networks.push_back(std::move(network));
+  }
+  for (DenyRule rule : taken_back.deny) {
+    rule.name = theirs(rule.name);
+    auto who = rule.who;
+    for (auto& name : rule.who) name = theirs(name);
+    rule.who.insert(rule.who.end(), who.begin(), who.end());
+    std::sort(rule.who.begin(), rule.who.end());
+    for (auto* names : {&rule.from.in, &rule.from.not_in})
+      for (auto& name : *names) name = theirs(name);
+    std::erase_if(rule.to, [&](const ServiceName& name) { return out.service(name) == nullptr; });
+    if (!rule.to.empty()) out.deny.push_back(std::move(rule));
+  }
+  auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
+  std::sort(out.groups.begin(), out.groups.end(), by_name);
+  std::sort(out.networks.begin(), out.networks.end(), by_name);
+  std::sort(out.deny.begin(), out.deny.end(), by_name);
+  return out;
+}
+
 bool is_over(const Confirmation& confirmation, Instant now) {
   return confirmation.state == Confirmation::State::due && confirmation.due <= now;
 }

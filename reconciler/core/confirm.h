@@ -12,7 +12,7 @@
 //              (the same one too)
 //
 // Taking back is no undoing of changes: it is the policy before, evaluated with the sessions and the
-// time of now. So nothing comes back that ran out, was revoked, or is denied by that policy.
+// time of now. So nothing comes back that ran out or was revoked, or that either policy denies.
 #pragma once
 
 #include <optional>
@@ -39,6 +39,11 @@ std::optional<Confirmation> due_confirmation(const TargetPlan& plan, const Polic
                                              const Policy* before,
                                              const std::optional<Confirmation>& now_due,
                                              Instant now);
+
+/// What holds on a target that returned: the policy before, and the deny rules of the one that is
+/// taken back as well, because what is denied is never let in again by going back. Its revision is
+/// that of `previous`.
+Policy returned_policy(const Policy& previous, const Policy& taken_back);
 
 /// Its time is over.
 bool is_over(const Confirmation& confirmation, Instant now);

@@ -25,14 +25,12 @@ class Guard {
   }
 
   Guarded run() {
-    becomes_empty();
-    too_many_removals();
-    too_many_additions();
-    wide_additions();
-    protect();
-    unprotect();
-    new_ports();
-    operators();
+    if (in_.returning) {
+      std::erase_if(wide_, [&](auto i) { return changes_[i].reason == Reason::policy; });
+      wide_additions();
+    } else {
+      ask();
+    }
     Guarded out;
     out.surge = surge();
     out.trips = std::move(trips_);
@@ -80,6 +78,17 @@ class Guard {
           break;
       }
     }
+  }
+
+  void ask() {
+    becomes_empty();
+    too_many_removals();
+    too_many_additions();
+    wide_additions();
+    protect();
+    unprotect();
+    new_ports();
+    operators();
   }
 
   bool holds(std::uint32_t index) const { return !held_.empty() && held_[index]; }

@@ -63,6 +63,8 @@ struct GuardInput {
   /// goes on waiting, however little that is by now.
   std::span<const GuardTrip> before = {};
   std::span<const OperatorHere> operators = {};  // who live now
+  /// To the policy before, which stood here: what policy causes is not asked about.
+  bool returning = false;
 };
 
 /// Of fewer sign-ins at once a share says nothing.

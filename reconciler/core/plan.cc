@@ -260,7 +260,7 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
                      grants_nothing_on(in.policy, in.target.name), in.applied, in.now,
                      in.limits_in_force != nullptr ? stricter(*in.limits_in_force, in.policy.guards)
                                                    : in.policy.guards,
-                     in.tripped_before, in.operators});
+                     in.tripped_before, in.operators, in.returning});
   out.plan.changes = std::move(guarded.pass);
   out.plan.held = std::move(guarded.held);
   out.trips = std::move(guarded.trips);

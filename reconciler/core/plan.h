@@ -48,6 +48,7 @@ struct TargetPlanInput {
   LiveSessions* live = nullptr;
   Stewardship stewardship = {};
   std::span<const OperatorHere> operators = {};  // GuardInput::operators
+  bool returning = false;                        // GuardInput::returning
 };
 
 struct PlannedTarget {

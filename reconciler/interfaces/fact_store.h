@@ -209,7 +209,8 @@ class FactStore {
   virtual Result<std::vector<Confirmation>> confirmations() const = 0;
   /// A policy whose files are kept: the one in force, those before it for a while, and what a target
   /// may return to. Nothing: not this one.
-  virtual Result<std::optional<AdoptedPolicy>> kept_policy(const PolicyRevision& revision) const = 0;
+  virtual Result<std::optional<AdoptedPolicy>> kept_policy(
+      const PolicyRevision& revision) const = 0;
 
   virtual Result<bool> plan_used(const std::string& nonce) const = 0;
 };

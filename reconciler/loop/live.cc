@@ -18,6 +18,7 @@ void Reconciler::add_live(const Session& session) {
 Session Reconciler::drop_live(std::map<SessionId, Session>::iterator at) {
   Session session = std::move(at->second);
   live_.erase(at);
+  suspects_.forget(session.id);
   auto [first, last] = by_address_.equal_range(session.address);
   for (auto it = first; it != last; ++it)
     if (it->second == session.id) {

@@ -17,6 +17,8 @@ class Meter {
   /// How long after a deadline the loop came to it. The targets that expire by themselves did not
   /// wait for that.
   virtual void expired(double seconds) = 0;
+  /// More opened by sign-ins at once than guards.additions lets a policy.
+  virtual void surged(const TargetName&) {}
 };
 
 }  // namespace knock

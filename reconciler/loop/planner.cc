@@ -157,9 +157,11 @@ PlannedTarget plan_one(const PlannerInput& in, const Target& target, Evaluated& 
     stewardship = in.stewardship(target);
   else
     stewardship.orphaned = leaving && target.on_remove == OnRemove::orphan;
-  return plan_target({target, in.policy, capabilities, wanted, had ? &*had : nullptr, observed,
-                      applied, in.now, in.ended, false, std::nullopt, in.sessions, before,
-                      in.approvals, limits, tripped, had_one, &evaluated.live, stewardship});
+  return plan_target(
+      {target,       in.policy,   capabilities,    wanted,       had ? &*had : nullptr,
+       observed,     applied,     in.now,          in.ended,     false,
+       std::nullopt, in.sessions, before,          in.approvals, limits,
+       tripped,      had_one,     &evaluated.live, stewardship,  in.operators});
 }
 
 /// Whom the plan drains: those that left already, and those that `policy` lets go.

@@ -67,6 +67,7 @@ struct PlannerInput {
   std::function<Tickets(const TargetName&)> tickets = {};
   /// What people said about a target at this place; may be empty.
   std::function<Stewardship(const Target&)> stewardship = {};
+  std::span<const OperatorHere> operators = {};  // TargetPlanInput::operators
 };
 
 Plan make_plan(const PlannerInput& input);

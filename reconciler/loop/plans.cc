@@ -99,6 +99,9 @@ Result<Plan> Reconciler::plan(const Policy& candidate, std::span<const TargetNam
                      std::move(leaving),
                      {}};
   input.seen = seen;
+  auto operators = what_if.given() ? std::vector<OperatorHere>()
+                                   : operators_among(settings_.operators, sessions, now);
+  input.operators = operators;
   input.sources = settings_.sign_ins;
   if (in_force != nullptr && in_force->revision != candidate.revision)
     input.in_force = in_force.get();

@@ -60,6 +60,7 @@ Status PolicyKeeper::restore() {
     return fail(ErrorKind::invalid, "the policy in force, kept in the store, no longer loads:\n" +
                                         to_text(load.diagnostics));
   auto revision = adopted->revision;
+  restore_previous();
   reconciler_.resume(std::make_shared<const Policy>(std::move(*load.policy)));
   std::lock_guard lock(mutex_);
   status_.revision = revision;
@@ -67,6 +68,19 @@ Status PolicyKeeper::restore() {
   status_.subject = adopted->subject;
   status_.adopted = adopted->at;
   return {};
+}
+
+/// What targets may return to. Judged by nobody again: it was in force.
+void PolicyKeeper::restore_previous() {
+  auto confirmations = store_.confirmations();
+  if (!confirmations) return;  // the loop said so when it was started
+  for (const Confirmation& one : *confirmations) {
+    auto kept = store_.kept_policy(one.previous);
+    if (!kept || !*kept) continue;  // the loop says which target it is about
+    auto load = load_policy((*kept)->files, one.previous, context_, &cache_);
+    if (load.policy)
+      reconciler_.know_previous(std::make_shared<const Policy>(std::move(*load.policy)));
+  }
 }
 
 Status PolicyKeeper::look(const Actor& actor) {

@@ -92,6 +92,7 @@ class PolicyKeeper {
     bool held = false;
   };
 
+  void restore_previous();
   Status look_locked(const Actor& actor);
   Result<SoundSnapshot> newest_locked(Diagnostics& problems);
   Status refuse(const Actor& actor, Refusal refusal);

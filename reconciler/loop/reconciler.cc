@@ -29,6 +29,7 @@ Status Reconciler::start() {
   KNOCK_ASSIGN(auto head, store_.head());
   KNOCK_ASSIGN(auto sessions, store_.live_sessions(clock_.now()));
   KNOCK_ASSIGN(auto open, store_.open_intents());
+  KNOCK_ASSIGN(auto confirmations, store_.confirmations());
   std::map<TargetName, Custody> custody;
   std::map<TargetName, TargetPause> pauses;
   KNOCK_ASSIGN(auto protection, protection_by_log(store_, [&](const Record& record) -> Status {
@@ -42,6 +43,8 @@ Status Reconciler::start() {
   open_intents_ = std::move(open);
   protection_ = std::move(protection);
   custody_ = std::move(custody);
+  for (Confirmation& one : confirmations) confirmations_.emplace(one.target, one);
+  suspects_.restore(sessions);
   pauses_ = std::move(pauses);
   for (const auto& [name, pause] : pauses_) due_at({pause.until, {}, name, "", {}});
   for (Session& session : sessions) {
@@ -120,7 +123,10 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
   policy_changed();
   make_targets(*policy_);
   for (auto& [name, state] : targets_) {
-    if (again) stays_in_force(*state, replaced);
+    if (again)
+      stays_in_force(*state, replaced);
+    else
+      try_again(*state);
     mark_at_once(*state, Urgency::policy);
   }
   return {};
@@ -158,6 +164,7 @@ void Reconciler::make_targets(const Policy& policy) {
       state = std::make_unique<TargetState>(target.name, target);
       enqueue(*state);
       if (auto known = custody_.extract(target.name)) state->custody = std::move(known.mapped());
+      restore_confirmation(*state);
       read_records(*state);
     }
     state->leaving = false;
@@ -374,6 +381,9 @@ std::vector<TargetStatus> Reconciler::targets() const {
     if (state->view) state->view->count(status);
     for (Finding& finding : half_open_at(*state)) status.findings.push_back(std::move(finding));
     status.synced = status.synced && !waits(*state);
+    if (const TargetConfirm& confirm = state->confirm; confirm.now)
+      status.confirmation =
+          ConfirmationStatus{*confirm.now, confirm.probe.has_value(), confirm.problem};
     auto monotonic = clock_.monotonic();
     if (auto at = queue_.waits_until(state->key, monotonic)) {
       auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(*at - monotonic);

@@ -26,6 +26,8 @@
 #include <vector>
 
 #include "base/random.h"
+#include "reconciler/core/guard.h"
+#include "reconciler/core/source_suspect.h"
 #include "reconciler/interfaces/fact_store.h"
 #include "reconciler/loop/custody.h"
 #include "reconciler/loop/meter.h"
@@ -35,6 +37,17 @@
 #include "reconciler/loop/work_queue.h"
 
 namespace knock {
+
+/// Somebody who operates this installation: members of a group, or one person, as a source says it.
+struct OperatorRule {
+  SignInName from;
+  std::string group;  // as the source names it; "": `user`
+  std::string user;   // the subject
+};
+bool is_operator(std::span<const OperatorRule> rules, const Session& session);
+/// Those who live now.
+std::vector<OperatorHere> operators_among(std::span<const OperatorRule> rules,
+                                          std::span<const Session> sessions, Instant now);
 
 struct ReconcilerSettings {
   std::vector<Prefix> keep;
@@ -50,6 +63,9 @@ struct ReconcilerSettings {
   std::function<std::string(const Target&)> account_of;
   std::vector<SignInName> sign_ins;  // sources that exist; empty: not known
   Meter* meter = nullptr;            // may be null; outlives the loop
+  std::vector<OperatorRule> operators;
+  /// For probes: good when something accepts a TCP connection there. Without one such a probe fails.
+  std::function<Status(const IpAddress&, std::uint16_t port, Deadline)> connect;
 };
 
 /// Where one session stands on one target.
@@ -92,6 +108,12 @@ class Reconciler {
   Result<Session> open_session(const Actor& actor, Session session);
   Status end_session(const Actor& actor, const SessionId& id, EndCause cause,
                      const std::string& reason);
+  /// A source says other groups of people who are signed in: one refresh, told as a whole. A source
+  /// whose word cannot be wrong (`certain`) is never doubted. Durable when it returns; what closes
+  /// does not wait for that.
+  Status groups_changed(const Actor& actor, const SignInName& source,
+                        std::span<const GroupsSaid> said, bool certain = false);
+  std::map<SignInName, SourceSuspect::State> suspect_sources() const;
   std::vector<Session> live_sessions() const;
   std::optional<Session> live_session(const SessionId& id) const;
 
@@ -109,6 +131,11 @@ class Reconciler {
   /// Lets the held changes of exactly this plan go. Kind `conflict` when the plan is another by
   /// now.
   Status acknowledge(const Actor& actor, std::string_view plan_id);
+
+  /// A policy that targets may return to, after a start and before resume().
+  void know_previous(std::shared_ptr<const Policy> policy);
+  /// Confirms what waits and is named (core/confirm.h); kind `not_found` when nothing is.
+  Result<std::vector<Confirmation>> confirm(const Actor& actor, std::string_view id);
 
   /// What an act would do to a target of the policy in force, as that is now. Reads it.
   Result<OwnershipPlan> ownership_plan(const TargetName& name, OwnershipAct act);
@@ -199,6 +226,22 @@ class Reconciler {
                              const Observed& observed) const;
   void finish_custody(TargetState& state, const Run& run);
   Status add_released(const Observed& observed, OwnershipPlan& out) const;
+
+  // confirm.cc
+  void restore_confirmation(TargetState& state);
+  void go_back(TargetState& state) const;
+  static void try_again(TargetState& state);
+  std::shared_ptr<const Policy> policy_on(const TargetState& state) const;
+  Status ask_confirmation(TargetState& state, const Run& run, TargetPlan& plan);
+  void look_for_confirmation(TargetState& state);
+  Status confirmed(const Actor& actor, const Confirmation& asked, const char* how);
+  MonotonicTime end_confirmations(Lock& lock);
+
+  // groups.cc
+  std::vector<Fact> take_groups(const SourceSuspect::Outcome& outcome);
+  Status record_groups(const Actor& actor, std::vector<Fact> facts);
+  MonotonicTime end_suspicion(Lock& lock);
+  void alarm_surge(TargetState& state, const TargetPlan& plan, Instant now) const;
 
   // execute.cc
   /// How far a plan came. An error: something failed, and what it was is tried again.
@@ -317,8 +360,12 @@ class Reconciler {
   std::map<SessionId, EndCause> ended_;
   std::deque<SessionId> ended_order_;
   std::vector<std::pair<Actor, Fact>> unwritten_;  // ends that the log did not take yet
-  std::vector<ChangeIntended> open_intents_;       // of an earlier process
-  std::map<TargetName, Custody> custody_;          // of targets that are not in `targets_` (yet)
+  SourceSuspect suspects_;
+  std::map<TargetName, Confirmation> confirmations_;  // of targets that are not in `targets_` (yet)
+  std::map<PolicyRevision, std::shared_ptr<const Policy>> previous_;
+  std::set<TargetName> unconfirmed_;
+  std::vector<ChangeIntended> open_intents_;  // of an earlier process
+  std::map<TargetName, Custody> custody_;     // of targets that are not in `targets_` (yet)
   Protection protection_;  // by the log, of targets that are not in `targets_` (yet)
   std::map<TargetName, std::unique_ptr<TargetState>> targets_;
   std::map<TargetName, TargetPause> pauses_;

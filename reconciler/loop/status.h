@@ -15,6 +15,13 @@
 
 namespace knock {
 
+/// What policy changed on a target waits for a confirmation, or was taken back.
+struct ConfirmationStatus {
+  Confirmation what;
+  bool by_probe = false;  // else somebody says knock confirm
+  std::string problem;    // why the probe did not confirm it yet
+};
+
 /// Somebody stopped the work at a target for a time.
 struct TargetPause {
   Instant until;
@@ -39,6 +46,7 @@ struct TargetStatus {
   std::vector<Finding> findings;
   std::string problem;  // the last error, in one line; empty when all is well
   std::optional<Instant> next_try;
+  std::optional<ConfirmationStatus> confirmation;
   bool stale = false;        // the last reading of everything is too long ago
   bool flapping = false;     // somebody else changes it again and again
   std::size_t rejected = 0;  // entries that the target itself refuses
@@ -79,6 +87,13 @@ struct ProposedChanges {
   std::optional<Instant> problem_since;
 };
 
+/// A sign-in source that says of many at once that they have no groups: not believed yet.
+struct SuspectStatus {
+  SignInName source;
+  Instant until;             // then it is believed
+  std::size_t sessions = 0;  // that keep their groups until then
+};
+
 struct ControllerStatus {
   std::string version;
   OwnerId owner;
@@ -87,6 +102,7 @@ struct ControllerStatus {
   std::string not_ready_because;
   PolicyStatus policy;
   std::vector<TargetStatus> targets;
+  std::vector<SuspectStatus> suspects;
   std::optional<ProposedChanges> changes;  // absent: it does not look for any
   std::size_t live_sessions = 0;
   std::uint64_t log_head = 0;

@@ -258,18 +258,20 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
   Run run;
   run.target = state.target;
   run.misplaced = !state.leaving && !same_settings(state.made_for, state.target);
-  run.policy = policy_;
+  run.policy = policy_on(state);
   run.in_force = state.in_force;
+  run.returning = run.policy != policy_ && run.in_force != run.policy;
   run.adopted = state.adopted;
-  if (state.tripped_for == policy_) run.tripped = state.status.guards;
+  if (state.tripped_for == run.policy) run.tripped = state.status.guards;
   run.leaving = state.leaving;
   run.custody = state.custody;
   run.stopping = stopping_;
   run.paused = pause_of(state.name) != nullptr;
-  if (state.acknowledged_for == policy_) run.acknowledged = state.acknowledged;
+  if (state.acknowledged_for == run.policy) run.acknowledged = state.acknowledged;
   run.now = clock_.now();
   if (hosts == nullptr) {
     for (const auto& [id, session] : live_) run.sessions.push_back(session);
+    run.operators = operators_among(settings_.operators, run.sessions, run.now);
     run.applied = state.applied_list();
     run.protected_before = state.protected_before;
     run.unanswered = state.unanswered;
@@ -281,7 +283,7 @@ Reconciler::Run Reconciler::snapshot(TargetState& state, const std::set<IpAddres
   std::set<SessionId> ids;
   for (const IpAddress& address : *hosts) {
     ids.merge(near(address));
-    for (const Service& service : policy_->services) {
+    for (const Service& service : run.policy->services) {
       auto entry = state.applied.find({service.name.value, Prefix::host(address)});
       if (entry != state.applied.end()) run.applied.push_back(entry->second);
       auto had = state.tickets.given.find({service.name.value, Prefix::host(address)});
@@ -399,6 +401,8 @@ PlannedTarget Reconciler::plan_run(const TargetState& state, const Run& run,
                           run.tripped};
     input.had_ticket = had_ticket_in(run);
     input.stewardship = run.custody.stewardship(run.target, run.leaving);
+    input.operators = run.operators;
+    input.returning = run.returning;
     return plan_target(input);
   };
   auto planned = plan(false);
@@ -450,12 +454,15 @@ Status Reconciler::full_run(TargetState& state) {
     state.view.reset();
   }
   note_reports(state, planned.plan);
+  auto asked_for = ask_confirmation(state, run, planned.plan);
   auto done = execute(state, run, planned.plan);
   if (!observed) return fail_within("observe", observed);
   KNOCK_CHECK(done);
+  KNOCK_CHECK(asked_for);
   if (!whole)
     return fail(ErrorKind::unavailable,
                 "observe: only a part could be read; what was not seen may be open");
+  look_for_confirmation(state);
   Lock lock(mutex_);
   if (planned.plan.held.empty() && *done == Done::all) {
     state.in_force = run.policy;
@@ -481,6 +488,7 @@ void Reconciler::note_reading(TargetState& state, const Run& run, const Observed
   state.status.guards = planned.trips;
   state.tripped_for = planned.trips.empty() ? nullptr : run.policy;
   state.status.findings = planned.plan.findings;
+  alarm_surge(state, planned.plan, run.now);
   state.status.drifted =
       std::any_of(planned.plan.changes.begin(), planned.plan.changes.end(),
                   [](const Change& change) { return change.reason == Reason::drift; });

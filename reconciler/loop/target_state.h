@@ -15,6 +15,7 @@
 
 #include "reconciler/interfaces/fact_store.h"
 #include "reconciler/interfaces/provider.h"
+#include "reconciler/loop/confirm.h"
 #include "reconciler/loop/custody.h"
 #include "reconciler/loop/reconciler.h"
 
@@ -135,6 +136,8 @@ struct Reconciler::TargetState {
   std::shared_ptr<const Policy> acknowledged_for;
   std::set<std::string> acknowledged;  // held_line() of each held change that may go
 
+  TargetConfirm confirm;
+  std::optional<std::pair<Finding, Instant>> surge;  // the last one, and when
   /// What the target itself refuses: left out until then, while the rest goes on.
   struct Refusal {
     std::string why;
@@ -185,7 +188,9 @@ struct Reconciler::Run {
   Tickets tickets;
   std::set<std::string> acknowledged;
   Custody custody;
+  std::vector<OperatorHere> operators;
   bool leaving = false;
+  bool returning = false;  // to the policy before: nobody is asked
   bool misplaced = false;  // policy wants it elsewhere by now: for the next run
   bool stopping = false;
   bool paused = false;

@@ -136,6 +136,7 @@ MonotonicTime Reconciler::look_at_clock(Lock& lock) {
       wake = std::min(wake, *state->next_full_read);
     }
   }
+  wake = std::min({wake, end_suspicion(lock), end_confirmations(lock)});
   timer_wakes_ = wake;
   keep_up();
   sooner_ = false;

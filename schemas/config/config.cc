@@ -155,6 +155,39 @@ void read_keep(Findings& findings, const YamlNode& node, Config& config) {
   });
 }
 
+bool is_source(const Config& config, const SignInName& name) {
+  return (name.value == "local" && config.local.enabled) ||
+         std::ranges::any_of(config.oidc, [&](const auto& oidc) { return oidc.name == name; });
+}
+
+/// After the sign-in sources. It must name somebody, or a policy could cut operators unseen.
+void read_operators(Findings& findings, const YamlNode& node, Config& config) {
+  read_list(findings, node, "operators", false, [&](const YamlNode& item) {
+    Fields fields(findings, item, "an operator");
+    OperatorEntry entry;
+    if (const auto* from = fields.need("from"))
+      entry.from = SignInName(read_name(findings, *from, "from").value_or(""));
+    if (const auto* group = fields.take("group"))
+      entry.group = read_text(findings, *group, "group").value_or("");
+    if (const auto* user = fields.take("user"))
+      entry.user = read_text(findings, *user, "user").value_or("");
+    fields.finish();
+    if (entry.from.empty()) return;
+    std::string why;
+    if (entry.group.empty() == entry.user.empty())
+      why = "an operator is named by `group` or by `user`, and not by both";
+    else if (!is_source(config, entry.from))
+      why = fmt::format("there is no sign-in source {}", shown(entry.from.value));
+    if (!why.empty()) {
+      findings.error(Check::bad_operator, item.place, why,
+                     "write {from: local, group: admins}, or {from: SOURCE, user: SUBJECT} with a "
+                     "source of `sign_in`");
+      return;
+    }
+    config.operators.push_back(std::move(entry));
+  });
+}
+
 std::string host_text(const IpAddress& address) {
   return address.family() == Family::v6 ? "[" + address.to_string() + "]" : address.to_string();
 }
@@ -228,6 +261,8 @@ Config read_config(Findings& findings, const YamlNode& tree, std::string_view ba
   bool policy_sound = findings.all().size() == before_policy;
   if (const auto* sign_in = fields.take("sign_in")) read_sign_in(findings, *sign_in, base, config);
   if (const auto* keep = fields.take("keep")) read_keep(findings, *keep, config);
+  if (const auto* operators = fields.take("operators"))
+    read_operators(findings, *operators, config);
   if (const auto* notify = fields.take("notify"))
     read_notify(findings, *notify, base, policy_sound ? &config.policy : nullptr, config.notify);
   fields.refuse({"credentials", "audit", "telemetry"});

@@ -35,6 +35,13 @@ struct KeepPrefix {
   SourceRange origin;
 };
 
+/// Somebody who operates this installation: members of a group, or one person.
+struct OperatorEntry {
+  SignInName from;    // a source of `sign_in`, or "local"
+  std::string group;  // as the source names it; "": `user`
+  std::string user;   // the subject
+};
+
 /// How the client's secret reaches the provider's token endpoint (OpenID Connect Core 1.0, section
 /// 9). `discovered`: as the provider says it takes it, Basic where it takes both.
 enum class TokenAuth : std::uint8_t { discovered, basic, post };
@@ -77,7 +84,8 @@ struct Config {
   PolicyLocation policy;
   LocalSettings local;
   std::vector<OidcSettings> oidc;
-  std::vector<KeepPrefix> keep;  // never wider than /24 or /48
+  std::vector<KeepPrefix> keep;          // never wider than /24 or /48
+  std::vector<OperatorEntry> operators;  // whom no policy cuts unseen
   NotifySettings notify;
 };
 

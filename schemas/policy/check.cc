@@ -221,6 +221,8 @@ std::string_view name_of(Check check) {
       return "bad-scope";
     case Check::bad_token_auth:
       return "bad-token-auth";
+    case Check::bad_operator:
+      return "bad-operator";
     case Check::name_taken:
       return "name-taken";
   }

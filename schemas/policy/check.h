@@ -123,6 +123,7 @@ enum class Check : std::uint8_t {
   bad_algorithm,
   bad_scope,
   bad_token_auth,
+  bad_operator,
   name_taken,
 };
 inline constexpr Check kLastCheck = Check::name_taken;

@@ -43,6 +43,22 @@ std::vector<std::string> AdminCall::end_all(const Principal& principal, const st
   return out;
 }
 
+/// What the account's groups gave to those who are signed in by it follows at once. An
+/// administrator's word is never doubted.
+Status AdminCall::regroup(const Account& account) {
+  Principal principal{"local", account.user, ""};
+  std::vector<GroupsSaid> said;
+  for (const Session& session : c_.reconciler().live_sessions())
+    if (session.principal == principal) said.push_back({session.id, account.groups});
+  auto done = c_.reconciler().groups_changed(actor_, SignInName("local"), said, true);
+  if (done) return {};
+  return fail(ErrorKind::unavailable,
+              "the account is changed and so is what its sessions open, but the log could not "
+              "take that (" +
+                  done.error().text() +
+                  "): until it can, a restart brings their former groups back");
+}
+
 Result<net::HttpResponse> AdminCall::users() {
   KNOCK_ASSIGN(auto rows, c_.store().accounts());
   return reply(200, accounts_json(rows));
@@ -69,6 +85,7 @@ Result<net::HttpResponse> AdminCall::save_user() {
                                          "; to change its password: knock user passwd " +
                                          printable(user));
   KNOCK_CHECK(c_.store().save_account(actor_, c_.clock().now(), account, what));
+  if (before && before->groups != account.groups) KNOCK_CHECK(regroup(account));
   return reply(200, accounts_json({account}));
 }
 

@@ -39,6 +39,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/v1/plan", &AdminCall::plan, kPlans},
     {"POST", "/api/v1/apply", &AdminCall::apply, kApply},
     {"POST", "/api/v1/acknowledge", &AdminCall::acknowledge},
+    {"POST", "/api/v1/confirm", &AdminCall::confirm},
     {"POST", "/api/v1/policy/look", &AdminCall::look},
     {"POST", "/api/v1/policy/advance", &AdminCall::advance},
     {"POST", "/api/v1/ownership/plan", &AdminCall::ownership_plan},

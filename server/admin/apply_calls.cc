@@ -80,6 +80,15 @@ Result<net::HttpResponse> AdminCall::acknowledge() {
   return reply(200, to_json(c_.status()));
 }
 
+Result<net::HttpResponse> AdminCall::confirm() {
+  KNOCK_ASSIGN(auto id, args_.text("id"));
+  KNOCK_ASSIGN(auto done, c_.reconciler().confirm(actor_, id));
+  json::array targets;
+  for (const Confirmation& one : done)
+    targets.push_back(json::object{{"target", one.target.value}, {"policy", one.policy.value}});
+  return reply(200, json::serialize(json::object{{"confirmed", std::move(targets)}}) + "\n");
+}
+
 Result<net::HttpResponse> AdminCall::look() {
   auto looked = c_.policy_keeper().look(actor_);
   if (!looked) return problem(looked.error(), c_.policy_keeper().refused());

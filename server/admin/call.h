@@ -35,6 +35,7 @@ class AdminCall {
 
   Result<HttpResponse> apply();
   Result<HttpResponse> acknowledge();
+  Result<HttpResponse> confirm();
   Result<HttpResponse> look();
   Result<HttpResponse> advance();
 
@@ -86,6 +87,7 @@ class AdminCall {
   Result<bool> asked_to_post(const std::vector<TargetName>& only);
   Result<std::optional<CandidateName>> named_candidate();
   Result<std::optional<Duration>> key_life();
+  Status regroup(const Account& account);
   /// What is to be said of ends that are written nowhere.
   std::vector<std::string> end_all(const Principal& principal, const std::string& reason);
   Result<OwnershipAct> asked_act();

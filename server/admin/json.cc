@@ -39,6 +39,22 @@ json::array array_of(const List& list, To to) {
   return out;
 }
 
+json::value confirmation_or_null(const std::optional<ConfirmationStatus>& c) {
+  if (!c) return nullptr;
+  bool due = c->what.state == Confirmation::State::due;
+  return json::object{{"state", due ? "due" : "returned"},
+                      {"policy", c->what.policy.value},
+                      {"previous", c->what.previous.value},
+                      {"due", to_string(c->what.due)},
+                      {"id", c->what.plan},
+                      {"by", c->by_probe ? "probe" : "person"},
+                      {"problem", c->problem}};
+}
+
+json::object suspect_object(const SuspectStatus& s) {
+  return {{"source", s.source.value}, {"until", to_string(s.until)}, {"sessions", s.sessions}};
+}
+
 json::object target_object(const TargetStatus& t) {
   json::array conditions;
   json::object because;
@@ -59,7 +75,8 @@ json::object target_object(const TargetStatus& t) {
           {"guards", array_of(t.guards, guard_object)},
           {"findings", array_of(t.findings, finding_object)},
           {"problem", t.problem},
-          {"next_try", time_or_null(t.next_try)}};
+          {"next_try", time_or_null(t.next_try)},
+          {"confirmation", confirmation_or_null(t.confirmation)}};
 }
 
 json::value waiting_or_null(const std::optional<WaitingPolicy>& waiting) {
@@ -165,6 +182,7 @@ std::string to_json(const ControllerStatus& s) {
        {"targets", array_of(s.targets, target_object)},
        {"changes", s.changes ? json::value(changes_object(*s.changes)) : json::value(nullptr)},
        {"live_sessions", s.live_sessions},
+       {"suspects", array_of(s.suspects, suspect_object)},
        {"log_head", s.log_head},
        {"clock_behind_ms", s.clock_behind.ms},
        {"remarks", array_of(s.remarks, [](const std::string& r) { return json::value(r); })}});

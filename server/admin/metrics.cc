@@ -8,6 +8,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 
 #include "reconciler/loop/target_conditions.h"
@@ -67,6 +68,16 @@ struct Metrics::State {
       family(registry, prometheus::BuildGauge, "knock_pull_requests",
              "Open pull requests that are looked at: planned against what is in force, refused as "
              "they are, or waiting");
+  prometheus::Family<prometheus::Counter>& surges =
+      family(registry, prometheus::BuildCounter, "knock_sign_in_surges_total",
+             "Runs in which more opened by sign-ins than guards.additions lets a policy");
+  prometheus::Family<prometheus::Gauge>& suspects =
+      family(registry, prometheus::BuildGauge, "knock_suspect_sessions",
+             "Sessions that keep groups which their suspect sign-in source does not say any more");
+  prometheus::Family<prometheus::Gauge>& confirmations =
+      family(registry, prometheus::BuildGauge, "knock_confirmation",
+             "1 where a policy's changes wait for a confirmation, or were taken back");
+  std::map<SignInName, prometheus::Gauge*> suspect_sources;  // that ever were
   std::mutex writing;  // gauges and their text belong together
 
   void set_policy(const PolicyStatus& policy, Instant now) {
@@ -80,13 +91,29 @@ struct Metrics::State {
         .Set(since(policy.hold ? std::optional(policy.hold->since) : std::nullopt));
   }
 
+  void set_suspects(const std::vector<SuspectStatus>& now) {
+    for (auto& [source, gauge] : suspect_sources) gauge->Set(0);
+    for (const SuspectStatus& one : now) {
+      auto& gauge = suspects.Add({{"source", one.source.value}});
+      gauge.Set(double(one.sessions));
+      suspect_sources[one.source] = &gauge;
+    }
+  }
+
   void set_changes(const ProposedChanges& c) {
     changes.Add({{"state", "planned"}}).Set(double(c.planned));
     changes.Add({{"state", "refused"}}).Set(double(c.refused));
     changes.Add({{"state", "waiting"}}).Set(double(c.open - c.planned - c.refused));
   }
 
+  void set_confirmation(const TargetStatus& t) {
+    bool due = t.confirmation && t.confirmation->what.state == Confirmation::State::due;
+    for (auto [state, is] : {std::pair("due", due), std::pair("returned", t.confirmation && !due)})
+      confirmations.Add({{"target", t.name.value}, {"state", state}}).Set(is ? 1 : 0);
+  }
+
   void set_target(const TargetStatus& t, Instant now) {
+    set_confirmation(t);
     auto flag = [&](std::string_view name, bool holds) {
       condition.Add({{"target", t.name.value}, {"condition", std::string(name)}})
           .Set(holds ? 1 : 0);
@@ -113,6 +140,10 @@ void Metrics::revoked(const TargetName& target, double seconds) {
 }
 void Metrics::expired(double seconds) { state_->expiry.Observe(seconds); }
 
+void Metrics::surged(const TargetName& target) {
+  state_->surges.Add({{"target", target.value}}).Increment();
+}
+
 void Metrics::notified(const std::string& destination, bool arrived) {
   state_->notifications
       .Add({{"destination", destination}, {"outcome", arrived ? "arrived" : "failed"}})
@@ -127,6 +158,7 @@ std::string Metrics::text(const ControllerStatus& status) {
   state_->head.Set(double(status.log_head));
   state_->clock_behind.Set(double(status.clock_behind.ms) / 1000);
   state_->set_policy(status.policy, status.now);
+  state_->set_suspects(status.suspects);
   for (const TargetStatus& target : status.targets) state_->set_target(target, status.now);
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());
 }

@@ -18,6 +18,7 @@ class Metrics final : public Meter {
   void granted(const TargetName& target, double seconds) override;
   void revoked(const TargetName& target, double seconds) override;
   void expired(double seconds) override;
+  void surged(const TargetName& target) override;
   /// Somebody was told what happened, or could not be. Any thread.
   void notified(const std::string& destination, bool arrived);
 

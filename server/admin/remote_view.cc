@@ -59,8 +59,15 @@ ControllerStatus as_seen(ControllerStatus status, const Diagnostics& refused, Vi
     target.rejected_why = problem_text(target.rejected_why, view);
     if (target.pause && view == View::shape) target.pause->by = target.pause->reason = "";
     for (Finding& finding : target.findings) finding.sentence = sentence_text(finding, view);
-    for (GuardTrip& guard : target.guards)
+    for (GuardTrip& guard : target.guards) {
+      if (view == View::shape && guard.guard == "operator")
+        guard.figure = "this would cut an operator who is signed in now";
       for (std::string* text : {&guard.figure, &guard.limit}) *text = without_addresses(*text);
+    }
+    if (target.confirmation) {
+      target.confirmation->what.plan.clear();  // whoever may confirm asks the admin socket
+      target.confirmation->problem = problem_text(target.confirmation->problem, view);
+    }
   }
   status.policy.problem = policy_problem(status.policy.problem, refused, view);
   if (status.changes) status.changes->problem = changes_problem(status.changes->problem, view);

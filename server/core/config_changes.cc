@@ -45,6 +45,12 @@ auto values(const std::vector<KeepPrefix>& keep) {
   return out;
 }
 
+auto values(const std::vector<OperatorEntry>& operators) {
+  std::vector<std::tuple<SignInName, std::string, std::string>> out;
+  for (const OperatorEntry& each : operators) out.emplace_back(each.from, each.group, each.user);
+  return out;
+}
+
 const OidcSettings* named(const Config& config, const SignInName& name) {
   for (const OidcSettings& oidc : config.oidc)
     if (oidc.name == name) return &oidc;
@@ -85,6 +91,7 @@ std::vector<std::string> changed_settings(const Config& running, const Config& w
   compare("front_user", running.front_user, written.front_user);
   add_sign_ins(running, written, out);
   compare("keep", values(running.keep), values(written.keep));
+  compare("operators", values(running.operators), values(written.operators));
   compare("notify", values(running.notify), values(written.notify));
   return out;
 }

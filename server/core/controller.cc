@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "net/tcp_probe.h"
 
 namespace knock {
 namespace {
@@ -43,6 +44,9 @@ ReconcilerSettings settings_of(const Config& config, Meter* meter) {
   settings.meter = meter;
   for (const KeepPrefix& keep : config.keep) settings.keep.push_back(keep.prefix);
   std::sort(settings.keep.begin(), settings.keep.end());
+  for (const OperatorEntry& one : config.operators)
+    settings.operators.push_back({one.from, one.group, one.user});
+  settings.connect = net::tcp_probe;
   return settings;
 }
 
@@ -145,6 +149,8 @@ ControllerStatus Controller::status() const {
   status.log_head = parts_.store.head().value_or(0);
   status.clock_behind = parts_.clock.behind();
   status.remarks = remarks();
+  for (const auto& [source, state] : reconciler_.suspect_sources())
+    status.suspects.push_back({source, state.until, state.kept});
   if (status.clock_behind > Duration::seconds(1))
     status.remarks.push_back("the machine's clock is " + for_people(status.clock_behind) +
                              " behind the newest record; deadlines follow the records");

@@ -55,6 +55,55 @@ void tell(const Record& record, const PolicyAdvanced& fact, std::vector<Notice>&
           "The policy is held at {}: nothing newer comes into force until somebody says so.",
           short_id(fact.revision))));
 }
+Notice of_target(const char* event, const Record& record, const PolicyRevision& revision,
+                 const TargetName& target, CommitState state, std::string sentence) {
+  auto out = of_policy(event, record.at, revision, state, std::move(sentence));
+  out.target = printable(target.value);
+  return out;
+}
+
+void tell(const Record& record, const ConfirmationDue& fact, std::vector<Notice>& out) {
+  out.push_back(of_target(
+      "policy.confirmation-due", record, fact.policy, fact.target, CommitState::pending,
+      fmt::format("{}: what the policy {} changes must be confirmed by {}, or it is taken back.",
+                  printable(fact.target.value), short_id(fact.policy), to_string(fact.due))));
+}
+void tell(const Record& record, const PolicyConfirmed& fact, std::vector<Notice>& out) {
+  out.push_back(of_target("policy.confirmed", record, fact.policy, fact.target,
+                          CommitState::success,
+                          fmt::format("{}: the policy {} is confirmed.",
+                                      printable(fact.target.value), short_id(fact.policy))));
+}
+void tell(const Record& record, const PolicyReturned& fact, std::vector<Notice>& out) {
+  out.push_back(of_target(
+      "policy.returned", record, fact.policy, fact.target, CommitState::failure,
+      fmt::format("{}: the policy {} was not confirmed in time, so {} holds there again. It is not "
+                  "tried again until another revision is adopted or somebody says knock apply.",
+                  printable(fact.target.value), short_id(fact.policy), short_id(fact.previous))));
+}
+void tell(const Record& record, const SourceSuspected& fact, std::vector<Notice>& out) {
+  out.push_back(
+      {"source.suspected",
+       record.at,
+       fmt::format("The sign-in source {} says of {} of {} sessions that they have no "
+                   "groups any more. It is not believed before {}.",
+                   printable(fact.source.value), fact.lost, fact.of, to_string(fact.until)),
+       "",
+       "",
+       {}});
+}
+void tell(const Record& record, const SourceCleared& fact, std::vector<Notice>& out) {
+  out.push_back({"source.cleared",
+                 record.at,
+                 fact.how == "recovered"
+                     ? printable(fact.source.value) + ": the sign-in source says groups again."
+                     : printable(fact.source.value) +
+                           ": the sign-in source was believed, and who has no groups by it is "
+                           "closed out.",
+                 "",
+                 "",
+                 {}});
+}
 template <class Other>
 void tell(const Record&, const Other&, std::vector<Notice>&) {}
 

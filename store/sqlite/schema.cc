@@ -108,10 +108,12 @@ CREATE TABLE confirmations(
   STRICT;
 )sql";
 
-constexpr std::array kMigrations{
-    Migration{"first", kFirst}, Migration{"api keys", kApiKeys}, Migration{"advances", kAdvances},
-    Migration{"said at sign-in", kSaidAtSignIn}, Migration{"tickets", kTickets},
-    Migration{"groups and confirmations", kGroupsAndConfirmations}};
+constexpr std::array kMigrations{Migration{"first", kFirst},
+                                 Migration{"api keys", kApiKeys},
+                                 Migration{"advances", kAdvances},
+                                 Migration{"said at sign-in", kSaidAtSignIn},
+                                 Migration{"tickets", kTickets},
+                                 Migration{"groups and confirmations", kGroupsAndConfirmations}};
 
 Result<std::int64_t> version_of(Database& database) {
   KNOCK_ASSIGN(auto tables, database.integer("SELECT count(*) FROM sqlite_schema"));

@@ -43,6 +43,7 @@ sign_in:
 keep:
   - {prefix: 192.0.2.0/28, owner: sre, reason: the operators' office}
   - {prefix: "2001:db8:5::/64", owner: sre, reason: their other office}
+operators: [{from: env, group: netops}, {from: env, user: "00u1"}]
 )";
 
 ConfigLoad load(std::string_view text) { return load_config("knock.yaml", text, "/etc/knock"); }
@@ -92,6 +93,10 @@ TEST(ConfigLoad, ReadsEveryKey) {
   EXPECT_EQ(config.keep[0].prefix.to_string(), "192.0.2.0/28");
   EXPECT_EQ(config.keep[0].reason, "the operators' office");
   EXPECT_EQ(config.keep[1].origin.to_string(), "knock.yaml:31:14");
+  ASSERT_EQ(config.operators.size(), 2u);
+  EXPECT_EQ(config.operators[0].from, SignInName("env"));
+  EXPECT_EQ(config.operators[0].group, "netops");
+  EXPECT_EQ(config.operators[1].user, "00u1");
 }
 
 TEST(ConfigLoad, AsksTheMachineAboutFrontsUser) {

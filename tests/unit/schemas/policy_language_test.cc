@@ -160,9 +160,11 @@ TEST(PolicyLanguage, PrintedAndLoadedAgainItMeansTheSame) {
 TEST(PolicyLanguage, AConfirmationSaysWhatShowsThatATargetIsReached) {
   using Probe = GuardLimits::Probe;
   auto guards = [](const std::string& written) {
-    auto policy = sound("knock: 1\ntargets: {edge: {type: nftables}, host: {type: nftables, table: k}}"
-                        "\nguards: {additions: {new_port: allow}, confirm: {targets: [host, edge], "
-                        "within: 5m" + written + "}}\n");
+    auto policy = sound(
+        "knock: 1\ntargets: {edge: {type: nftables}, host: {type: nftables, table: k}}"
+        "\nguards: {additions: {new_port: allow}, confirm: {targets: [host, edge], "
+        "within: 5m" +
+        written + "}}\n");
     expect_printed_the_same(policy);
     return policy.guards;
   };
