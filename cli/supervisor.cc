@@ -62,6 +62,9 @@ constexpr std::string_view kPassedOn[] = {"LANG",
                                           "TSAN_OPTIONS",
                                           "UBSAN_OPTIONS",
                                           "LD_LIBRARY_PATH",
+#ifdef KNOCK_FAILPOINTS
+                                          "KNOCK_FAILPOINTS_FILE",  // nobody reads it here
+#endif
                                           "LLVM_PROFILE_FILE"};
 
 struct Role {

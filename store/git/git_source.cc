@@ -80,6 +80,9 @@ class GitSource final : public PolicySource {
   }
 
   Result<PolicyRevision> start_anew() override {
+    KNOCK_ASSIGN(auto lock,
+                 git::FolderLock::take((fs::path(options_.state_folder) / "lock").string(),
+                                       Deadline::in(Duration::seconds(20))));
     KNOCK_ASSIGN(auto mirror, git::Mirror::open(mirror_));
     KNOCK_ASSIGN(auto fetched, mirror.commit_at(fetched_));
     if (!fetched) return fail(ErrorKind::not_found, "nothing was fetched yet");

@@ -237,6 +237,11 @@ Status Mirror::point(const std::string& ref, const std::string& commit) const {
   // git_reference_create() would sign with the time of day in the machine's zone, and ask for that
   // zone on any thread; nobody reads who moved this ref.
   git_signature nobody{const_cast<char*>("knock"), const_cast<char*>("knock"), {0, 0, '+'}};
+  // Left by a process that was killed between the two steps below; nobody else moves this ref,
+  // because the caller holds our lock.
+  std::error_code ignored;
+  std::filesystem::remove(
+      std::filesystem::path(git_repository_path(repository_.get())) / (ref + ".lock"), ignored);
   git_transaction* raw = nullptr;
   int code = git_transaction_new(&raw, repository_.get());
   Transaction move(raw);

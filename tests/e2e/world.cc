@@ -150,7 +150,7 @@ void World::configure(const WorldSettings& settings) {
         "    scopes: [openid, profile, email, groups]\n"
         "    allow_networks: [127.0.0.0/8]\n",
         provider->issuer());
-  InstallationSettings installation{settings.git, yaml, settings.state};
+  InstallationSettings installation{settings.git, yaml, settings.state, settings.failpoints};
   knock = std::make_unique<Installation>(server, installation, settings.policy);
   const auto& folder = knock->folder();
   write_file(folder + "/oidc.secret", OidcProvider::secret_of("knock"));

@@ -70,7 +70,7 @@ struct WorldSettings {
   bool git = true;
   bool oidc = true;
   std::vector<std::pair<std::string, std::string>> provider;  // its environment
-  std::string state;                                          // as of Installation
+  std::string state, failpoints;                              // as of Installation
   std::string policy = kPolicy;
 };
 

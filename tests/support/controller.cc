@@ -21,13 +21,17 @@
 #include <stdexcept>
 
 #include "base/text.h"
+#include "tests/support/failpoints.h"
 
 namespace knock::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string program() { return fs::absolute(binary_dir()) / "cli/knock"; }
+std::string program(const std::string& failpoints) {
+  return fs::absolute(binary_dir()) /
+         (failpoints.empty() ? "cli/knock" : "tests/knock-with-failpoints");
+}
 
 /// Somebody listens there and takes connections.
 bool answers(const std::string& socket_path) {
@@ -99,11 +103,13 @@ bool send_signal(pid_t pid, int signal) {
 bool process_exists(pid_t pid) { return process(std::to_string(pid)).has_value(); }
 
 net::Finished run_in(const Namespace& where, const std::vector<std::string>& argv,
-                     const std::string& input, Duration patience) {
+                     const std::string& input, Duration patience,
+                     const std::vector<std::pair<std::string, std::string>>& environment) {
   net::Command command;
   command.argv = argv;
   command.environment = {
       {"HOME", "/nonexistent"}, {"GIT_CONFIG_GLOBAL", "/dev/null"}, {"LC_ALL", "C.UTF-8"}};
+  command.environment.insert(command.environment.end(), environment.begin(), environment.end());
   command.input = input;
   command.output_bytes = 16u << 20;
   net::Finished out;
@@ -128,6 +134,7 @@ Installation::Installation(const Namespace& where, const InstallationSettings& s
                            std::string_view policy)
     : where_(where),
       state_(settings.state.empty() ? folder_.path() + "/state" : settings.state),
+      failpoints_(settings.failpoints),
       git_(settings.git) {
   fs::create_directories(policy_folder());
   fs::create_directories(state_);
@@ -164,8 +171,10 @@ std::string Installation::change_policy(std::string_view policy, const std::stri
 }
 
 net::Finished Installation::knock(std::vector<std::string> words, const std::string& input) const {
-  words.insert(words.begin(), {program(), "--config", folder() + "/knock.yaml"});
-  return run_in(where_, words, input);
+  words.insert(words.begin(), {program(failpoints_), "--config", folder() + "/knock.yaml"});
+  std::vector<std::pair<std::string, std::string>> environment;
+  if (!failpoints_.empty()) environment.emplace_back(kFailpointsVariable, failpoints_);
+  return run_in(where_, words, input, Duration::seconds(20), environment);
 }
 
 std::string Installation::ask(std::vector<std::string> words, const std::string& pointer) const {
@@ -175,7 +184,8 @@ std::string Installation::ask(std::vector<std::string> words, const std::string&
 
 void Installation::start() {
   if (pid_ > 0) throw std::logic_error("the controller runs already");
-  std::vector<std::string> words{program(), "--config", folder() + "/knock.yaml", "serve"};
+  std::vector<std::string> words{program(failpoints_), "--config", folder() + "/knock.yaml",
+                                 "serve"};
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -190,6 +200,7 @@ void Installation::start() {
     int out = open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     int space = open(net.c_str(), O_RDONLY | O_CLOEXEC);
     if (getppid() != test || in < 0 || out < 0 || setns(space, CLONE_NEWNET) != 0) _exit(126);
+    if (!failpoints_.empty()) setenv(kFailpointsVariable, failpoints_.c_str(), 1);
     dup2(in, 0);
     dup2(out, 1);
     dup2(out, 2);

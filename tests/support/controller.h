@@ -22,12 +22,14 @@ struct InstallationSettings {
   bool git = false;        // policy in a repository, looked at every second; else a directory
   std::string knock_yaml;  // what follows owner, policy, store and socket
   std::string state;       // folder of the store and the log; "" = inside the installation's own
+  std::string failpoints;  // Failpoints::path(): then `knock-with-failpoints` is what runs
 };
 
 /// Runs a program in a namespace, with PATH, HOME and no proxy. Throws when it cannot be started or
 /// does not end in time.
 net::Finished run_in(const Namespace& where, const std::vector<std::string>& argv,
-                     const std::string& input = {}, Duration patience = Duration::seconds(20));
+                     const std::string& input = {}, Duration patience = Duration::seconds(20),
+                     const std::vector<std::pair<std::string, std::string>>& environment = {});
 
 /// One process and never a group of them: kill(2) takes 0 and -1 for everybody in reach, and "no such
 /// process" is written -1 in many places. Throws for anything that is not a process of its own. False
@@ -79,6 +81,7 @@ class Installation {
   const Namespace& where_;
   TemporaryFolder folder_;
   std::string state_;
+  std::string failpoints_;
   bool git_;
   pid_t pid_ = -1;
 };

@@ -119,6 +119,23 @@ TEST_F(GitSourceTest, FollowsTheBranchAndReadsOlderCommits) {
       << "after a restart and without the repository";
 }
 
+TEST_F(GitSourceTest, ALockOfAProcessThatWasKilledStopsNothing) {
+  auto first = repository_.commit({{"a.yaml", "knock: 1\n"}});
+  auto source = open();
+  ASSERT_TRUE(poll(*source));
+  // Where it was killed between taking the ref's lock and moving the ref.
+  std::vector<std::string> refs;
+  for (const auto& item : fs::recursive_directory_iterator(state()))
+    if (item.is_regular_file() && item.path().string().find("/refs/") != std::string::npos)
+      refs.push_back(item.path());
+  ASSERT_FALSE(refs.empty());
+  for (const auto& ref : refs) test::write_file(ref + ".lock", first);
+  auto second = repository_.commit({{"a.yaml", "knock: 1\n# two\n"}});
+  auto polled = poll(*open());
+  ASSERT_TRUE(polled) << polled.error().text();
+  EXPECT_EQ(polled->value, second);
+}
+
 TEST_F(GitSourceTest, ReadsOnlyItsOwnHistory) {
   auto mine = repository_.commit({{"a.yaml", "1"}});
   auto other = repository_.commit({{"a.yaml", "other"}}, "other", "draft");
