@@ -227,7 +227,7 @@ class Application {
         reject(i, "the table has no slot for " + printable(change.slot));
       return true;
     }
-    if (change.prefix.length() == 0) {
+    if (change.action != Action::remove && change.prefix.length() == 0) {
       reject(i, "everybody is no allowlist: a prefix of length 0 is refused");
       return true;
     }

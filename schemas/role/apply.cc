@@ -120,7 +120,7 @@ ElementChange get_change(Reader& in, const std::vector<std::string>& names) {
   else
     in.spoil();
   change.prefix = in.prefix();
-  if (change.prefix.length() == 0) in.spoil();
+  if (change.add && change.prefix.length() == 0) in.spoil();
   change.part = get_part(in, change.tag);
   if (change.part != Part::open && (change.tag == 0 || !change.prefix.is_host())) in.spoil();
   if (!change.add) {

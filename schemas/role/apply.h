@@ -2,7 +2,7 @@
 // Messages between core and `apply`, the one half that may touch a local firewall. Few verbs, all
 // about one table of our own in one network namespace: ensure its structure, change elements, read
 // it back. There is no message that names another table, accepts from everywhere (a prefix of
-// length 0 in a change is refused), or carries text to interpret.
+// length 0 is taken away and never added), or carries text to interpret.
 #pragma once
 
 #include <cstdint>

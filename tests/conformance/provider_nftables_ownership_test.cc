@@ -62,6 +62,20 @@ TEST_F(NftablesOwnership, a_range_by_hand_makes_room_for_what_is_wanted_within_i
     EXPECT_TRUE(item.ours) << item.prefix.to_string();
 }
 
+TEST_F(NftablesOwnership, an_entry_for_everybody_goes_too) {
+  EchoServer ssh(world->server, 22);
+  by_hand("n4", "0.0.0.0/0");
+  by_hand("n6", "::/0 comment \"all of them\"");
+  EXPECT_EQ(from(kStranger4), Reached::open);
+  own_all();
+  auto wanted = ssh_for({"192.0.2.7/32"});
+  driver->converge(wanted);
+  EXPECT_NE(from(kStranger4), Reached::open);
+  EXPECT_NE(from(kStranger6), Reached::open);
+  EXPECT_EQ(from(kFriend4), Reached::open);
+  EXPECT_TRUE(driver->converge(wanted).changes.empty());
+}
+
 TEST_F(NftablesOwnership, a_part_of_somebodys_range_is_not_taken_from_a_shared_table) {
   by_hand("n4", "10.0.0.5-10.0.0.77");
   auto before = table_of(world->server);

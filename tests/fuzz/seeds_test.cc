@@ -258,6 +258,7 @@ std::vector<Made> made_messages() {
   using role::encode, role::FromApply, role::ToApply;
   apply("ensure", encode(ToApply(samples::an_ensure())));
   apply("change", encode(ToApply(samples::a_change())));
+  apply("take_over", encode(ToApply(samples::a_take_over())));
   apply("read_back", encode(ToApply(role::ReadBack{1, "t-1"})));
   apply("done", encode(FromApply(role::Done{1, 2})));
   apply("failed", encode(FromApply(role::Failed{1, ErrorKind::conflict, "moved"})));

@@ -24,7 +24,8 @@ std::string again(const std::string& frame) {
 }
 
 TEST(ApplyMessages, come_back_as_they_went) {
-  for (const ToApply& m : {ToApply(an_ensure()), ToApply(a_change()), ToApply(ReadBack{1, "t-1"})})
+  for (const ToApply& m : {ToApply(an_ensure()), ToApply(a_change()), ToApply(ReadBack{1, "t-1"}),
+                           ToApply(a_take_over())})
     EXPECT_EQ(again<ToApply>(encode(m)), encode(m));
   for (const FromApply& m :
        {FromApply(Done{1, 2}), FromApply(Failed{1, ErrorKind::conflict, "moved"}),
@@ -52,7 +53,7 @@ TEST(ApplyMessages, keep_every_field) {
 
   auto change =
       std::get<ChangeElements>(decode_to_apply(body(encode(ToApply(a_change())))).value());
-  ASSERT_EQ(change.changes.size(), 5u);
+  ASSERT_EQ(change.changes.size(), 6u);
   EXPECT_TRUE(change.changes[0].add);
   EXPECT_EQ(change.changes[0].slot, "ssh");
   EXPECT_EQ(change.changes[0].left_ms, 3'600'000u);
@@ -64,6 +65,15 @@ TEST(ApplyMessages, keep_every_field) {
   EXPECT_EQ(change.changes[3].tag, 77u);
   EXPECT_EQ(change.changes[4].part, Part::stay);
   EXPECT_EQ(change.changes[4].tag, UINT64_MAX);
+  EXPECT_FALSE(change.changes[4].foreign);
+  EXPECT_TRUE(change.changes[5].foreign);
+
+  auto taking = std::get<TakeOver>(decode_to_apply(body(encode(ToApply(a_take_over())))).value());
+  EXPECT_EQ(taking.request, 10u);
+  EXPECT_EQ(taking.table, "knock");
+  EXPECT_EQ(taking.fence, 44u);
+  EXPECT_EQ(taking.owner, OwnerId{6});
+  EXPECT_EQ(taking.former, OwnerId{5});
 
   auto found = std::get<TableFound>(decode_from_apply(body(encode(FromApply(a_table())))).value());
   ASSERT_EQ(found.slots.size(), 1u);
@@ -114,6 +124,20 @@ TEST(ApplyMessages, refuse_what_is_out_of_bounds) {
   EXPECT_TRUE(
       refused(with_change([&](auto& c) { lasting(c), c.prefix = prefix("192.0.2.0/24"); })));
   EXPECT_TRUE(refused(with_change([&](auto& c) { lasting(c), c.part = Part(4); })));
+  auto going = [](ElementChange& c) { c.add = false, c.prefix = prefix("0.0.0.0/0"); };
+  EXPECT_FALSE(refused(with_change(going))) << "what lets everybody in may be taken away";
+  EXPECT_TRUE(refused(with_change([&](auto& c) {
+    going(c), c.prefix = prefix("192.0.2.7/32"), lasting(c), c.foreign = true;
+  })));
+  auto with_take_over = [](auto change) {
+    auto m = a_take_over();
+    change(m);
+    return ToApply(m);
+  };
+  EXPECT_TRUE(refused(with_take_over([](auto& m) { m.owner = {}; })));
+  EXPECT_TRUE(refused(with_take_over([](auto& m) { m.former = {}; })));
+  EXPECT_TRUE(refused(with_take_over([](auto& m) { m.former = m.owner; })));
+  EXPECT_TRUE(refused(with_take_over([](auto& m) { m.table = "k;"; })));
   EXPECT_TRUE(refused(with_ensure([](auto& m) { m.keep.push_back(prefix("::/0")); })));
   EXPECT_TRUE(refused(with_ensure([](auto& m) { std::swap(m.slots[0], m.slots[1]); })));
   EXPECT_TRUE(refused(with_ensure([](auto& m) { m.slots[1].name = m.slots[0].name; })));
@@ -126,7 +150,8 @@ TEST(ApplyMessages, refuse_what_is_out_of_bounds) {
 }
 
 TEST(ApplyMessages, refuse_every_cut_and_every_extra_byte) {
-  for (const auto& frame : {encode(ToApply(an_ensure())), encode(ToApply(a_change()))}) {
+  for (const auto& frame : {encode(ToApply(an_ensure())), encode(ToApply(a_change())),
+                            encode(ToApply(a_take_over()))}) {
     auto whole = body(frame);
     for (std::size_t n = 0; n < whole.size(); ++n)
       ASSERT_FALSE(decode_to_apply(whole.substr(0, n))) << n;

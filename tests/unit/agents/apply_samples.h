@@ -34,9 +34,12 @@ inline ChangeElements a_change() {
                {false, "db", prefix("2001:db8::/64"), 0, ""},
                {true, "db", prefix("198.51.100.0/24"), 1, "x"},
                {true, "ssh", prefix("192.0.2.8/32"), 60'000, "knock:1:00:ab", Part::once, 77},
-               {false, "ssh", prefix("192.0.2.9/32"), 0, "", Part::stay, UINT64_MAX}};
+               {false, "ssh", prefix("192.0.2.9/32"), 0, "", Part::stay, UINT64_MAX},
+               {false, "ssh", prefix("192.0.2.64/26"), 0, "", Part::open, 0, true}};
   return m;
 }
+
+inline TakeOver a_take_over() { return {10, "knock", 44, OwnerId{6}, OwnerId{5}}; }
 
 inline TableFound a_table() {
   TableFound m;
