@@ -116,13 +116,6 @@ struct Here {
   Random& random;
 };
 
-ReconcilerSettings settings_here(const Config& config) {
-  ReconcilerSettings settings;
-  for (const KeepPrefix& keep : config.keep) settings.keep.push_back(keep.prefix);
-  std::sort(settings.keep.begin(), settings.keep.end());
-  return settings;
-}
-
 Actor actor_here() { return fmt::format("cli uid={}", getuid()); }
 
 AdoptedPolicy adopted_here(const Here& here) {
@@ -140,7 +133,7 @@ Result<CheckedPlan> check_here(const Here& here, const ApplyFlags& flags,
       here.config.owner,
       here.store,
       here.clock.now(),
-      settings_here(here.config).keep,
+      settings_of(here.config).keep,
       key ? std::optional(key->public_key()) : std::nullopt,
       false,
       std::move(in_force),
@@ -160,8 +153,9 @@ int local_apply_file(const Global& global, const ApplyFlags& flags, const Here& 
   if (auto used = use_plan(here.store, actor, here.clock.now(), checked->saved); !used)
     return say_refused(flags, used.error());
   Reconciler reconciler(here.store, here.clock, here.random, provider_factory(here.config.owner),
-                        settings_here(here.config));
+                        settings_of(here.config));
   if (auto started = reconciler.start(); !started) return fail_with(started.error());
+  tell_previous(reconciler, here.store, here.context);
   if (in_force != nullptr) reconciler.resume(in_force, false);
   auto result = carry_out(reconciler, actor, *checked, [&] {
     return reconciler.adopt(actor, adopted_here(here),
@@ -280,9 +274,10 @@ int local_apply(const Global& global, const ApplyFlags& flags) {
                          : "nothing was done: say yes with --auto-approve, a plan file, or --ack");
 
   Reconciler reconciler(**store, clock, random, provider_factory(config->owner),
-                        settings_here(*config));
+                        settings_of(*config));
   Actor actor = actor_here();
   if (auto started = reconciler.start(); !started) return fail_with(started.error());
+  tell_previous(reconciler, **store, context);
   if (auto before = policy_in_force(**store, context);
       before != nullptr && before->revision != loaded->policy.revision)
     reconciler.resume(before, false);
@@ -290,6 +285,7 @@ int local_apply(const Global& global, const ApplyFlags& flags) {
                                    std::make_shared<const Policy>(loaded->policy));
       !done)
     return fail_with(done.error());
+  if (auto done = reconciler.apply_again(actor); !done) return fail_with(done.error());
   reconciler.wait_settled(Deadline::in(Duration::seconds(30)));
   if (acknowledged && !plan->guards.empty()) {
     // Held changes are shown under the id of what is left by now.

@@ -76,6 +76,10 @@ Result<Plan> local_plan(const Config& config, const FactStore& store, const Poli
                      head,   {},      {},   {},       {},   request.only};
   input.seen = seen;
   input.sources = context.sign_ins;
+  std::vector<OperatorHere> operators;
+  if (!request.what_if.given())
+    operators = operators_among(settings_of(config).operators, live, now);
+  input.operators = operators;
   if (request.what_if.people) input.approvals = request.what_if.people->approvals;
   if (in_force != nullptr && in_force->revision != policy.revision) input.in_force = in_force.get();
   // As a controller that starts now: it takes every target that the adopted policy has to be under

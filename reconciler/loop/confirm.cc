@@ -171,6 +171,26 @@ Result<std::vector<Confirmation>> Reconciler::confirm(const Actor& actor, std::s
   return named;
 }
 
+Status Reconciler::apply_again(const Actor& actor) {
+  KNOCK_ASSIGN(auto known, store_.confirmations());
+  bool returned = std::any_of(known.begin(), known.end(), [](const Confirmation& one) {
+    return one.state == Confirmation::State::returned;
+  });
+  auto in_force = policy();
+  if (!returned || in_force == nullptr) return {};
+  KNOCK_ASSIGN(auto adopted, store_.adopted_policy());
+  if (!adopted || adopted->revision != in_force->revision) return {};
+  KNOCK_CHECK(record(actor, {PolicyAdopted{adopted->revision, adopted->revision, adopted->author,
+                                           adopted->subject, ""}}));
+  Lock lock(mutex_);
+  for (auto& [name, state] : targets_) {
+    if (state->confirm.instead() == nullptr) continue;
+    try_again(*state);
+    mark_at_once(*state, Urgency::policy);
+  }
+  return {};
+}
+
 // ---- time ----
 
 /// Takes back what was not confirmed in time, and looks again where a probe failed. Returns when

@@ -19,6 +19,19 @@ bool same_places(const Diagnostics& a, const Diagnostics& b) {
 }
 }  // namespace
 
+void tell_previous(Reconciler& reconciler, const FactStore& store, const PolicyContext& context,
+                   PolicyCache* cache) {
+  auto confirmations = store.confirmations();
+  if (!confirmations) return;  // the loop said so when it was started
+  for (const Confirmation& one : *confirmations) {
+    auto kept = store.kept_policy(one.previous);
+    if (!kept || !*kept) continue;  // the loop says which target it is about
+    auto load = load_policy((*kept)->files, one.previous, context, cache);
+    if (load.policy)
+      reconciler.know_previous(std::make_shared<const Policy>(std::move(*load.policy)));
+  }
+}
+
 PolicyKeeper::PolicyKeeper(PolicySource& source, PolicyContext context, FactStore& store,
                            Reconciler& reconciler, const Clock& clock, Duration every,
                            Advance advance)
@@ -60,7 +73,7 @@ Status PolicyKeeper::restore() {
     return fail(ErrorKind::invalid, "the policy in force, kept in the store, no longer loads:\n" +
                                         to_text(load.diagnostics));
   auto revision = adopted->revision;
-  restore_previous();
+  tell_previous(reconciler_, store_, context_, &cache_);
   reconciler_.resume(std::make_shared<const Policy>(std::move(*load.policy)));
   std::lock_guard lock(mutex_);
   status_.revision = revision;
@@ -68,19 +81,6 @@ Status PolicyKeeper::restore() {
   status_.subject = adopted->subject;
   status_.adopted = adopted->at;
   return {};
-}
-
-/// What targets may return to. Judged by nobody again: it was in force.
-void PolicyKeeper::restore_previous() {
-  auto confirmations = store_.confirmations();
-  if (!confirmations) return;  // the loop said so when it was started
-  for (const Confirmation& one : *confirmations) {
-    auto kept = store_.kept_policy(one.previous);
-    if (!kept || !*kept) continue;  // the loop says which target it is about
-    auto load = load_policy((*kept)->files, one.previous, context_, &cache_);
-    if (load.policy)
-      reconciler_.know_previous(std::make_shared<const Policy>(std::move(*load.policy)));
-  }
 }
 
 Status PolicyKeeper::look(const Actor& actor) {

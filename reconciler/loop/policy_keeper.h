@@ -41,6 +41,11 @@ struct Advanced {
   Diagnostics remarks;  // of a policy that is put back: tests that fail by now
 };
 
+/// Loads what targets may return to, before the loop resumes. Judged by nobody again: it was in
+/// force.
+void tell_previous(Reconciler& reconciler, const FactStore& store, const PolicyContext& context,
+                   PolicyCache* cache = nullptr);
+
 class PolicyKeeper {
  public:
   PolicyKeeper(PolicySource& source, PolicyContext context, FactStore& store,
@@ -92,7 +97,6 @@ class PolicyKeeper {
     bool held = false;
   };
 
-  void restore_previous();
   Status look_locked(const Actor& actor);
   Result<SoundSnapshot> newest_locked(Diagnostics& problems);
   Status refuse(const Actor& actor, Refusal refusal);

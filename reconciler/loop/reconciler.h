@@ -134,6 +134,9 @@ class Reconciler {
 
   /// A policy that targets may return to, after a start and before resume().
   void know_previous(std::shared_ptr<const Policy> policy);
+  /// Somebody applies the policy in force once more: targets that returned from it try it again.
+  /// Durable when it returns.
+  Status apply_again(const Actor& actor);
   /// Confirms what waits and is named (core/confirm.h); kind `not_found` when nothing is.
   Result<std::vector<Confirmation>> confirm(const Actor& actor, std::string_view id);
 

@@ -92,6 +92,7 @@ Result<net::HttpResponse> AdminCall::confirm() {
 Result<net::HttpResponse> AdminCall::look() {
   auto looked = c_.policy_keeper().look(actor_);
   if (!looked) return problem(looked.error(), c_.policy_keeper().refused());
+  KNOCK_CHECK(c_.reconciler().apply_again(actor_));
   c_.reconciler().wait_settled(Deadline::in(Duration::seconds(5)));
   return reply(200, to_json(c_.status()));
 }

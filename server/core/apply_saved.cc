@@ -109,10 +109,12 @@ Status use_plan(FactStore& store, const Actor& actor, Instant now, const SavedPl
 Result<CarriedOut> carry_out(Reconciler& reconciler, const Actor& actor, const CheckedPlan& checked,
                              const std::function<Status()>& adopt) {
   auto in_force = reconciler.policy();
-  if (in_force != nullptr && in_force->revision == checked.now.to)
+  if (in_force != nullptr && in_force->revision == checked.now.to) {
+    KNOCK_CHECK(reconciler.apply_again(actor));
     reconciler.refresh({});
-  else
+  } else {
     KNOCK_CHECK(adopt());
+  }
   reconciler.wait_settled(Deadline::in(kPatience));
   CarriedOut out;
   if (checked.acknowledged && holds_something(checked.now)) {

@@ -38,6 +38,8 @@ Status check_grant(const GrantRequest& request) {
   return {};
 }
 
+}  // namespace
+
 ReconcilerSettings settings_of(const Config& config, Meter* meter) {
   ReconcilerSettings settings;
   settings.sign_ins = policy_context(config).sign_ins;
@@ -49,8 +51,6 @@ ReconcilerSettings settings_of(const Config& config, Meter* meter) {
   settings.connect = net::tcp_probe;
   return settings;
 }
-
-}  // namespace
 
 PolicyContext policy_context(const Config& config, std::shared_ptr<const ZoneSource> zones) {
   PolicyContext context;

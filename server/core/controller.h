@@ -130,6 +130,8 @@ class Controller {
   std::unique_ptr<SignIn> sign_in_;
 };
 
+/// What the loop needs to know of knock.yaml.
+ReconcilerSettings settings_of(const Config& config, Meter* meter = nullptr);
 /// Sign-in sources that exist, as policy validation needs them.
 PolicyContext policy_context(const Config& config,
                              std::shared_ptr<const ZoneSource> zones = nullptr);

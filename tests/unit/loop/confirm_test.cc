@@ -183,6 +183,21 @@ TEST_F(Confirmations, ANewRevisionAndAnApplyTryAgain) {
   EXPECT_EQ(waiting()->previous, PolicyRevision("r1"));
 }
 
+TEST_F(Confirmations, ApplyingOnceMoreTriesAgain) {
+  begin_with("");
+  ASSERT_TRUE(store_->save_policy({PolicyRevision("r2-0123456"), clock_.now(), "", "", {}}));
+  ASSERT_TRUE(loop_->apply_again("test"));
+  EXPECT_EQ(facts_of<PolicyAdopted>().size(), 2u) << "nothing was taken back";
+  run_out();
+  EXPECT_FALSE(open("198.51.100.9/32"));
+  ASSERT_TRUE(loop_->apply_again("test"));
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(open("198.51.100.9/32"));
+  ASSERT_TRUE(waiting()) << "and it is asked about again";
+  EXPECT_FALSE(returned());
+  EXPECT_EQ(facts_of<PolicyAdopted>().size(), 3u);
+}
+
 TEST_F(Confirmations, WhatWasNeverConfirmedIsNotReturnedTo) {
   begin_with("");
   adopt(asking("", with_static("198.51.100.10/32")), "r3");

@@ -263,6 +263,61 @@ TEST_F(Keeper, FilesThatCannotBeReadAreNoEmptyPolicy) {
   EXPECT_EQ(keeper_->status().revision.value, "r1");
 }
 
+TEST_F(Keeper, ASourceThatFailsTakesNothingAwayAndAddsNothing) {
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  ASSERT_TRUE(settled());
+  auto ana = sign_in(kAna);
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.away = true;
+    source_.revision = "r2";
+    source_.text = "knock: 1\n";
+  }
+  int writes = place("edge").applies();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(keeper_->look("test"));
+    loop_->refresh({});
+    ASSERT_TRUE(settled());
+  }
+  EXPECT_TRUE(place("edge").open("ssh", "203.0.113.7/32"));
+  EXPECT_EQ(place("edge").applies(), writes);
+  end(ana, EndCause::revoked);
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(place("edge").open("ssh", "203.0.113.7/32")) << "what must close does";
+}
+
+TEST_F(Keeper, WhatATargetReturnedToIsRestored) {
+  source_.text =
+      policy_text(one_target("edge"), "guards: {confirm: {targets: [edge], within: 5m}}\n");
+  open();
+  ASSERT_TRUE(keeper_->look("test"));
+  ASSERT_TRUE(settled());
+  {
+    std::lock_guard lock(source_.mutex);
+    source_.revision = "r2";
+    source_.text +=
+        "static:\n  m: {cidr: [198.51.100.9], to: [ssh], owner: ana, reason: probe, "
+        "until: 2027-06-01}\n";
+  }
+  ASSERT_TRUE(keeper_->look("test"));
+  ASSERT_TRUE(settled());
+  ASSERT_TRUE(place("edge").open("ssh", "198.51.100.9/32"));
+  keeper_.reset();
+  stop();
+  clock_.advance(Duration::minutes(6));
+  open_store();
+  open();
+  ASSERT_TRUE(keeper_->restore());
+  ASSERT_TRUE(soon([&] { return facts_of<PolicyReturned>().size() == 1; }));
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(place("edge").open("ssh", "198.51.100.9/32"));
+  ASSERT_TRUE(keeper_->look("test"));
+  ASSERT_TRUE(settled());
+  EXPECT_FALSE(place("edge").open("ssh", "198.51.100.9/32")) << "the source says nothing new";
+  EXPECT_EQ(lines_.count("policy.previous-gone"), 0);
+}
+
 TEST_F(Keeper, UnwritableLogAdoptsNothing) {
   open();
   ASSERT_TRUE(keeper_->look("test"));

@@ -57,6 +57,7 @@ const Row kRows[] = {
     {"notify", [](Config& c) { c.notify.forge = ForgeSettings{}; }},
     {"keep", [](Config& c) { c.keep.clear(); }},
     {"keep", [](Config& c) { c.keep[0].owner = "x"; }},
+    {"operators", [](Config& c) { c.operators.push_back({SignInName("local"), "admins", ""}); }},
 };
 
 TEST(ConfigChanges, NamesEachSettingThatChangedAndNoOther) {

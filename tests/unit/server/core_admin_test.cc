@@ -59,6 +59,41 @@ TEST_F(AdminTest, an_account_is_one_that_can_sign_in) {
   for (const auto& account : accounts) EXPECT_NE(account.user, "dora");
 }
 
+TEST_F(AdminTest, an_accounts_groups_are_those_of_its_sessions) {
+  EXPECT_EQ(save("carla", kHash), 200);
+  auto regroup = [&](const std::string& groups) {
+    return post("/users", R"({"user":"carla","what":"groups","groups":)" + groups + "}").status;
+  };
+  EXPECT_EQ(regroup(R"(["dba","web"])"), 200);
+  Session session;
+  session.principal = {"local", "carla", "Carla"};
+  session.source = SignInName("local");
+  session.proof = Proof::local;
+  session.groups = {"dba", "web"};
+  session.address = *IpAddress::parse("203.0.113.7");
+  session.expires = controller_->clock().now() + Duration::hours(1);
+  auto opened = controller_->reconciler().open_session("test", session);
+  ASSERT_TRUE(opened) << opened.error().text();
+  EXPECT_EQ(regroup(R"(["web"])"), 200);
+  auto live = controller_->reconciler().live_session(opened->id);
+  ASSERT_TRUE(live);
+  EXPECT_EQ(live->groups, std::vector<std::string>{"web"});
+  EXPECT_TRUE(live->groups_lost);
+  EXPECT_EQ(store_->live_sessions(controller_->clock().now())->at(0).groups, live->groups);
+  EXPECT_EQ(regroup("[]"), 200);
+  EXPECT_TRUE(controller_->reconciler().live_session(opened->id)->groups.empty());
+}
+
+TEST_F(AdminTest, what_waits_for_a_confirmation_is_named_and_by_no_token) {
+  EXPECT_EQ(post("/confirm", R"({})").status, 400);
+  auto nothing = post("/confirm", R"({"id":"0123456789ab"})");
+  EXPECT_EQ(nothing.status, 404);
+  EXPECT_NE(nothing.body.find("nothing waits for a confirmation"), std::string::npos);
+  EXPECT_TRUE(AdminApi::remote_scopes("POST", "/api/v1/confirm").empty());
+  auto status = call("GET", "/status").body;
+  EXPECT_NE(status.find(R"("suspects":[])"), std::string::npos);
+}
+
 TEST_F(AdminTest, no_answer_shows_a_password_or_its_hash) {
   EXPECT_EQ(save("carla", kHash), 200);
   for (const char* path : {"/users", "/records", "/sessions", "/status"}) {

@@ -201,6 +201,37 @@ TEST(NotifyWatch, ReadsTheRecordsOfTheLog) {
   EXPECT_THAT(told[4].sentence, Not(HasSubstr("ana")));
 }
 
+TEST(NotifyWatch, TellsOfConfirmationsAndSuspectSources) {
+  auto record = [](Fact fact) {
+    Record out;
+    out.fact = encode(fact);
+    return out;
+  };
+  PolicyRevision revision(kCommit), before("9a3cb70");
+  TargetName edge("edge");
+  const Record records[] = {
+      record(ConfirmationDue{edge, revision, before, Instant::from_seconds(1'700'000'300), "5be1"}),
+      record(PolicyConfirmed{edge, revision, "probe"}),
+      record(PolicyReturned{edge, revision, before}),
+      record(SourceSuspected{SignInName("sso"), 812, 1000, Instant::from_seconds(1'700'000'900)}),
+      record(SourceCleared{SignInName("sso"), "recovered"}),
+      record(SourceCleared{SignInName("sso"), "believed"})};
+  Watch watch;
+  auto told = watch.look({}, records);
+  ASSERT_EQ(told.size(), 6u);
+  EXPECT_EQ(told[0].event, "policy.confirmation-due");
+  EXPECT_EQ(told[0].state, CommitState::pending);
+  EXPECT_EQ(told[0].target, "edge");
+  EXPECT_EQ(told[0].revision, kCommit);
+  EXPECT_EQ(told[1].state, CommitState::success);
+  EXPECT_EQ(told[2].event, "policy.returned");
+  EXPECT_EQ(told[2].state, CommitState::failure);
+  EXPECT_THAT(told[2].sentence, HasSubstr("9a3cb70 holds there again"));
+  EXPECT_THAT(told[3].sentence, HasSubstr("812 of 1000 sessions"));
+  EXPECT_EQ(told[5].event, "source.cleared");
+  EXPECT_THAT(told[5].sentence, HasSubstr("closed out"));
+}
+
 TEST(NotifyWatch, TellsOfTargetsWithoutAddresses) {
   Watch watch;
   ControllerStatus status;
