@@ -163,6 +163,58 @@ void leave_drift(const TargetPlanInput& in, std::vector<Change>& changes,
                                     rules, rules == 1 ? "was changed" : "were changed")});
 }
 
+/// Of what a guard holds back, or a pause: whoever has left since is not let in by others whom the
+/// hold keeps in. What stands is shortened to the time of those who remain, without anybody's yes.
+void shorten_what_is_held(const TargetPlanInput& in, const std::vector<Change>& held,
+                          std::vector<Change>& changes) {
+  LiveSessions own(in.policy, {in.now, in.sessions, in.approvals});
+  LiveSessions& sessions = in.live != nullptr ? *in.live : own;
+  for (const Change& change : held) {
+    if (change.action != Action::remove || !change.was_until) continue;
+    std::vector<Attribution> remain;
+    Instant latest = in.now;
+    Reason why = Reason::expiry;
+    bool by_connection = false;
+    for (const Attribution& cause : change.causes) {
+      by_connection = by_connection || cause.lasts != Lasts::until_deadline;
+      if (cause.until <= in.now) continue;
+      if (cause.kind == Attribution::Kind::session) {
+        auto end = in.ended ? in.ended(cause.session) : std::nullopt;
+        bool denied = !end && sessions.denied(change.slot, cause.session);
+        if (end || denied) {
+          why = denied                      ? Reason::denied
+                : *end == EndCause::revoked ? Reason::revoked
+                : *end == EndCause::expired ? why
+                                            : Reason::sign_out;
+          continue;
+        }
+      }
+      latest = std::max(latest, cause.until);
+      remain.push_back(cause);
+    }
+    if (by_connection || remain.empty() || latest >= *change.was_until) continue;
+    Change& shorter = changes.emplace_back(change);
+    shorter.action = Action::shorten;
+    shorter.reason = why;
+    shorter.until = latest;
+    shorter.causes = std::move(remain);
+    shorter.detail = SharedText();
+  }
+}
+
+bool closes(const Change& change) {
+  return must_not_wait(change.reason) || change.action == Action::shorten ||
+         change.action == Action::report;
+}
+
+/// What a pause leaves for later.
+std::vector<Change> postpone(std::vector<Change>& changes) {
+  std::vector<Change> now, out;
+  for (Change& change : changes) (closes(change) ? now : out).push_back(std::move(change));
+  changes = std::move(now);
+  return out;
+}
+
 Finding cut_for_a_moment(const TargetName& target, std::size_t changes) {
   return {
       Finding::Level::warning, "plan.cut", target,
@@ -263,6 +315,12 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
                      in.tripped_before, in.operators, in.returning});
   out.plan.changes = std::move(guarded.pass);
   out.plan.held = std::move(guarded.held);
+  if (in.paused) {
+    auto later = postpone(out.plan.changes);
+    out.postponed = later.size();
+    shorten_what_is_held(in, later, out.plan.changes);
+  }
+  if (!out.plan.held.empty()) shorten_what_is_held(in, out.plan.held, out.plan.changes);
   out.trips = std::move(guarded.trips);
   if (guarded.surge) out.plan.findings.push_back(std::move(*guarded.surge));
   auto broken = order(out.plan.changes, observed.structure, &observed.slots);

@@ -49,10 +49,13 @@ struct TargetPlanInput {
   Stewardship stewardship = {};
   std::span<const OperatorHere> operators = {};  // GuardInput::operators
   bool returning = false;                        // GuardInput::returning
+  /// Somebody paused the target: only what must close is planned, and the rest is counted.
+  bool paused = false;
 };
 
 struct PlannedTarget {
   TargetPlan plan;
+  std::size_t postponed = 0;  // by a pause
   std::vector<GuardTrip> trips;
 };
 

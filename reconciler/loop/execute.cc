@@ -66,8 +66,7 @@ Result<Reconciler::Done> Reconciler::execute(TargetState& state, const Run& run,
   std::vector<Fact> facts = drift_facts(state, plan);
   std::erase_if(plan.changes, [](const Change& c) { return c.action == Action::report; });
   leave_out_what_waits(state, run, plan.changes);
-  auto left_out = leave_out_paused(run, plan.changes);
-  left_out += leave_out_rejected(state, plan.changes);
+  auto left_out = leave_out_rejected(state, plan.changes);
   left_out += leave_out_unpaid(state, plan.changes);
   auto done = left_out > 0 ? Done::in_part : Done::all;
   if (plan.changes.empty()) {

@@ -95,11 +95,6 @@ Status Reconciler::note_pause(std::map<TargetName, TargetPause>& pauses, const R
   return {};
 }
 
-std::size_t Reconciler::leave_out_paused(const Run& run, std::vector<Change>& changes) const {
-  if (!run.paused) return 0;
-  return std::erase_if(changes, [](const Change& change) { return !closes(change); });
-}
-
 // ---- entries that the target refuses ----
 
 /// False: it is not one that may be left out.

@@ -258,7 +258,6 @@ class Reconciler {
                std::uint64_t batch, const std::string& why, bool unknown, bool intended);
 
   // left_out.cc
-  std::size_t leave_out_paused(const Run& run, std::vector<Change>& changes) const;
   std::size_t leave_out_rejected(const TargetState& state, std::vector<Change>& changes) const;
   std::size_t leave_out_unpaid(TargetState& state, std::vector<Change>& changes);
   bool reject(TargetState& state, const Change& change, const std::string& why);

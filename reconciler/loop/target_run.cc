@@ -332,6 +332,7 @@ bool Reconciler::host_run(TargetState& state, const std::set<IpAddress>& hosts) 
         applied,    run.now,     [this](const SessionId& id) { return ended(id); },
         false,      host,        run.sessions};
     input.had_ticket = had_ticket_in(run);
+    input.paused = run.paused;
     input.stewardship = run.custody.stewardship(run.target, run.leaving);
     auto planned = plan_target(input);
     if (!planned.plan.held.empty()) return false;
@@ -400,6 +401,7 @@ PlannedTarget Reconciler::plan_run(const TargetState& state, const Run& run,
                           another ? &run.in_force->guards : nullptr,
                           run.tripped};
     input.had_ticket = had_ticket_in(run);
+    input.paused = run.paused;
     input.stewardship = run.custody.stewardship(run.target, run.leaving);
     input.operators = run.operators;
     input.returning = run.returning;
@@ -464,7 +466,7 @@ Status Reconciler::full_run(TargetState& state) {
                 "observe: only a part could be read; what was not seen may be open");
   look_for_confirmation(state);
   Lock lock(mutex_);
-  if (planned.plan.held.empty() && *done == Done::all) {
+  if (planned.plan.held.empty() && planned.postponed == 0 && *done == Done::all) {
     state.in_force = run.policy;
     state.adopted.reset();
   }

@@ -54,7 +54,7 @@ struct TargetView {
       ObservedItem item = at_prefix->second;
       if (item.until) {
         if (native && *item.until <= now) continue;
-        item.left = *item.until - now;
+        if (native) item.left = *item.until - now;
       }
       out.slots.push_back({name, {item}});
     }
@@ -75,7 +75,7 @@ struct TargetView {
         ObservedItem item = known;
         if (item.until) {
           if (native && *item.until <= now) continue;
-          item.left = *item.until - now;
+          if (native) item.left = *item.until - now;
         }
         slot.items.push_back(std::move(item));
       }

@@ -14,6 +14,7 @@ Result<std::unique_ptr<FactStore>> open(const std::string& folder, Opening openi
 
 const FactStoreKind kSqlite{"sqlite", open};
 INSTANTIATE_TEST_SUITE_P(Sqlite, FactStoreSuite, ::testing::Values(kSqlite));
+INSTANTIATE_TEST_SUITE_P(Sqlite, FactStoreDurability, ::testing::Values(kSqlite));
 INSTANTIATE_TEST_SUITE_P(Sqlite, FactStoreStory, ::testing::Values(kSqlite));
 INSTANTIATE_TEST_SUITE_P(Sqlite, FactStoreHistory, ::testing::Values(kSqlite));
 

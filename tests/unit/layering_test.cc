@@ -40,6 +40,8 @@ const std::vector<Folder> kFolders{
     {"server",
      {"base", "schemas", "reconciler/core", "reconciler/interfaces", "reconciler/loop", "net",
       "sso"}},
+    {"simulation",
+     {"base", "schemas", "reconciler/core", "reconciler/interfaces", "reconciler/loop"}},
     {"cli", {""}},
 };
 

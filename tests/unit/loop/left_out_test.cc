@@ -66,6 +66,34 @@ TEST_F(LeftOut, APauseOutlivesARestartAndNotItsTime) {
   EXPECT_TRUE(open(kBen));
 }
 
+/// Policy gives neither of the two anything any more, and that waits: for the end of a pause, or for
+/// somebody's yes. Who is revoked meanwhile leaves nothing behind that the other has no right to.
+class WhatWaits : public LeftOut, public testing::WithParamInterface<bool> {};
+
+TEST_P(WhatWaits, LendsNobodyAnothersTime) {
+  bool paused = GetParam();
+  begin();
+  auto ana = sign_in(kAna, Duration::hours(1), "ana");
+  auto ben = sign_in(kAna, Duration::hours(2), "ben");
+  auto until = [&] { return place("edge").until("ssh", "203.0.113.7/32"); };
+  ASSERT_TRUE(soon([&] { return until() == ben.expires; }));
+  if (paused) ASSERT_TRUE(pause(Duration::hours(5)));
+  ASSERT_TRUE(adopt_only("knock: 1\ntargets:\n" + one_target("edge") +
+                             "services:\n  ssh: {ports: [tcp/22], targets: [edge]}\n"
+                             "groups:\n  none: {idp: none}\n"
+                             "guards: {removals: {entries: 0}}\n"
+                             "allow:\n  a: {who: [none], to: [ssh], ttl: 8h}\n",
+                         "r2"));
+  ASSERT_TRUE(settled());
+  ASSERT_TRUE(open(kAna)) << "it waits";
+  end(ben, EndCause::revoked);
+  EXPECT_TRUE(soon([&] { return until() == ana.expires; }));
+  end(ana, EndCause::revoked);
+  EXPECT_TRUE(soon([&] { return !open(kAna); }));
+}
+
+INSTANTIATE_TEST_SUITE_P(LeftOut, WhatWaits, testing::Bool());
+
 TEST_F(LeftOut, ResumingDoesWhatWaited) {
   begin();
   ASSERT_TRUE(pause(Duration::hours(2)));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/support/model_target.h"
+#include "simulation/model_target.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace knock::test {
+namespace knock {
 namespace {
 
 bool lets(const std::vector<PortRange>& ports, const PortRange& port) {
@@ -157,4 +157,4 @@ bool ModelTarget::allowed(const IpAddress& address, const PortRange& port) const
   return false;
 }
 
-}  // namespace knock::test
+}  // namespace knock
