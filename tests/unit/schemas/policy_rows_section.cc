@@ -83,7 +83,7 @@ std::vector<Row> section_rows() {
        {"policy.bad-choice", "2:21"}},
       {"shared addresses that are something else",
        one("knock: 1\nbehaviour: {shared_addresses: denied}\n"),
-       {"policy.bad-choice", "2:32"}},
+       {"policy.bad-choice", "2:31"}},
       {"a limit that does something else",
        one("knock: 1\nbehaviour: {over_limit: both}\n"),
        {"policy.bad-choice", "2:25"}},
