@@ -63,6 +63,7 @@ void add_show(Commands& commands);
 void add_serve(Commands& commands);
 void add_status(Commands& commands);
 void add_session(Commands& commands);
+void add_sweep(Commands& commands);
 void add_target(Commands& commands);
 void add_user(Commands& commands);
 void add_key(Commands& commands);

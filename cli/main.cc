@@ -28,10 +28,10 @@ int main(int argc, char** argv) {
 
   Commands commands{app, global, {}};
   for (auto add :
-       {add_init,    add_validate, add_fmt,        add_test,    add_plan, add_apply, add_advance,
-        add_confirm, add_adopt,    add_release,    add_import,  add_show, add_serve, add_status,
-        add_session, add_target,   add_user,       add_key,     add_why,  add_who,   add_audit,
-        add_schema,  add_migrate,  add_completion, add_version, add_role})
+       {add_init,    add_validate, add_fmt,     add_test,       add_plan,    add_apply, add_advance,
+        add_confirm, add_adopt,    add_release, add_import,     add_show,    add_serve, add_status,
+        add_session, add_sweep,    add_target,  add_user,       add_key,     add_why,   add_who,
+        add_audit,   add_schema,   add_migrate, add_completion, add_version, add_role})
     add(commands);
   try {
     app.parse(argc, argv);
