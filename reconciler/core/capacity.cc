@@ -19,8 +19,12 @@ bool by_static(const SharedList<Attribution>& causes) {
   });
 }
 
+/// What sessions cause ends one by one: a joined entry would keep in whoever leaves first.
 bool may_be_joined(const Item& item) {
-  return item.lasts == Lasts::until_deadline && item.prefix.length() > 0;
+  return item.lasts == Lasts::until_deadline && item.prefix.length() > 0 && !item.causes.empty() &&
+         std::all_of(item.causes.begin(), item.causes.end(), [](const Attribution& cause) {
+           return cause.kind == Attribution::Kind::fixed;
+         });
 }
 
 Prefix around(const Prefix& prefix) { return Prefix::of(prefix.network(), prefix.length() - 1); }
@@ -88,8 +92,8 @@ Canonical with_neighbours_joined(const Canonical& desired) {
   return out;
 }
 
-bool may_join(const Observed& observed, const Capabilities& capabilities, const Room& room) {
-  return capabilities.prefixes && (capabilities.atomic || entries_of(observed) < room.all);
+bool may_join(const Capabilities& capabilities) {
+  return capabilities.prefixes && capabilities.atomic;
 }
 
 Waiting let_wait(std::vector<Change>& changes, const Observed& observed,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A target that has no place for everything that is wanted: neighbours that end together become one
-// entry, which lets in exactly the same addresses; what still finds no place waits, in the order in
+// A target that has no place for everything that is wanted: neighbours of static rules that end
+// together become one entry, which lets in exactly the same addresses; what still finds no place waits, in the order in
 // which it was asked for, and is reported. Nothing that stands gives way, nothing is cut silently.
 // Pure.
 #pragma once
@@ -27,13 +27,14 @@ Room room_of(const Target& target, const Capabilities& capabilities);
 std::size_t entries_of(const Canonical& desired);
 std::size_t entries_of(const Observed& observed);  // foreign ones too: they take a place
 
-/// Two entries side by side that end at the same time become the one that covers both, again and
-/// again. The same addresses are let in, none more and none longer.
+/// Two entries of static rules side by side that end at the same time become the one that covers
+/// both, again and again. The same addresses are let in, none more and none longer. What sessions
+/// cause is never joined.
 Canonical with_neighbours_joined(const Canonical& desired);
 
-/// True when joining may begin: what stands is replaced by something wider before it goes, which
-/// takes a place for a moment where the target does not change at one stroke.
-bool may_join(const Observed& observed, const Capabilities& capabilities, const Room& room);
+/// What stands is replaced by something wider before it goes, which takes a place for a moment
+/// unless the target changes at one stroke.
+bool may_join(const Capabilities& capabilities);
 
 struct Waiting {
   std::size_t entries = 0;   // additions that became reports

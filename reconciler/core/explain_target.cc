@@ -50,11 +50,11 @@ std::string it_is_full(const Target& target, const Capabilities& can) {
   if (!room.limited()) return "it has no limit that matters; policy may set one (`capacity`).";
   auto kept = room.all - room.sessions;
   return fmt::format(
-      "it holds {}{}. Then neighbours that end together become one entry{}; who finds no place "
-      "waits, in the order of sign-ins, and is told. Nobody who is in is put out.",
+      "it holds {}{}. Then {}who finds no place waits, in the order of sign-ins, and is told. "
+      "Nobody who is in is put out.",
       counted(room.all, "entry", "entries"),
       kept > 0 ? fmt::format(", {} of them kept for static rules", kept) : "",
-      can.prefixes ? "" : " where it can hold prefixes, which it cannot");
+      may_join(can) ? "neighbours of static rules that end together become one entry; " : "");
 }
 
 std::string somebody_edits_it(const Target& target, const Capabilities& can) {

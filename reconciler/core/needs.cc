@@ -329,6 +329,23 @@ class Needs {
 
 }  // namespace
 
+std::vector<bool> with_what_needs(std::span<const Need> needs, std::size_t changes,
+                                  std::span<const std::uint32_t> seeds) {
+  std::vector<bool> out(changes);
+  std::vector<std::uint32_t> reached;
+  auto reach = [&](std::uint32_t index) {
+    if (out[index]) return;
+    out[index] = true;
+    reached.push_back(index);
+  };
+  for (auto index : seeds) reach(index);
+  for (std::size_t next = 0; next < reached.size(); ++next) {
+    auto at = std::lower_bound(needs.begin(), needs.end(), Need{reached[next], 0, false});
+    for (; at != needs.end() && at->first == reached[next]; ++at) reach(at->then);
+  }
+  return out;
+}
+
 bool narrows(const Change& reshape, const Structure& have) {
   if (reshape.ports.empty()) return true;
   auto had = have.slots.find(reshape.slot);

@@ -42,6 +42,11 @@ struct Need {
 std::vector<Need> needs_of(std::span<const Change> changes, const Structure& have,
                            const std::vector<ObservedSlot>* standing);
 
+/// `seeds` and all that needs them, directly or not: what has to be left out with them. One flag for
+/// each change.
+std::vector<bool> with_what_needs(std::span<const Need> needs, std::size_t changes,
+                                  std::span<const std::uint32_t> seeds);
+
 /// True for a reshape that closes something: the slot goes or lets fewer ports through than `have`.
 bool narrows(const Change& reshape, const Structure& have);
 /// True for a `keep` change after which some of the present prefixes stand no more.

@@ -67,11 +67,10 @@ Observed nothing_read() {
 }
 
 /// Joined where there is no room for every one alone.
-std::optional<Canonical> joined_for_want_of_room(const TargetPlanInput& in,
-                                                 const Observed& observed) {
+std::optional<Canonical> joined_for_want_of_room(const TargetPlanInput& in) {
   auto room = room_of(in.target, in.capabilities);
   if (in.only || !room.limited() || entries_of(in.desired) <= room.sessions ||
-      !may_join(observed, in.capabilities, room))
+      !may_join(in.capabilities))
     return std::nullopt;
   return with_neighbours_joined(in.desired);
 }
@@ -87,7 +86,7 @@ std::function<Instant(const SessionId&)> when_asked(std::span<const Session> ses
 }
 
 std::vector<Change> changes_of(const TargetPlanInput& in, const Observed& observed) {
-  auto joined = joined_for_want_of_room(in, observed);
+  auto joined = joined_for_want_of_room(in);
   DeniedNetworks networks(in.policy);
   LiveSessions own(in.policy, {in.now, in.sessions, in.approvals});
   LiveSessions& sessions = in.live != nullptr ? *in.live : own;
@@ -299,10 +298,6 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
   if (in.stewardship.orphaned) leave_standing(changes, in.capabilities, observed);
   if (ownership_now(in.target, in.stewardship) == Ownership::observe)
     only_observe(changes, in.capabilities, observed);
-  Waiting waiting;
-  if (observed.complete && !in.only)
-    waiting = let_wait(changes, observed, in.capabilities, room_of(in.target, in.capabilities),
-                       when_asked(in.sessions));
   Guarded guarded;
   if (in.acknowledged)
     guarded.pass = std::move(changes);
@@ -321,6 +316,11 @@ PlannedTarget plan_target(const TargetPlanInput& in) {
     shorten_what_is_held(in, later, out.plan.changes);
   }
   if (!out.plan.held.empty()) shorten_what_is_held(in, out.plan.held, out.plan.changes);
+  // Of what is really done now: what is held leaves no place.
+  Waiting waiting;
+  if (observed.complete && !in.only)
+    waiting = let_wait(out.plan.changes, observed, in.capabilities,
+                       room_of(in.target, in.capabilities), when_asked(in.sessions));
   out.trips = std::move(guarded.trips);
   if (guarded.surge) out.plan.findings.push_back(std::move(*guarded.surge));
   auto broken = order(out.plan.changes, observed.structure, &observed.slots);

@@ -3,11 +3,12 @@
 // remembered until a reading tells.
 #include <algorithm>
 #include <deque>
-#include <iterator>
+#include <numeric>
 
 #include "base/failpoint.h"
 #include "reconciler/core/cost.h"
 #include "reconciler/core/guard.h"
+#include "reconciler/core/needs.h"
 #include "reconciler/loop/due.h"
 #include "reconciler/loop/reconciler.h"
 #include "reconciler/loop/target_state.h"
@@ -89,7 +90,10 @@ Result<Reconciler::Done> Reconciler::execute(TargetState& state, const Run& run,
   std::size_t unrecorded = 0;
   if (!recorded)  // no record, no opening; closing goes on
     unrecorded = std::erase_if(plan.changes, [](const Change& c) { return !only_closes(c); });
-  if (!plan.changes.empty()) KNOCK_CHECK(apply(state, run, plan, batch, recorded.has_value()));
+  if (!plan.changes.empty()) {
+    KNOCK_ASSIGN(auto came, apply(state, run, plan, batch, recorded.has_value()));
+    if (came == Done::in_part) done = Done::in_part;
+  }
   if (unrecorded > 0) return tl::unexpected(recorded.error());
   return done;
 }
@@ -101,58 +105,73 @@ bool is_refusal(ErrorKind kind) {
   return kind == ErrorKind::invalid || kind == ErrorKind::unsupported;
 }
 
-/// Those of `all` that are not among `kept`, which is `all` with some taken out.
-std::vector<Change> left_out_of(const std::vector<Change>& all, const std::vector<Change>& kept) {
-  std::vector<Change> out;
-  auto next = kept.begin();
-  for (const Change& change : all) {
-    bool same = next != kept.end() && next->action == change.action && next->slot == change.slot &&
-                next->prefix == change.prefix && next->ports == change.ports;
-    if (same)
-      ++next;
-    else
-      out.push_back(change);
-  }
-  return out;
-}
-
 /// Whoever refuses more than this in one run has another trouble than single entries.
 constexpr std::size_t kMostRefusals = 16;
 
+/// While a target refuses single changes, this long at most before it is looked at anew.
+constexpr auto kLongestSearch = std::chrono::seconds(10);
+
 /// What is left to do of a plan, as parts that go to the target one after the other. A part that is
 /// refused as a whole is tried in halves, until the one change is found that the target does not
-/// take; everything before, between and after goes on.
+/// take. What needs that change is left out with it; everything else goes on.
 class Parts {
  public:
-  explicit Parts(std::vector<Change> all) { parts_.push_back(std::move(all)); }
-  bool empty() const { return parts_.empty(); }
-  std::vector<Change> next() {
-    auto part = std::move(parts_.front());
-    parts_.pop_front();
-    return part;
+  using Indices = std::vector<std::uint32_t>;
+
+  Parts(const std::vector<Change>& all, const Structure& have)
+      : all_(all), have_(have), over_(all.size()) {
+    Indices indices(all.size());
+    std::iota(indices.begin(), indices.end(), 0u);
+    parts_.push_back(std::move(indices));
   }
-  void in_halves(std::vector<Change> part) {
+
+  /// Empty: nothing is left.
+  Indices next() {
+    while (!parts_.empty()) {
+      auto part = std::move(parts_.front());
+      parts_.pop_front();
+      std::erase_if(part, [&](auto i) { return over_[i]; });
+      if (!part.empty()) return part;
+    }
+    return {};
+  }
+  void done(const Indices& part) {
+    for (auto i : part) over_[i] = true;
+  }
+  void in_halves(const Indices& part) {
     auto middle = part.begin() + std::ptrdiff_t(part.size() / 2);
-    std::vector<Change> second(std::make_move_iterator(middle),
-                               std::make_move_iterator(part.end()));
-    part.erase(middle, part.end());
-    parts_.push_front(std::move(second));
-    parts_.push_front(std::move(part));
+    parts_.push_front({middle, part.end()});
+    parts_.push_front({part.begin(), middle});
   }
-  void again(std::vector<Change> part) {
+  /// Nothing became of these.
+  void try_again(Indices part) {
     if (!part.empty()) parts_.push_front(std::move(part));
+  }
+  /// This one was refused. Returns what is left out because it needs it.
+  std::vector<Change> refused(std::uint32_t index) {
+    if (!needs_) needs_ = needs_of(all_, have_, nullptr);
+    auto with_it = with_what_needs(*needs_, all_.size(), std::span(&index, 1));
+    std::vector<Change> out;
+    for (std::uint32_t i = 0; i < all_.size(); ++i) {
+      if (!with_it[i]) continue;
+      if (!over_[i] && i != index) out.push_back(all_[i]);
+      over_[i] = true;
+    }
+    return out;
   }
   std::vector<Change> rest() {
     std::vector<Change> out;
-    for (auto& part : parts_)
-      out.insert(out.end(), std::make_move_iterator(part.begin()),
-                 std::make_move_iterator(part.end()));
-    parts_.clear();
+    for (auto part = next(); !part.empty(); part = next())
+      for (auto i : part) out.push_back(all_[i]);
     return out;
   }
 
  private:
-  std::deque<std::vector<Change>> parts_;
+  const std::vector<Change>& all_;
+  const Structure have_;
+  std::vector<bool> over_;  // done, refused, or left out
+  std::optional<std::vector<Need>> needs_;
+  std::deque<Indices> parts_;
 };
 
 }  // namespace
@@ -185,65 +204,110 @@ void Reconciler::give_up(TargetState& state, const Run& run, const std::vector<C
   KNOCK_FAILPOINT_SILENT("loop.after-rejected");
 }
 
+/// While single changes are looked for: something must close, the account has no calls left, or it
+/// takes too long.
+bool Reconciler::must_stop_searching(const TargetState& state, MonotonicTime began) const {
+  Lock lock(mutex_);
+  auto now = clock_.monotonic();
+  return queue_.closing(state.key) || now - began > kLongestSearch ||
+         queue_.affordable(state.key, true, now) == 0;
+}
+
+/// The rest at the next run, without a pause.
+void Reconciler::put_off(TargetState& state) {
+  Lock lock(mutex_);
+  state.dirty = true;
+  queue_.mark(state.key, Urgency::sign_in, state.run_since);
+}
+
 /// In one call, or in as many as it takes to find what the target refuses.
-Status Reconciler::apply(TargetState& state, const Run& run, TargetPlan plan, std::uint64_t batch,
-                         bool intended) {
+Result<Reconciler::Done> Reconciler::apply(TargetState& state, const Run& run, TargetPlan plan,
+                                           std::uint64_t batch, bool intended) {
   let_outer_close_first(state, run, plan.changes);
-  Parts parts(std::move(plan.changes));
+  const auto all = std::move(plan.changes);
+  Parts parts(all, state.view ? state.view->structure : Structure());
   Status result;
   std::size_t refusals = 0;
-  auto refuse = [&](const Change& change, const std::string& why) {
-    if ((!reject(state, change, why) || ++refusals > kMostRefusals) && result)
+  bool searching = false, stopped = false;
+  auto began = clock_.monotonic();
+  auto give_up_rest = [&](const std::string& why) {
+    give_up(state, run, parts.rest(), batch, "not tried: " + why, false, intended);
+  };
+  auto refuse = [&](std::uint32_t index, const std::string& why) {
+    ++refusals;
+    auto with_it = parts.refused(index);
+    give_up(state, run, with_it, batch, "left out: what it needs was refused", false, intended);
+    if (!reject(state, all[index], why) && result)
       result = fail(ErrorKind::unavailable, "apply: " + why);
   };
-  while (!parts.empty()) {
+  for (auto indices = parts.next(); !indices.empty(); indices = parts.next()) {
     TargetPlan part = plan;
-    part.changes = parts.next();
-    auto before = part.changes;
-    if (refusals > 0) leave_out_rejected(state, part.changes);
-    if (before.size() > part.changes.size())
-      give_up(state, run, left_out_of(before, part.changes), batch,
-              "left out: what should stand before was refused", false, intended);
-    if (part.changes.empty()) continue;
+    part.changes.clear();
+    for (auto i : indices) part.changes.push_back(all[i]);
     if (state.view) part.fence = state.view->fence;
     auto outcome = call(state, part);
-    if (!outcome && is_refusal(outcome.error().kind) && refusals <= kMostRefusals) {
-      if (part.changes.size() > 1) {
-        parts.in_halves(std::move(part.changes));
-        continue;
+    if (!outcome && is_refusal(outcome.error().kind)) {
+      if (indices.size() > 1) {
+        parts.in_halves(indices);
+        searching = true;
+      } else {
+        give_up(state, run, part.changes, batch, outcome.error().text(), false, intended);
+        refuse(indices[0], outcome.error().text());
       }
-      give_up(state, run, part.changes, batch, outcome.error().text(), false, intended);
-      refuse(part.changes[0], outcome.error().text());
-      continue;
-    }
-    if (!outcome) {
+    } else if (!outcome) {
+      parts.done(indices);
       give_up(state, run, part.changes, batch, outcome.error().text(),
               effect_is_unknown(outcome.error().kind), intended);
-      give_up(state, run, parts.rest(), batch, "not tried: " + outcome.error().text(), false,
-              intended);
+      give_up_rest(outcome.error().text());
       return fail_within("apply", outcome);
+    } else {
+      outcome->steps.resize(indices.size(), {StepOutcome::Kind::not_tried, "no answer for it"});
+      auto is = [&](std::size_t i, StepOutcome::Kind kind) {
+        return outcome->steps[i].kind == kind;
+      };
+      bool refused = false;
+      for (std::size_t i = 0; i < indices.size(); ++i)
+        refused = refused || is(i, StepOutcome::Kind::rejected);
+      note_outcome(state, run, part, batch, *outcome, refused);
+      Parts::Indices tried, untried;
+      for (std::size_t i = 0; i < indices.size(); ++i)
+        (is(i, StepOutcome::Kind::not_tried) && refused ? untried : tried).push_back(indices[i]);
+      parts.done(tried);
+      for (std::size_t i = 0; i < indices.size(); ++i) {
+        if (is(i, StepOutcome::Kind::done)) continue;
+        if (is(i, StepOutcome::Kind::rejected))
+          refuse(indices[i], outcome->steps[i].why);
+        else if (!(is(i, StepOutcome::Kind::not_tried) && refused) && result)
+          result = fail(ErrorKind::unavailable, "apply: " + outcome->steps[i].why);
+      }
+      parts.try_again(std::move(untried));
+      bool unclear = std::any_of(outcome->steps.begin(), outcome->steps.end(), [&](const auto& s) {
+        return s.kind == StepOutcome::Kind::unknown ||
+               (s.kind == StepOutcome::Kind::not_tried && !refused);
+      });
+      if (unclear || !state.view) {  // what stands there now has to be read before anything else
+        auto rest = parts.rest();
+        give_up(state, run, rest, batch, "not tried: the target is read again first", false,
+                intended);
+        if (!rest.empty() && result)
+          result = fail(ErrorKind::conflict, "apply: the target is read again first");
+        break;
+      }
     }
-    outcome->steps.resize(part.changes.size(), {StepOutcome::Kind::not_tried, "no answer for it"});
-    bool refused = std::any_of(outcome->steps.begin(), outcome->steps.end(), [](const auto& step) {
-      return step.kind == StepOutcome::Kind::rejected;
-    });
-    auto untried = note_outcome(state, run, part, batch, *outcome, refused);
-    for (std::size_t i = 0; i < part.changes.size(); ++i)
-      if (outcome->steps[i].kind == StepOutcome::Kind::rejected)
-        refuse(part.changes[i], outcome->steps[i].why);
-      else if (outcome->steps[i].kind == StepOutcome::Kind::unknown && result)
-        result = fail(ErrorKind::unavailable, "apply: " + outcome->steps[i].why);
-      else if (outcome->steps[i].kind == StepOutcome::Kind::not_tried && !refused && result)
-        result = fail(ErrorKind::unavailable, "apply: " + outcome->steps[i].why);
-    parts.again(std::move(untried));
-    if (parts.empty()) break;
-    if (!result || !state.view) {  // what stands there now has to be read first
-      give_up(state, run, parts.rest(), batch, "not tried: the target is read again first", false,
-              intended);
-      if (result) result = fail(ErrorKind::conflict, "apply: the target is read again first");
+    if (refusals > kMostRefusals) {
+      give_up_rest("the target refuses too much");
+      if (result) result = fail(ErrorKind::unavailable, "apply: the target refuses too much");
+      break;
+    }
+    if ((searching || refusals > 0) && must_stop_searching(state, began)) {
+      give_up_rest("something else goes first");
+      put_off(state);
+      stopped = true;
+      break;
     }
   }
-  return result;
+  if (!result) return tl::unexpected(result.error());
+  return refusals > 0 || stopped ? Done::in_part : Done::all;
 }
 
 void Reconciler::remember_unanswered(TargetState& state, const Run& run,
@@ -320,13 +384,11 @@ void Reconciler::note_done(TargetState& state, const Run& run, const Change& cha
   }
 }
 
-/// Returns what was not tried because something before it was refused (`refused`): it is still to
-/// be done.
-std::vector<Change> Reconciler::note_outcome(TargetState& state, const Run& run,
-                                             const TargetPlan& plan, std::uint64_t batch,
-                                             const Outcome& outcome, bool refused) {
+/// What was not tried because something before it was refused (`refused`) is still to be done.
+void Reconciler::note_outcome(TargetState& state, const Run& run, const TargetPlan& plan,
+                              std::uint64_t batch, const Outcome& outcome, bool refused) {
   std::vector<Fact> facts;
-  std::vector<Change> done, unknown, untried;
+  std::vector<Change> done, unknown;
   {
     Lock lock(mutex_);
     for (std::size_t i = 0; i < plan.changes.size(); ++i) {
@@ -339,10 +401,7 @@ std::vector<Change> Reconciler::note_outcome(TargetState& state, const Run& run,
         note_done(state, run, change);
         continue;
       }
-      if (step.kind == StepOutcome::Kind::not_tried && refused) {
-        untried.push_back(change);
-        continue;
-      }
+      if (step.kind == StepOutcome::Kind::not_tried && refused) continue;
       bool unclear = step.kind == StepOutcome::Kind::unknown;
       facts.push_back(ChangeRejected{batch, plan.target, change, step.why, unclear});
       if (unclear) unknown.push_back(change);
@@ -359,7 +418,6 @@ std::vector<Change> Reconciler::note_outcome(TargetState& state, const Run& run,
   // An answer that could not be written is found again by the next reading.
   if (!record("core", facts)) remember_unanswered(state, run, done, batch);
   KNOCK_FAILPOINT_SILENT("loop.after-record");
-  return untried;
 }
 
 }  // namespace knock

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "reconciler/core/cost.h"
+#include "reconciler/core/needs.h"
 #include "reconciler/core/order.h"
 #include "reconciler/loop/backoff.h"
 #include "reconciler/loop/due.h"
@@ -30,8 +31,6 @@ bool is_entry(const Change& change) {
   return change.action == Action::add || change.action == Action::extend ||
          change.action == Action::shorten || change.action == Action::remove;
 }
-
-bool overlap(const Prefix& a, const Prefix& b) { return a.contains(b) || b.contains(a); }
 
 }  // namespace
 
@@ -118,28 +117,24 @@ bool Reconciler::reject(TargetState& state, const Change& change, const std::str
   return true;
 }
 
-/// And what would close before something that is left out opens: a stand-in must come first.
+/// And what needs what is left out: a stand-in must come before what it stands in for goes.
 std::size_t Reconciler::leave_out_rejected(const TargetState& state,
                                            std::vector<Change>& changes) const {
   Lock lock(mutex_);
   if (state.rejected.empty()) return 0;
   auto now = clock_.monotonic();
-  auto out = std::erase_if(changes, [&](const Change& change) {
-    if (!is_entry(change) || closes(change) || change.action == Action::remove) return false;
+  std::vector<std::uint32_t> seeds;
+  for (std::uint32_t i = 0; i < changes.size(); ++i) {
+    const Change& change = changes[i];
+    if (!is_entry(change) || closes(change) || change.action == Action::remove) continue;
     auto at = state.rejected.find({change.slot, change.prefix});
-    return at != state.rejected.end() && at->second.again > now;
-  });
-  std::vector<Prefix> left;
-  for (const auto& [key, refusal] : state.rejected)
-    if (refusal.again > now) left.push_back(key.second);
-  if (left.empty()) return out;
-  return out + std::erase_if(changes, [&](const Change& change) {
-           if (change.step != Step::close_by_policy || change.action == Action::report)
-             return false;
-           return !is_entry(change) ||
-                  std::any_of(left.begin(), left.end(),
-                              [&](const Prefix& prefix) { return overlap(prefix, change.prefix); });
-         });
+    if (at != state.rejected.end() && at->second.again > now) seeds.push_back(i);
+  }
+  if (seeds.empty()) return 0;
+  auto needs = needs_of(changes, state.view ? state.view->structure : Structure(), nullptr);
+  auto out = with_what_needs(needs, changes.size(), seeds);
+  std::uint32_t next = 0;
+  return std::erase_if(changes, [&](const Change&) { return out[next++]; });
 }
 
 // ---- calls that are not paid for ----

@@ -428,6 +428,7 @@ void Reconciler::mark(TargetState& state, const std::optional<IpAddress>& host, 
     state.dirty_hosts.insert(*host);
   else
     state.dirty = true;
+  if (!host) state.half_done = false;  // somebody asks for a look at the target itself
   queue_.mark(state.key, urgency, clock_.monotonic(), std::max(gather, state.capabilities.gather));
   state.status.generation = {++generation_};
   keep_up();

@@ -215,6 +215,8 @@ class Reconciler {
   void note_reading(TargetState& state, const Run& run, const Observed& observed,
                     const PlannedTarget& planned);
   void note_failure(TargetState& state, const WorkQueue::Taken& taken, const Error& error);
+  void note_plan(TargetState& state, const Run& run, const PlannedTarget& planned);
+  void note_closings(TargetState& state, const TargetPlan& plan);
   std::unique_ptr<TargetState> forget_if_drained(TargetState& state, bool good);
   std::unique_ptr<Provider> change_place(TargetState& state, std::vector<Fact>& facts);
   Status make_provider(TargetState& state);
@@ -250,8 +252,11 @@ class Reconciler {
   /// How far a plan came. An error: something failed, and what it was is tried again.
   enum class Done { all, in_part };
   Result<Done> execute(TargetState& state, const Run& run, const TargetPlan& plan);
-  Status apply(TargetState& state, const Run& run, TargetPlan plan, std::uint64_t batch,
-               bool intended);
+  void note_done_with(TargetState& state, Done done);
+  Result<Done> apply(TargetState& state, const Run& run, TargetPlan plan, std::uint64_t batch,
+                     bool intended);
+  bool must_stop_searching(const TargetState& state, MonotonicTime began) const;
+  void put_off(TargetState& state);
   Result<Outcome> call(TargetState& state, TargetPlan& part);
   void spend(const TargetState& state, std::size_t calls);
   void give_up(TargetState& state, const Run& run, const std::vector<Change>& changes,
@@ -271,8 +276,8 @@ class Reconciler {
   std::vector<Fact> drift_facts(TargetState& state, const TargetPlan& plan);
   void remember_unanswered(TargetState& state, const Run& run, const std::vector<Change>& changes,
                            std::uint64_t batch);
-  std::vector<Change> note_outcome(TargetState& state, const Run& run, const TargetPlan& plan,
-                                   std::uint64_t batch, const Outcome& outcome, bool refused);
+  void note_outcome(TargetState& state, const Run& run, const TargetPlan& plan, std::uint64_t batch,
+                    const Outcome& outcome, bool refused);
   void note_done(TargetState& state, const Run& run, const Change& change);
   static void note_tickets(TargetState& state, const Change& change);
   void measure(const TargetState& state, const Change& change) const;

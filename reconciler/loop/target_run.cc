@@ -152,7 +152,8 @@ std::unique_ptr<Reconciler::TargetState> Reconciler::forget_if_drained(TargetSta
   bool drained = false;
   if (good && state.view && state.status.held == 0) {
     state.view->count(state.status);
-    drained = state.status.owned == 0 || state.target.on_remove == OnRemove::orphan;
+    drained = state.status.owned == 0 || (state.target.on_remove == OnRemove::orphan &&
+                                          state.whole && state.unanswered.empty());
   }
   // Nothing of another installation's is ours to drain.
   drained = drained || state.custody.alarmed_owner;
@@ -222,7 +223,7 @@ std::unique_ptr<Provider> Reconciler::change_place(TargetState& state, std::vect
 void Reconciler::note_failure(TargetState& state, const WorkQueue::Taken& taken,
                               const Error& error) {
   // What was to be closed has not been.
-  bool closes = taken.closing || queue_.closing(state.key);
+  bool closes = taken.closing || queue_.closing(state.key) || state.must_close;
   if (!state.capabilities.native_expiry)
     closes =
         closes || std::any_of(state.applied.begin(), state.applied.end(),
@@ -306,9 +307,7 @@ bool Reconciler::host_run(TargetState& state, const std::set<IpAddress>& hosts) 
   if (!state.provider || !state.view || hosts.size() > 64) return false;
   // Where there is little room, one address is not judged alone.
   auto room = room_of(state.target, state.capabilities);
-  if (room.limited() &&
-      (!state.no_room.empty() || state.view->entries() + hosts.size() > room.sessions))
-    return false;
+  if (room.limited() && !state.no_room.empty()) return false;
   Run run = snapshot(state, &hosts);
   if (run.leaving || run.stopping || run.misplaced || run.in_force != run.policy || run.adopted ||
       run.custody.pending())
@@ -318,6 +317,7 @@ bool Reconciler::host_run(TargetState& state, const std::set<IpAddress>& hosts) 
   all.type = run.target.type;
   all.fence = state.view->fence;
   Settled settled;
+  std::size_t additions = 0;
   for (const IpAddress& address : hosts) {
     Prefix host = Prefix::host(address);
     auto lists = evaluate_host({*run.policy, run.sessions, run.now, settings_.keep}, address);
@@ -336,12 +336,18 @@ bool Reconciler::host_run(TargetState& state, const std::set<IpAddress>& hosts) 
     input.stewardship = run.custody.stewardship(run.target, run.leaving);
     auto planned = plan_target(input);
     if (!planned.plan.held.empty()) return false;
+    additions += std::size_t(
+        std::count_if(planned.plan.changes.begin(), planned.plan.changes.end(),
+                      [](const Change& change) { return change.action == Action::add; }));
     settle_standing(run, applied, desired, *observed, settled);
     for (Change& change : planned.plan.changes) all.changes.push_back(std::move(change));
   }
+  if (room.limited() && additions > 0 && state.view->entries() + additions > room.sessions)
+    return false;
   order(all.changes, state.view->structure);
   auto done = execute(state, run, all);
   write_settled(state, std::move(settled));
+  if (done) state.whole = *done == Done::all;
   return done.has_value();
 }
 
@@ -401,7 +407,8 @@ PlannedTarget Reconciler::plan_run(const TargetState& state, const Run& run,
                           another ? &run.in_force->guards : nullptr,
                           run.tripped};
     input.had_ticket = had_ticket_in(run);
-    input.paused = run.paused;
+    // Going back is what a confirmation that did not come means: nobody's pause keeps it.
+    input.paused = run.paused && !run.returning;
     input.stewardship = run.custody.stewardship(run.target, run.leaving);
     input.operators = run.operators;
     input.returning = run.returning;
@@ -416,8 +423,8 @@ PlannedTarget Reconciler::plan_run(const TargetState& state, const Run& run,
 Result<Observed> Reconciler::read(TargetState& state) {
   {
     Lock lock(mutex_);
-    if (std::exchange(state.half_done, false) && state.view)
-      return state.view->whole(clock_.now(), state.capabilities.native_expiry);
+    state.from_memory = std::exchange(state.half_done, false) && state.view;
+    if (state.from_memory) return state.view->whole(clock_.now(), state.capabilities.native_expiry);
     auto calls = calls_to_read(state.capabilities, state.status.owned + state.status.foreign);
     queue_.spend(state.key, calls, clock_.monotonic());
   }
@@ -456,10 +463,13 @@ Status Reconciler::full_run(TargetState& state) {
     state.view.reset();
   }
   note_reports(state, planned.plan);
-  auto asked_for = ask_confirmation(state, run, planned.plan);
+  note_closings(state, planned.plan);
+  Status asked_for;  // of what a pause puts off nothing is applied yet
+  if (planned.postponed == 0) asked_for = ask_confirmation(state, run, planned.plan);
   auto done = execute(state, run, planned.plan);
   if (!observed) return fail_within("observe", observed);
   KNOCK_CHECK(done);
+  note_done_with(state, *done);
   KNOCK_CHECK(asked_for);
   if (!whole)
     return fail(ErrorKind::unavailable,
@@ -471,8 +481,24 @@ Status Reconciler::full_run(TargetState& state) {
     state.adopted.reset();
   }
   if (run.acknowledged == state.acknowledged) state.acknowledged.clear();
-  finish_custody(state, run);
+  if (*done == Done::all && planned.postponed == 0) finish_custody(state, run);
   return {};
+}
+
+/// What the plan wants closed at once: until that is done a failure is tried again soon.
+void Reconciler::note_closings(TargetState& state, const TargetPlan& plan) {
+  Lock lock(mutex_);
+  state.whole = false;
+  state.must_close =
+      std::any_of(plan.changes.begin(), plan.changes.end(), [](const Change& change) {
+        return change.step == Step::close_now && change.action != Action::report;
+      });
+}
+
+void Reconciler::note_done_with(TargetState& state, Done done) {
+  Lock lock(mutex_);
+  state.whole = done == Done::all;
+  if (state.whole) state.must_close = false;
 }
 
 /// What a whole reading says about the target.
@@ -480,12 +506,18 @@ void Reconciler::note_reading(TargetState& state, const Run& run, const Observed
                               const PlannedTarget& planned) {
   Lock lock(mutex_);
   state.view = TargetView::of(observed);
+  if (state.from_memory) return note_plan(state, run, planned);
   state.status.last_full_read = run.now;
   // ± 5 %, so that targets do not read in step.
   auto period = settings_.full_read_every.ms;
   auto jitter = std::int64_t(random_.next_u64() % std::uint64_t(period / 10 + 1)) - period / 20;
   state.next_full_read = clock_.monotonic() + std::chrono::milliseconds(period + jitter);
   wake_timer();
+  note_plan(state, run, planned);
+}
+
+/// With the mutex.
+void Reconciler::note_plan(TargetState& state, const Run& run, const PlannedTarget& planned) {
   state.status.held = planned.plan.held.size();
   state.status.guards = planned.trips;
   state.tripped_for = planned.trips.empty() ? nullptr : run.policy;

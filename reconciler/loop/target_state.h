@@ -151,6 +151,9 @@ struct Reconciler::TargetState {
   bool flapping = false;
   /// The last run stopped half-way for want of calls, and nothing else: what it read still holds.
   bool half_done = false;
+  bool from_memory = false;  // what the present run goes by was not read by it
+  bool whole = false;        // the last run left nothing out
+  bool must_close = false;   // a plan that was not carried out closes something at once
 
   int failures = 0;
   std::optional<MonotonicTime> next_full_read;

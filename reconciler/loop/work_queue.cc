@@ -99,6 +99,7 @@ void WorkQueue::remove(Key key) {
   if (item.busy && !item.claimed) {
     flights_[item.lane].erase(key);
     --accounts_[item.account].running;
+    unblock(item.account);
   }
   leave_account(item);
   item = Item();
@@ -114,6 +115,7 @@ void WorkQueue::move(Key key, const std::string& account, CallRate rate, Monoton
     accounts_[item.account].running -= runs;
     accounts_[to].running += runs;
     ++accounts_[to].targets;
+    unblock(item.account);
     leave_account(item);
     item.account = to;
   }
@@ -256,6 +258,16 @@ std::optional<MonotonicTime> WorkQueue::blocked_until(const Account& account, in
   return std::nullopt;
 }
 
+void WorkQueue::unblock(AccountId id) {
+  for (int lane : {0, 1}) {
+    Group& group = accounts_[id].groups[lane];
+    if (!group.blocked_till) continue;
+    blocked_.erase({*group.blocked_till, id, lane});
+    group.blocked_till.reset();
+    list(id, lane);
+  }
+}
+
 std::size_t WorkQueue::slow_runs(MonotonicTime now) const {
   return std::size_t(std::count_if(flights_[0].begin(), flights_[0].end(), [&](Key key) {
     return now - items_[key].started >= settings_.slow.chrono();
@@ -344,14 +356,7 @@ void WorkQueue::done(Key key, const End& end, MonotonicTime now, Random& random)
   }
   if (!end.good && end.retry_after) account.breaker.not_before(now + end.retry_after->chrono());
   // Whoever waited for the end of this run may go, or is put back by take().
-  for (int lane : {0, 1}) {
-    Group& group = account.groups[lane];
-    if (group.blocked_till == MonotonicTime::max()) {
-      blocked_.erase({*group.blocked_till, item.account, lane});
-      group.blocked_till.reset();
-      list(item.account, lane);
-    }
-  }
+  unblock(item.account);
   place(key);
 }
 

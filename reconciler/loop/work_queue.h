@@ -153,6 +153,7 @@ class WorkQueue {
   Rank rank_of(Key key) const;
   void list(AccountId id, int lane);
   void unlist(AccountId id, int lane);
+  void unblock(AccountId id);
   std::optional<MonotonicTime> blocked_until(const Account& account, int lane, bool closing,
                                              MonotonicTime now) const;
   std::size_t slow_runs(MonotonicTime now) const;

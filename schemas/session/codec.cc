@@ -54,8 +54,9 @@ Result<Principal> read_principal(const boost::json::value& value, const std::str
 
 Result<SessionEnd> read_end(const boost::json::value& value, const std::string& where) {
   ObjectReader in(value, where + ", end");
-  SessionEnd end{in.time("at"),
-                 in.parsed("cause", "expired, signed-out, revoked, replaced or restored", end_cause_from)};
+  SessionEnd end{
+      in.time("at"),
+      in.parsed("cause", "expired, signed-out, revoked, replaced or restored", end_cause_from)};
   KNOCK_CHECK(in.finish());
   return end;
 }

@@ -26,7 +26,9 @@ Attribution fixed() {
 }
 
 Item item(const std::string& text, Instant until = kEnd) {
-  return {prefix(text), until, SharedList<Attribution>{session(text)}};
+  auto cause = fixed();
+  cause.rule = RuleName(text);
+  return {prefix(text), until, SharedList<Attribution>{cause}};
 }
 
 Canonical canonical(std::vector<Item> items) {
@@ -48,12 +50,15 @@ TEST(Capacity, JoinsNeighboursThatEndTogether) {
   };
   Item ticket = item("192.0.2.1/32");
   ticket.lasts = Lasts::first_connection;
+  Item of_session = item("192.0.2.1/32");
+  of_session.causes = {session("ana")};
   for (const Row& row : {
            Row{{item("192.0.2.0/32"), item("192.0.2.1/32")}, "192.0.2.0/31 "},
            Row{{item("192.0.2.1/32"), item("192.0.2.2/32")}, "192.0.2.1/32 192.0.2.2/32 "},
            Row{{item("192.0.2.0/32"), item("192.0.2.1/32"), item("192.0.2.2/31")}, "192.0.2.0/30 "},
            Row{{item("192.0.2.0/32"), item("192.0.2.1/32", kEnd + Duration::seconds(1))},
                "192.0.2.0/32 192.0.2.1/32 "},
+           Row{{item("192.0.2.0/32"), of_session}, "192.0.2.0/32 192.0.2.1/32 "},
            Row{{item("192.0.2.0/32"), ticket}, "192.0.2.0/32 192.0.2.1/32 "},
            Row{{item("192.0.2.0/31", kEnd + Duration::hours(1)), item("192.0.2.0/32"),
                 item("192.0.2.1/32")},
@@ -76,7 +81,7 @@ TEST(Capacity, JoiningLetsInExactlyTheSame) {
       auto address = IpAddress::v4(0xC0000200u + dice() % 32);
       auto one = Prefix::of(address, 27 + int(dice() % 6));
       items.emplace(one, Item{one, kEnd + Duration::seconds(std::int64_t(dice() % 2)),
-                              SharedList<Attribution>{session(one.to_string())}});
+                              SharedList<Attribution>{fixed()}});
     }
     std::vector<Item> before;
     for (auto& [where, one] : items) before.push_back(one);

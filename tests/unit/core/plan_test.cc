@@ -251,8 +251,6 @@ TEST(PlanTarget, SaysWhatATargetCannotHoldOrDo) {
   able.max_entries = 3;
   EXPECT_EQ(findings_of(planned()), "") << "three fit";
   able.max_entries = 2;
-  EXPECT_EQ(findings_of(planned()), "") << "three neighbours are two entries";
-  able.prefixes = false;
   EXPECT_EQ(findings_of(planned()), "target.full edge\n");
   able.max_entries = 10;
   policy.targets[0].capacity = 2;
