@@ -4,8 +4,7 @@
 // After each step it asks what must never happen; at the end everything is mended, and what stands
 // must be what policy, sessions and time want. One thread; the same seed tells the same story.
 //
-// Not in here yet: targets that leave the policy, agents, several controllers, faults of identity
-// providers and of Git.
+// Not in here yet: agents, several controllers, faults of identity providers and of Git.
 //
 // Invariants (the names are in a violation):
 //   opened-without-grant   nothing is opened, or prolonged, that no grant of that moment covers

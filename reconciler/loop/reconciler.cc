@@ -32,8 +32,10 @@ Status Reconciler::start() {
   KNOCK_ASSIGN(auto confirmations, store_.confirmations());
   std::map<TargetName, Custody> custody;
   std::map<TargetName, TargetPause> pauses;
+  std::set<TargetName> known_by_log;
   KNOCK_ASSIGN(auto protection, protection_by_log(store_, [&](const Record& record) -> Status {
                  KNOCK_CHECK(note_pause(pauses, record));
+                 KNOCK_CHECK(note_target(known_by_log, record));
                  return note_ownership(custody, record);
                }));
   Lock lock(mutex_);
@@ -46,6 +48,7 @@ Status Reconciler::start() {
   for (Confirmation& one : confirmations) confirmations_.emplace(one.target, one);
   suspects_.restore(sessions);
   pauses_ = std::move(pauses);
+  known_by_log_ = std::move(known_by_log);
   for (const auto& [name, pause] : pauses_) due_at({pause.until, {}, name, "", {}});
   for (Session& session : sessions) {
     due_at({session.expires, session.id, {}, {}, {}});
@@ -97,6 +100,7 @@ void Reconciler::resume(std::shared_ptr<const Policy> policy, bool run) {
     stays_in_force(*state, adopted);
     if (run) mark_at_once(*state, Urgency::policy);
   }
+  take_up_leaving();
 }
 
 Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
@@ -129,6 +133,7 @@ Status Reconciler::adopt(const Actor& actor, const AdoptedPolicy& adopted,
       try_again(*state);
     mark_at_once(*state, Urgency::policy);
   }
+  take_up_leaving();
   return {};
 }
 

@@ -325,6 +325,13 @@ class Reconciler {
 
   Status record(const Actor& actor, const std::vector<Fact>& facts);
   void make_targets(const Policy& policy);
+
+  // leaving.cc
+  static Status note_target(std::set<TargetName>& targets, const Record& record);
+  std::optional<Target> target_then(const PolicyRevision& revision, const TargetName& name) const;
+  std::optional<Target> former_target(const TargetName& name) const;
+  void take_up_leaving();
+
   void stays_in_force(TargetState& state, std::optional<Instant> adopted);
   std::vector<Fact> forget_protection(const Policy& policy);
   void read_records(TargetState& state);
@@ -376,6 +383,7 @@ class Reconciler {
   Protection protection_;  // by the log, of targets that are not in `targets_` (yet)
   std::map<TargetName, std::unique_ptr<TargetState>> targets_;
   std::map<TargetName, TargetPause> pauses_;
+  std::set<TargetName> known_by_log_;  // until the first policy is in force
   WorkQueue queue_;
   std::vector<TargetState*> by_key_;  // of the queue's keys
   std::vector<Due> due_;          // a heap, soonest first; stale ones are skipped when they come up

@@ -10,7 +10,7 @@ missing() {
   status=1
 }
 
-sources=(agents base cli net providers proxy reconciler schemas server sso store tests cmake)
+sources=(agents base cli net providers proxy reconciler schemas server simulation sso store tests cmake)
 words=$(find "${sources[@]}" \( -name '*.h' -o -name '*.cc' -o -name '*.cmake' -o -name CMakeLists.txt \) -exec cat {} + |
   grep -oE '[A-Za-z_][A-Za-z0-9_]*' | sort -u)
 # File names without their folders and suffixes count as words too.
@@ -35,7 +35,7 @@ for page in README.md docs/*.md; do
 done
 # Each line that operators may meet in the log, and the page that explains it: every id is written out where it is logged, has a
 # heading of its own, and no heading is left of a line that is gone.
-logged=$(find "${sources[@]:0:11}" -name '*.cc' -exec sh -c 'tr "\n" " " <"$1"; echo' _ {} \; |
+logged=$(find "${sources[@]:0:12}" -name '*.cc' -exec sh -c 'tr "\n" " " <"$1"; echo' _ {} \; |
   grep -oE '\blog\([^",;()]*LogLevel::[a-z]+, *[^ ,]+' | sed 's/.*, *//' | sort -u)
 [ -n "$logged" ] || missing "the search for log lines" "any"
 for id in $logged; do

@@ -106,7 +106,20 @@ RC_GTEST_PROP(GuardsByCause, WhatMustCloseIsDoneWhateverElseWaits, ()) {
     RC_LOG() << circumstance.kind << "\n" << describe(world, target);
     for (const Change& change : guarded.plan.held) RC_ASSERT(!must_not_wait(change.reason));
     RC_ASSERT(all.held.empty());
-    RC_ASSERT(closings(guarded.plan.changes) == closings(all.changes));
+    auto closed = closings(guarded.plan.changes), wanted = closings(all.changes);
+    RC_ASSERT(std::ranges::includes(closed, wanted));
+    // What is held is at least shortened to those who remain.
+    std::erase_if(closed, [&](const std::string& one) { return wanted.contains(one); });
+    for (const Change& change : guarded.plan.changes) {
+      auto line = fmt::format("{} {} {} {}", to_string(change.action), to_string(change.reason),
+                              change.slot.get(), change.prefix.to_string());
+      if (!closed.contains(line)) continue;
+      RC_ASSERT(change.action == Action::shorten);
+      RC_ASSERT(std::ranges::any_of(guarded.plan.held, [&](const Change& removal) {
+        return removal.action == Action::remove && removal.slot == change.slot &&
+               removal.prefix == change.prefix && *change.until < *removal.was_until;
+      }));
+    }
     for (const GuardTrip& trip : guarded.trips) RC_ASSERT(trip.held > 0);
     read_whole = read_whole && circumstance.kind == "whole";
     held = held || !guarded.plan.held.empty();

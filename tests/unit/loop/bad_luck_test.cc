@@ -251,7 +251,8 @@ TEST_F(BadLuck, ReleaseCutByBudget) {
   ASSERT_TRUE(settled());
   ASSERT_TRUE(say(OwnershipAct::release));
   ASSERT_TRUE(settled());
-  EXPECT_EQ(place("edge").entries(), 0u) << "what sessions opened is closed by a release";
+  EXPECT_TRUE(soon([&] { return place("edge").entries() == 0; }))
+      << "what sessions opened is closed by a release";
 }
 
 TEST_F(BadLuck, HeldRemovalsMakeNoRoom) {
@@ -415,6 +416,53 @@ TEST_F(BadLuck, OrphanedWhilePausedStandsForEver) {
   settled();
   EXPECT_TRUE(soon([&] { return !conn(kAna); }))
       << "its hour is over, and nobody knows of it any more";
+}
+
+TEST_F(BadLuck, ATargetThatLeftIsDrainedAfterARestartToo) {
+  const std::string guards = "guards: {removals: {percent: 100}}\n";
+  place("edge").capabilities.native_expiry = false;
+  start();
+  adopt(policy_text(one_target("edge") + one_target("other"), guards), "r1");
+  auto ana = sign_in(kAna);
+  {
+    auto lock = place("edge").lock();
+    place("edge").observe_error = ErrorKind::unavailable;
+  }
+  ASSERT_TRUE(adopt_only(policy_text(one_target("other"), guards), "r2"));
+  ASSERT_TRUE(settled());
+  ASSERT_TRUE(open(kAna)) << "it cannot be reached";
+  restart();
+  loop_->resume(load(policy_text(one_target("other"), guards), "r2"));
+  {
+    auto lock = place("edge").lock();
+    place("edge").observe_error.reset();
+  }
+  end(ana, EndCause::revoked);
+  loop_->refresh({});
+  EXPECT_TRUE(soon([&] { return !open(kAna); }));
+  EXPECT_TRUE(soon([&] { return loop_->targets().size() == 1; })) << "and then forgotten";
+}
+
+TEST_F(BadLuck, ATargetThatStandsElsewhereIsDrainedAfterARestartToo) {
+  place("old").capabilities.native_expiry = place("new").capabilities.native_expiry = false;
+  start();
+  adopt(policy_text(one_target("edge", "old")), "r1");
+  auto ana = sign_in(kAna);
+  {
+    auto lock = place("old").lock();
+    place("old").observe_error = ErrorKind::unavailable;
+  }
+  ASSERT_TRUE(adopt_only(policy_text(one_target("edge", "new")), "r2"));
+  ASSERT_TRUE(settled());
+  restart();
+  loop_->resume(load(policy_text(one_target("edge", "new")), "r2"));
+  {
+    auto lock = place("old").lock();
+    place("old").observe_error.reset();
+  }
+  end(ana, EndCause::revoked);
+  loop_->refresh({});
+  EXPECT_TRUE(soon([&] { return !place("old").open("ssh", "203.0.113.7/32"); }));
 }
 
 }  // namespace

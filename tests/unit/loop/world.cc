@@ -86,7 +86,8 @@ void World::restart() {
 }
 
 Status World::adopt_only(const std::string& text, const std::string& revision) {
-  return loop_->adopt("test", {PolicyRevision(revision), clock_.now(), "", "", {}},
+  return loop_->adopt("test",
+                      {PolicyRevision(revision), clock_.now(), "", "", {{"main.yaml", text, ""}}},
                       load(text, revision));
 }
 

@@ -337,9 +337,10 @@ TEST_F(SqliteTamper, AnOlderFormatIsBroughtUpToDateAndIsStillWhole) {
     Raw old(path);
     for (const char* step :
          {"DROP TABLE IF EXISTS api_keys", "DROP TABLE IF EXISTS advances",
-          "DROP INDEX applied_tickets", "DROP INDEX applied_states_tickets",
-          "ALTER TABLE sessions DROP COLUMN claims", "ALTER TABLE sessions DROP COLUMN acr",
-          "ALTER TABLE sessions DROP COLUMN mfa_at", "DELETE FROM migrations WHERE version > 1"})
+          "DROP TABLE session_groups", "DROP TABLE confirmations", "DROP INDEX applied_tickets",
+          "DROP INDEX applied_states_tickets", "ALTER TABLE sessions DROP COLUMN claims",
+          "ALTER TABLE sessions DROP COLUMN acr", "ALTER TABLE sessions DROP COLUMN mfa_at",
+          "DELETE FROM migrations WHERE version > 1"})
       EXPECT_TRUE(old.run(step)) << step;
   }
   EXPECT_FALSE(open_sqlite(path, SqliteMode::read_only, random_)) << "a reader changes nothing";
