@@ -481,7 +481,12 @@ class Cells {
     EXPECT_EQ(checked.exit_code, 0) << checked.out << checked.err;
     if (!story.may_stay_closed && !story.may_stay_open) {
       auto plan = knock().knock({"plan", "--detailed-exitcode"});
-      EXPECT_TRUE(plan.exit_code == 0 || current_ == kWrong || ask("/policy/waiting") != "null")
+      // The former table is known again after the crash, and emptying it waits for somebody's yes.
+      bool former = std::string_view(story.name) == "other table" &&
+                    plan.out.find("(former place)") != std::string::npos &&
+                    plan.out.find("held back until somebody acknowledges it") != std::string::npos;
+      EXPECT_TRUE(plan.exit_code == 0 || former || current_ == kWrong ||
+                  ask("/policy/waiting") != "null")
           << plan.out << plan.err;
     }
     std::string out;
