@@ -105,18 +105,8 @@ class Guard {
       held_.resize(changes_.size());
       needs_ = needs_of(changes_, in_.observed.structure, &in_.observed.slots);
     }
-    Indices reached;
-    auto reach = [&](std::uint32_t index) {
-      if (held_[index] || heals(changes_[index])) return;
-      held_[index] = true;
-      reached.push_back(index);
-    };
-    for (auto index : indices) reach(index);
-    for (std::size_t next = 0; next < reached.size(); ++next) {
-      auto at = std::lower_bound(needs_.begin(), needs_.end(), Need{reached[next], 0, false});
-      for (; at != needs_.end() && at->first == reached[next]; ++at) reach(at->then);
-    }
-    return reached.size();
+    return add_with_what_needs(needs_, held_, indices,
+                               [this](std::uint32_t index) { return heals(changes_[index]); });
   }
 
   void trip(std::string guard, std::string figure, std::string limit, std::size_t held) {

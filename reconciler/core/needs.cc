@@ -329,13 +329,13 @@ class Needs {
 
 }  // namespace
 
-std::vector<bool> with_what_needs(std::span<const Need> needs, std::size_t changes,
-                                  std::span<const std::uint32_t> seeds) {
-  std::vector<bool> out(changes);
+std::size_t add_with_what_needs(std::span<const Need> needs, std::vector<bool>& in,
+                                std::span<const std::uint32_t> seeds,
+                                const std::function<bool(std::uint32_t)>& skip) {
   std::vector<std::uint32_t> reached;
   auto reach = [&](std::uint32_t index) {
-    if (out[index]) return;
-    out[index] = true;
+    if (in[index] || (skip && skip(index))) return;
+    in[index] = true;
     reached.push_back(index);
   };
   for (auto index : seeds) reach(index);
@@ -343,7 +343,7 @@ std::vector<bool> with_what_needs(std::span<const Need> needs, std::size_t chang
     auto at = std::lower_bound(needs.begin(), needs.end(), Need{reached[next], 0, false});
     for (; at != needs.end() && at->first == reached[next]; ++at) reach(at->then);
   }
-  return out;
+  return reached.size();
 }
 
 bool narrows(const Change& reshape, const Structure& have) {

@@ -19,7 +19,9 @@
 // for `protect` and `unprotect` themselves.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -42,10 +44,12 @@ struct Need {
 std::vector<Need> needs_of(std::span<const Change> changes, const Structure& have,
                            const std::vector<ObservedSlot>* standing);
 
-/// `seeds` and all that needs them, directly or not: what has to be left out with them. One flag for
-/// each change.
-std::vector<bool> with_what_needs(std::span<const Need> needs, std::size_t changes,
-                                  std::span<const std::uint32_t> seeds);
+/// Adds `seeds` and all that needs them, directly or not, to `in` (one flag for each change): what has
+/// to be left out with them. Where `skip` says so, a change stays out, and what needs only that too.
+/// Returns how many were added.
+std::size_t add_with_what_needs(std::span<const Need> needs, std::vector<bool>& in,
+                                std::span<const std::uint32_t> seeds,
+                                const std::function<bool(std::uint32_t)>& skip = {});
 
 /// True for a reshape that closes something: the slot goes or lets fewer ports through than `have`.
 bool narrows(const Change& reshape, const Structure& have);

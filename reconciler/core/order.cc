@@ -221,6 +221,18 @@ bool must_not_wait(Reason reason) {
   return false;
 }
 
+bool takes_away(const Change& change) {
+  return change.action == Action::remove || change.action == Action::shorten;
+}
+
+bool may_not_be_put_off(const Change& change) {
+  return must_not_wait(change.reason) || change.action == Action::shorten;
+}
+
+bool is_entry(const Change& change) {
+  return takes_away(change) || change.action == Action::add || change.action == Action::extend;
+}
+
 std::size_t order(std::vector<Change>& changes, const Structure& have,
                   const std::vector<ObservedSlot>* standing) {
   bool steps_suffice = true;

@@ -38,5 +38,11 @@ std::size_t order(std::vector<Change>& changes, const Structure& have,
 
 /// True for reasons that no guard may hold back.
 bool must_not_wait(Reason reason);
+/// Its entry, if it is about one, is open for less afterwards.
+bool takes_away(const Change& change);
+/// No guard's, pause's or account's wish keeps it back: whatever must not wait, and less time.
+bool may_not_be_put_off(const Change& change);
+/// About one entry, and something is done.
+bool is_entry(const Change& change);
 
 }  // namespace knock

@@ -15,10 +15,6 @@
 namespace knock {
 namespace {
 
-bool closes(const Change& change) {
-  return change.action == Action::remove || change.action == Action::shorten;
-}
-
 std::string_view would(Action action) {
   switch (action) {
     case Action::add:
@@ -96,7 +92,7 @@ void only_observe(std::vector<Change>& changes, const Capabilities& capabilities
                   const Observed& observed) {
   for (Change& change : changes) {
     if (change.action == Action::report) continue;
-    if (closes(change) && must_not_wait(change.reason) &&
+    if (takes_away(change) && must_not_wait(change.reason) &&
         !ends_there(capabilities, observed, change))
       continue;
     report_instead(change, "observed only: " + std::string(would(change.action)));
@@ -107,8 +103,8 @@ void leave_standing(std::vector<Change>& changes, const Capabilities& capabiliti
                     const Observed& observed) {
   for (Change& change : changes) {
     if (change.action == Action::report) continue;
-    if (closes(change) && must_not_wait(change.reason)) continue;
-    if (!closes(change))
+    if (takes_away(change) && must_not_wait(change.reason)) continue;
+    if (!takes_away(change))
       report_instead(change, "left as it is");
     else if (ends_there(capabilities, observed, change))
       report_instead(change, "left standing: the target closes it at its deadline");

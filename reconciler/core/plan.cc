@@ -135,26 +135,24 @@ void leave_drift(const TargetPlanInput& in, std::vector<Change>& changes,
   if (in.target.heal == Heal::on) return;
   bool warn = in.target.heal == Heal::warn;
   std::size_t rules = 0;
+  std::vector<Change> kept;
   for (Change& change : changes) {
     bool left = change.reason == Reason::drift && change.action != Action::shorten &&
                 change.action != Action::report;
-    if (!left) continue;
-    if (change.action == Action::add && asked_for_since(change, in.applied)) {
+    if (left && change.action == Action::add && asked_for_since(change, in.applied)) {
       change.reason = Reason::sign_in;
       change.detail = "somebody else removed it, and it was asked for again";
-      continue;
+    } else if (left) {
+      bool entry = is_entry(change);
+      rules += !entry;
+      if (!entry || !warn) continue;
+      change.action = Action::report;
+      change.detail = (change.detail.empty() ? "" : change.detail.get() + "; ") +
+                      fmt::format("left as it is (heal: {})", to_string(in.target.heal));
     }
-    bool entry = change.action == Action::add || change.action == Action::extend ||
-                 change.action == Action::remove;
-    rules += !entry;
-    change.action = Action::report;
-    change.detail = (change.detail.empty() ? "" : change.detail.get() + "; ") +
-                    fmt::format("left as it is (heal: {})", to_string(in.target.heal));
-    if (!entry || !warn) change.slot = SharedText();  // marks it as gone, see below
+    kept.push_back(std::move(change));
   }
-  std::erase_if(changes, [](const Change& change) {
-    return change.action == Action::report && change.reason == Reason::drift && change.slot.empty();
-  });
+  changes = std::move(kept);
   if (rules > 0 && warn)
     findings.push_back({Finding::Level::warning, "target.drift-left", in.target.name,
                         fmt::format("{} of its rules {} by somebody else, and left so (heal: "
@@ -201,15 +199,12 @@ void shorten_what_is_held(const TargetPlanInput& in, const std::vector<Change>& 
   }
 }
 
-bool closes(const Change& change) {
-  return must_not_wait(change.reason) || change.action == Action::shorten ||
-         change.action == Action::report;
-}
-
 /// What a pause leaves for later.
 std::vector<Change> postpone(std::vector<Change>& changes) {
   std::vector<Change> now, out;
-  for (Change& change : changes) (closes(change) ? now : out).push_back(std::move(change));
+  for (Change& change : changes)
+    (may_not_be_put_off(change) || change.action == Action::report ? now : out)
+        .push_back(std::move(change));
   changes = std::move(now);
   return out;
 }

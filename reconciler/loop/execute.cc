@@ -9,18 +9,13 @@
 #include "reconciler/core/cost.h"
 #include "reconciler/core/guard.h"
 #include "reconciler/core/needs.h"
+#include "reconciler/core/order.h"
 #include "reconciler/loop/due.h"
 #include "reconciler/loop/reconciler.h"
 #include "reconciler/loop/target_state.h"
 
 namespace knock {
 namespace {
-
-/// What still happens when the log cannot be written. Structure is neither: `protect` without the
-/// entries that could not be added would shut people out.
-bool only_closes(const Change& change) {
-  return change.action == Action::remove || change.action == Action::shorten;
-}
 
 /// True when a call that failed this way may have had its effect.
 bool effect_is_unknown(ErrorKind kind) {
@@ -88,8 +83,10 @@ Result<Reconciler::Done> Reconciler::execute(TargetState& state, const Run& run,
   auto recorded = record("core", facts);
   KNOCK_FAILPOINT("loop.after-intent");
   std::size_t unrecorded = 0;
-  if (!recorded)  // no record, no opening; closing goes on
-    unrecorded = std::erase_if(plan.changes, [](const Change& c) { return !only_closes(c); });
+  // No record, no opening; closing goes on. Structure is neither: `protect` without the entries that
+  // could not be added would shut people out.
+  if (!recorded)
+    unrecorded = std::erase_if(plan.changes, [](const Change& c) { return !takes_away(c); });
   if (!plan.changes.empty()) {
     KNOCK_ASSIGN(auto came, apply(state, run, plan, batch, recorded.has_value()));
     if (came == Done::in_part) done = Done::in_part;
@@ -150,7 +147,8 @@ class Parts {
   /// This one was refused. Returns what is left out because it needs it.
   std::vector<Change> refused(std::uint32_t index) {
     if (!needs_) needs_ = needs_of(all_, have_, nullptr);
-    auto with_it = with_what_needs(*needs_, all_.size(), std::span(&index, 1));
+    std::vector<bool> with_it(all_.size());
+    add_with_what_needs(*needs_, with_it, std::span(&index, 1));
     std::vector<Change> out;
     for (std::uint32_t i = 0; i < all_.size(); ++i) {
       if (!with_it[i]) continue;

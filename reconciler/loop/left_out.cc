@@ -23,15 +23,6 @@ constexpr Duration kLongestPause = Duration::hours(24 * 30);
 constexpr std::size_t kFlapsFrom = 5;  // runs with drift
 constexpr auto kFlapsWithin = std::chrono::minutes(10);
 
-bool closes(const Change& change) {
-  return must_not_wait(change.reason) || change.action == Action::shorten;
-}
-
-bool is_entry(const Change& change) {
-  return change.action == Action::add || change.action == Action::extend ||
-         change.action == Action::shorten || change.action == Action::remove;
-}
-
 }  // namespace
 
 // ---- pause ----
@@ -98,7 +89,7 @@ Status Reconciler::note_pause(std::map<TargetName, TargetPause>& pauses, const R
 
 /// False: it is not one that may be left out.
 bool Reconciler::reject(TargetState& state, const Change& change, const std::string& why) {
-  if (!is_entry(change) || closes(change) || change.action == Action::remove) return false;
+  if (!is_entry(change) || takes_away(change)) return false;
   Lock lock(mutex_);
   if (state.rejected.size() >= kMostRejected) return false;
   auto& refusal = state.rejected[{change.slot, change.prefix}];
@@ -126,13 +117,14 @@ std::size_t Reconciler::leave_out_rejected(const TargetState& state,
   std::vector<std::uint32_t> seeds;
   for (std::uint32_t i = 0; i < changes.size(); ++i) {
     const Change& change = changes[i];
-    if (!is_entry(change) || closes(change) || change.action == Action::remove) continue;
+    if (!is_entry(change) || takes_away(change)) continue;
     auto at = state.rejected.find({change.slot, change.prefix});
     if (at != state.rejected.end() && at->second.again > now) seeds.push_back(i);
   }
   if (seeds.empty()) return 0;
   auto needs = needs_of(changes, state.view ? state.view->structure : Structure(), nullptr);
-  auto out = with_what_needs(needs, changes.size(), seeds);
+  std::vector<bool> out(changes.size());
+  add_with_what_needs(needs, out, seeds);
   std::uint32_t next = 0;
   return std::erase_if(changes, [&](const Change&) { return out[next++]; });
 }
